@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "iface.h"
+
+#include <errno.h>
+#include <linux/if_arp.h>
+#include <linux/if_ether.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Bytes of link-layer header at the tc hooks, or -EPFNOSUPPORT. */
+static int l2_len_of(unsigned short arphrd)
+{
+	switch (arphrd) {
+	case ARPHRD_ETHER:
+	case ARPHRD_LOOPBACK:
+		return ETH_HLEN;
+	case ARPHRD_NONE: /* tun, WireGuard */
+	case ARPHRD_PPP:
+	case ARPHRD_RAWIP:
+	case ARPHRD_TUNNEL:
+	case ARPHRD_TUNNEL6:
+	case ARPHRD_SIT:
+	case ARPHRD_IPGRE:
+	case ARPHRD_IP6GRE:
+		return 0;
+	default:
+		return -EPFNOSUPPORT;
+	}
+}
+
+int iface_open(const char *name, struct iface *iface)
+{
+	struct iface found = { 0 };
+	struct ifreq request = { 0 };
+	int fd, err = 0;
+
+	if (strlen(name) >= sizeof(found.name))
+		return -ENODEV;
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	memcpy(found.name, name, strlen(name) + 1);
+	memcpy(request.ifr_name, found.name, sizeof(request.ifr_name));
+	if (ioctl(fd, SIOCGIFINDEX, &request))
+		err = -errno;
+	found.ifindex = request.ifr_ifindex;
+	if (!err && ioctl(fd, SIOCGIFFLAGS, &request))
+		err = -errno;
+	found.up = request.ifr_flags & IFF_UP;
+	found.loopback = request.ifr_flags & IFF_LOOPBACK;
+	if (!err && ioctl(fd, SIOCGIFHWADDR, &request))
+		err = -errno;
+	close(fd);
+	if (err)
+		return err;
+	found.l2_len = l2_len_of(request.ifr_hwaddr.sa_family);
+	if (found.l2_len < 0)
+		return found.l2_len;
+	*iface = found;
+	return 0;
+}
+
+int iface_watch_open(void)
+{
+	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr))) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static enum iface_event set_up(struct iface *iface, bool up)
+{
+	if (iface->up == up)
+		return IFACE_NOTHING;
+	iface->up = up;
+	return up ? IFACE_UP : IFACE_DOWN;
+}
+
+static enum iface_event set_name(struct iface *iface, const char *name)
+{
+	if (!strncmp(iface->name, name, sizeof(iface->name)))
+		return IFACE_NOTHING;
+	strncpy(iface->name, name, sizeof(iface->name) - 1);
+	return IFACE_RENAMED;
+}
+
+/* The kernel dropped messages: ask for the present state instead. */
+static enum iface_event resync(struct iface *iface)
+{
+	char name[IF_NAMESIZE];
+	struct iface now;
+
+	if (!if_indextoname((unsigned int)iface->ifindex, name) || iface_open(name, &now))
+		return IFACE_GONE;
+	return set_name(iface, name) ?: set_up(iface, now.up);
+}
+
+static enum iface_event link_message(struct nlmsghdr *msg, struct iface *iface)
+{
+	struct ifinfomsg *info = NLMSG_DATA(msg);
+	int len = (int)IFLA_PAYLOAD(msg);
+	enum iface_event event = IFACE_NOTHING;
+
+	if (info->ifi_index != iface->ifindex)
+		return IFACE_NOTHING;
+	/* A bridge announces the departure of a port with RTM_DELLINK, too: family AF_BRIDGE. */
+	if (msg->nlmsg_type == RTM_DELLINK)
+		return info->ifi_family == AF_UNSPEC ? IFACE_GONE : IFACE_NOTHING;
+	if (msg->nlmsg_type != RTM_NEWLINK || info->ifi_family != AF_UNSPEC)
+		return IFACE_NOTHING;
+	for (struct rtattr *a = IFLA_RTA(info); RTA_OK(a, len); a = RTA_NEXT(a, len))
+		if (a->rta_type == IFLA_IFNAME)
+			event = set_name(iface, RTA_DATA(a));
+	return event ?: set_up(iface, info->ifi_flags & IFF_UP);
+}
+
+enum iface_event iface_watch_next(int watch_fd, struct iface *iface)
+{
+	char buf[16384] __attribute__((aligned(NLMSG_ALIGNTO)));
+	enum iface_event event;
+	ssize_t got;
+
+	/* One datagram of a link notification holds one message. */
+	for (;;) {
+		got = recv(watch_fd, buf, sizeof(buf), 0);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0 && errno == ENOBUFS)
+			event = resync(iface);
+		else if (got < 0)
+			return IFACE_NOTHING;
+		else if (NLMSG_OK((struct nlmsghdr *)buf, (size_t)got))
+			event = link_message((struct nlmsghdr *)buf, iface);
+		else
+			event = IFACE_NOTHING;
+		if (event)
+			return event;
+	}
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <bpf/libbpf.h>
+
+static const char *log_tool = "";
+static bool log_verbose;
+
+static int log_libbpf(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	(void)level;
+	return log_verbose ? vfprintf(stderr, fmt, args) : 0;
+}
+
+void log_setup(const char *tool, bool verbose)
+{
+	log_tool = tool;
+	log_verbose = verbose;
+	libbpf_set_print(log_libbpf);
+}
+
+const char *log_strerror(int err)
+{
+	switch (-err) {
+	case EPERM:
+	case EACCES:
+		return "not permitted (needs CAP_BPF and CAP_NET_ADMIN)";
+	case ENODEV:
+	case ENXIO:
+		return "no such interface";
+	default:
+		return strerror(-err);
+	}
+}
+
+static void log_line(int err, const char *fmt, va_list args)
+{
+	fprintf(stderr, "%s: ", log_tool);
+	vfprintf(stderr, fmt, args);
+	if (err)
+		fprintf(stderr, ": %s", log_strerror(err));
+	fputc('\n', stderr);
+}
+
+int log_err(int err, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	log_line(err, fmt, args);
+	va_end(args);
+	return err;
+}
+
+void log_note(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	log_line(0, fmt, args);
+	va_end(args);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* One line per message on stderr: "tool: cannot <do> <object>: <reason>". */
+#ifndef LOG_H
+#define LOG_H
+
+#include <stdbool.h>
+
+/**
+ * log_setup - name the tool in every later line, and tame libbpf
+ * @tool: static string, put before each line
+ * @verbose: let libbpf's own messages (verifier log included) through; otherwise they are dropped,
+ *	     since the caller says in one line of its own what failed
+ */
+void log_setup(const char *tool, bool verbose);
+
+/**
+ * log_err - say what failed, with the text of @err behind it, and hand @err back
+ * @err: a negative errno; 0 adds no text
+ * Return: @err, so that "return log_err(err, ...)" reports and propagates in one line.
+ */
+int log_err(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/** log_note - a line that is no error: "attached to eth0", a warning */
+void log_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/**
+ * log_strerror - what a negative errno means to somebody who attaches BPF programs
+ * Return: a static string; -EPERM names the missing capability.
+ */
+const char *log_strerror(int err);
+
+#endif /* LOG_H */

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "number.h"
+
+#include <errno.h>
+
+/* Digits up to the first other character; saturates instead of wrapping. */
+static const char *digits(const char *text, __u64 *value)
+{
+	__u64 sum = 0;
+
+	for (; *text >= '0' && *text <= '9'; text++) {
+		if (__builtin_mul_overflow(sum, 10, &sum) ||
+		    __builtin_add_overflow(sum, (__u64)(*text - '0'), &sum))
+			sum = ~0ULL;
+	}
+	*value = sum;
+	return text;
+}
+
+static int in_range(__u64 value, __u64 min, __u64 max, __u64 *out)
+{
+	if (value < min || value > max)
+		return -ERANGE;
+	*out = value;
+	return 0;
+}
+
+int number_parse(const char *text, __u64 min, __u64 max, __u64 *out)
+{
+	__u64 value;
+	const char *end = digits(text, &value);
+
+	if (end == text || *end)
+		return -EINVAL;
+	return in_range(value, min, max, out);
+}
+
+int number_parse_seconds(const char *text, __u64 min_ns, __u64 max_ns, __u64 *out_ns)
+{
+	__u64 seconds, fraction = 0, unit = NSEC_PER_SEC, ns;
+	const char *end = digits(text, &seconds);
+	int count = (int)(end - text);
+
+	if (*end == '.') {
+		for (end++; *end >= '0' && *end <= '9'; end++, count++) {
+			unit /= 10; /* beyond nanoseconds: 0, read and ignored */
+			fraction += unit * (__u64)(*end - '0');
+		}
+	}
+	if (!count || *end)
+		return -EINVAL;
+	if (__builtin_mul_overflow(seconds, NSEC_PER_SEC, &ns) ||
+	    __builtin_add_overflow(ns, fraction, &ns))
+		return -ERANGE;
+	return in_range(ns, min_ns, max_ns, out_ns);
+}

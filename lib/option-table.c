@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "option-table.h"
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "log.h"
+
+enum { OPTIONS_MAX = 64 };
+
+int option_table_next(const struct option_entry *table, int argc, char **argv)
+{
+	static struct option longs[OPTIONS_MAX + 1];
+	static char shorts[3 * OPTIONS_MAX + 2];
+	int id, at = optind ? optind : 1;
+
+	if (!longs[0].name) {
+		char *s = shorts;
+
+		*s++ = ':'; /* tell a missing argument from an unknown option */
+		for (int i = 0; i < OPTIONS_MAX && table[i].name; i++) {
+			longs[i].name = table[i].name;
+			longs[i].has_arg = table[i].arg ? required_argument : no_argument;
+			longs[i].val = table[i].id;
+			if (table[i].id > 255)
+				continue;
+			*s++ = (char)table[i].id;
+			if (table[i].arg)
+				*s++ = ':';
+		}
+		opterr = 0;
+	}
+	id = getopt_long(argc, argv, shorts, longs, NULL);
+	if (id != '?' && id != ':')
+		return id;
+	if (id == ':')
+		log_note("option '%s' needs an argument (try --help)", argv[optind - 1]);
+	else if (optopt && optopt < 256 && argv[at][1] != '-')
+		log_note("unknown option '-%c' (try --help)", optopt);
+	else
+		log_note("wrong option '%s' (try --help)", argv[optind - 1]);
+	return '?';
+}
+
+/* The help text, its further lines indented to the column of the first. */
+static void print_help(const char *text, int column)
+{
+	for (const char *end; (end = strchr(text, '\n')); text = end + 1)
+		printf("%.*s\n%*s", (int)(end - text), text, column, "");
+	printf("%s\n", text);
+}
+
+void option_table_help(const struct option_entry *table)
+{
+	enum { COLUMN = 30 };
+
+	for (; table->name; table++) {
+		char left[64];
+		int used;
+
+		if (!table->help)
+			continue;
+		used = snprintf(left, sizeof(left), table->id > 255 ? "      " : "  -%c, ",
+				table->id);
+		snprintf(left + used, sizeof(left) - (size_t)used, "--%s%s%s", table->name,
+			 table->arg ? " " : "", table->arg ? table->arg : "");
+		if (strlen(left) + 2 > COLUMN)
+			printf("%s\n%*s", left, COLUMN, "");
+		else
+			printf("%-*s", COLUMN, left);
+		print_help(table->help, COLUMN);
+	}
+}
