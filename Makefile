@@ -1,77 +1,135 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# One non-recursive Makefile: bpf/X-bpf.c -> bpf object -> skeleton -> build/bin/X.
-# 'make help' lists the targets.
+# One non-recursive Makefile: bpf/X-bpf.c -> BPF object -> skeleton -> build/bin/X.
+# 'make help' lists the targets and the variables.
 
-BUILD   ?= build
-CC      ?= cc
-CLANG   ?= clang
-BPFTOOL ?= $(shell PATH="$$PATH:/usr/sbin:/sbin" command -v bpftool || echo bpftool)
+BUILD      ?= build
+CLANG      ?= clang
 PKG_CONFIG ?= pkg-config
-CFLAGS  ?= -O2 -g
+# Debian keeps bpftool out of an ordinary user's PATH.
+BPFTOOL    ?= $(shell PATH="$$PATH:/usr/sbin:/sbin" command -v bpftool || echo bpftool)
+CFLAGS     ?= -O2 -g
 
-ifneq ($(V),1)
-Q   := @
-ifeq ($(findstring s,$(firstword -$(MAKEFLAGS))),)
-say  = @printf '  %-7s %s\n' '$(1)' '$(2:$(BUILD)/%=%)'
-endif
+# Quiet by default: one line per file made. V=1 shows the commands, make -s nothing at all.
+ifeq ($(V),1)
+quiet =
+else ifneq ($(findstring s,$(firstword -$(MAKEFLAGS))),)
+quiet = @
+else
+quiet = @printf '  %-7s %s\n' '$(1)' '$(@:$(BUILD)/%=%)';
 endif
 
 VERSION := $(shell sed -n 's/^\#\# \[\([0-9][^]]*\)\].*/\1/p' CHANGELOG.md | head -n 1)
-TOOLS   := packet-monitor proxy
+TOOLS   := $(patsubst %/main.c,%,$(wildcard */main.c))
+SKELS   := $(patsubst bpf/%-bpf.c,$(BUILD)/%.skel.h,$(wildcard bpf/*-bpf.c))
 
-WARN := -Wall -Wextra -Wshadow -Wvla $(if $(WERROR),-Werror)
-SAN  := $(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all \
-	-fno-omit-frame-pointer)
-comma := ,
-# The user's CPPFLAGS, CFLAGS and LDFLAGS come last, so that they win.
-ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) -Wmissing-prototypes \
-	      -Iinclude -Ilib -I$(BUILD) $(shell $(PKG_CONFIG) --cflags libbpf 2>/dev/null) $(SAN) \
-	      $(CPPFLAGS) $(CFLAGS)
+WARN     := -Wall -Wextra -Wshadow -Wvla $(if $(WERROR),-Werror)
+SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SAN      := $(if $(SANITIZE),$(SANFLAGS))
+# The user's CPPFLAGS and CFLAGS come last, so that they win.
+C_FLAGS  := -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) -Wmissing-prototypes \
+	    -Iinclude -Ilib -I$(BUILD) $(shell $(PKG_CONFIG) --cflags libbpf 2>/dev/null) \
+	    $(CPPFLAGS) $(CFLAGS)
 # -target bpf loses the multiarch directory with asm/types.h (Debian, Ubuntu).
-MULTIARCH  := $(shell $(CC) -print-multiarch 2>/dev/null || $(CC) -dumpmachine)
-BPF_CFLAGS := -std=gnu11 -O2 -g -target bpf -mcpu=v3 -fno-stack-protector $(WARN) -Iinclude \
-	      -ffile-prefix-map=$(CURDIR)=. -idirafter /usr/include/$(MULTIARCH)
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null || $(CC) -dumpmachine)
+BPF_FLAGS := -std=gnu11 -O2 -g -target bpf -mcpu=v3 -fno-stack-protector $(WARN) -Iinclude \
+	     -ffile-prefix-map=$(CURDIR)=. -idirafter /usr/include/$(MULTIARCH)
 ifeq ($(STATIC),1)
-LIBS := -static $(shell $(PKG_CONFIG) --static --libs libbpf) -lelf -lz
+LIBS := -static $(shell $(PKG_CONFIG) --static --libs libbpf libelf zlib 2>/dev/null)
 else
 LIBS := $(shell $(PKG_CONFIG) --libs libbpf 2>/dev/null || echo -lbpf)
 endif
 
-objs = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
-
 all: $(TOOLS:%=$(BUILD)/bin/%)
 
-$(BUILD)/bin/packet-monitor: $(call objs,packet-monitor) $(call objs,lib)
-$(BUILD)/bin/proxy: $(call objs,proxy) $(call objs,lib)
+# --- the tools -----------------------------------------------------------------------------------
+
+# $(call objects,PREFIX,FOLDER): the objects of a folder's C files, below $(BUILD)/PREFIX.
+objects = $(patsubst %.c,$(BUILD)/$(1)%.o,$(wildcard $(2)/*.c))
+
+define tool_rules
+$(BUILD)/bin/$(1): $(call objects,,$(1)) $(call objects,,lib)
+	$$(call quiet,LINK)mkdir -p $$(@D) && \
+	$$(CC) $$(SAN) $$(CFLAGS) $$(LDFLAGS) $$^ $$(LIBS) $$(LDLIBS) -o $$@
+endef
+$(foreach tool,$(TOOLS),$(eval $(call tool_rules,$(tool))))
 
 # "gen object" drops DWARF and keeps BTF: no llvm-strip needed.
-$(BUILD)/bpf/%.o: bpf/%.c Makefile
-	$(call say,BPF,$@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c $< -o $@.tmp
-	$(Q)$(BPFTOOL) gen object $@ $@.tmp
-	$(Q)rm -f $@.tmp
+$(BUILD)/%-bpf.o: %-bpf.c $(BUILD)/flags
+	$(call quiet,BPF)mkdir -p $(@D) && \
+	$(CLANG) $(BPF_FLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c $< -o $@.tmp && \
+	$(BPFTOOL) gen object $@ $@.tmp && rm $@.tmp
 
 # X-bpf.o -> struct X, with _ for -.
 $(BUILD)/%.skel.h: $(BUILD)/bpf/%-bpf.o
-	$(call say,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*) > $@
+	$(call quiet,SKEL)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*) > $@
 
 # The skeletons are order-only for the first build; afterwards the .d files know who needs them.
-$(BUILD)/%.o: %.c Makefile CHANGELOG.md | $(TOOLS:%=$(BUILD)/%.skel.h)
-	$(call say,CC,$@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+$(BUILD)/%.o: %.c $(BUILD)/flags | $(SKELS)
+	$(call quiet,CC)mkdir -p $(@D) && $(CC) $(C_FLAGS) $(SAN) $(INCLUDES) -MMD -MP -c $< -o $@
 
-$(BUILD)/bin/%:
-	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(SAN) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) $(LDLIBS) -o $@
+# Changes when the flags do: all objects follow.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(CC) $(C_FLAGS) $(SAN) \
+		$(CLANG) $(BPF_FLAGS) $(LIBS) $(LDFLAGS) $(LDLIBS))' > $@.new && \
+	if cmp -s $@ $@.new; then rm $@.new; else mv $@.new $@; fi
+$(BUILD)/flags: Makefile
+
+# --- the tests -----------------------------------------------------------------------------------
+# tests/unit/X-test.c and tests/bpf/X-test.c become a program each, linked with lib/ and, if X begins
+# with the name of a tool, with all of that tool but main.c. Further C files beside them are linked
+# with whichever test uses them. Unit tests, and what they are linked with, are built below
+# $(BUILD)/san under ASan and UBSan. tests/e2e/X.c is a program that a script there uses.
+# tests/*/X-bpf.c is a BPF object for tests.
+
+$(BUILD)/san/%.o: %.c $(BUILD)/flags | $(SKELS)
+	$(call quiet,CC)mkdir -p $(@D) && \
+	$(CC) $(C_FLAGS) $(SANFLAGS) $(INCLUDES) -MMD -MP -c $< -o $@
+$(BUILD)/tests/% $(BUILD)/san/tests/%: INCLUDES := -Itests
+
+test_sources = $(filter-out %-bpf.c,$(wildcard tests/$(1)/*.c))
+# $(call archive_rule,ARCHIVE,OBJECTS)
+define archive_rule
+$(BUILD)/$(strip $(1)).a: $(2)
+	$$(call quiet,AR)mkdir -p $$(@D) && rm -f $$@ && $$(AR) rc $$@ $$^
+endef
+helpers = $(filter-out %-test.o,$(patsubst %.c,$(BUILD)/$(1)%.o,$(call test_sources,$(2))))
+$(eval $(call archive_rule,test/lib,$(call objects,,lib)))
+$(eval $(call archive_rule,san/lib,$(call objects,san/,lib)))
+$(eval $(call archive_rule,test/tests-bpf,$(call helpers,,bpf)))
+$(eval $(call archive_rule,san/tests-unit,$(call helpers,san/,unit)))
+$(foreach t,$(TOOLS),\
+  $(eval $(call archive_rule,test/$(t),$(filter-out %/main.o,$(call objects,,$(t)))))\
+  $(eval $(call archive_rule,san/$(t),$(filter-out %/main.o,$(call objects,san/,$(t))))))
+
+# $(call test_rule,unit or bpf,NAME,PREFIX OF THE OBJECT,FOLDER OF THE ARCHIVES,FLAGS)
+define test_rule
+$(BUILD)/tests/$(1)/$(2): $(BUILD)/$(3)tests/$(1)/$(2).o $(BUILD)/$(4)/tests-$(1).a \
+		$(foreach t,$(TOOLS),$(if $(filter $(t)%,$(2)),$(BUILD)/$(4)/$(t).a)) \
+		$(BUILD)/$(4)/lib.a
+	$$(call quiet,LINK)mkdir -p $$(@D) && \
+	$$(CC) $(5) $$(SAN) $$(CFLAGS) $$(LDFLAGS) $$^ $$(LIBS) -lpthread $$(LDLIBS) -o $$@
+endef
+UNIT_TESTS := $(basename $(notdir $(wildcard tests/unit/*-test.c)))
+BPF_TESTS  := $(basename $(notdir $(wildcard tests/bpf/*-test.c)))
+E2E_TOOLS  := $(basename $(notdir $(call test_sources,e2e)))
+$(foreach t,$(UNIT_TESTS),$(eval $(call test_rule,unit,$(t),san/,san,$$(SANFLAGS))))
+$(foreach t,$(BPF_TESTS),$(eval $(call test_rule,bpf,$(t),,test,)))
+
+$(E2E_TOOLS:%=$(BUILD)/tests/e2e/%): $(BUILD)/tests/e2e/%: $(BUILD)/tests/e2e/%.o
+	$(call quiet,LINK)$(CC) $(SAN) $(CFLAGS) $(LDFLAGS) $< $(LIBS) -lpthread $(LDLIBS) -o $@
+
+TEST_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/*/*-bpf.c))
+unit-tests: $(UNIT_TESTS:%=$(BUILD)/tests/unit/%)
+bpf-tests: $(BPF_TESTS:%=$(BUILD)/tests/bpf/%) $(TEST_OBJECTS)
+e2e-tests: all $(E2E_TOOLS:%=$(BUILD)/tests/e2e/%) $(TEST_OBJECTS)
+
+check: unit-tests
+	@BUILD=$(BUILD) tests/run.sh --no-build --unit
 
 clean:
-	$(Q)rm -rf $(BUILD)
+	$(call quiet,CLEAN)rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all clean
+.PHONY: all bpf-tests check clean e2e-tests unit-tests FORCE

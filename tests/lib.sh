@@ -1,0 +1,296 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# What the scripts of tests/e2e share. They begin with
+#
+#	#!/bin/bash
+#	. "$(dirname "$0")/../lib.sh"
+#
+# and end with "finish". Sourcing starts the script again in network, mount and process namespaces
+# of its own, with a /run of its own: the names of hosts (network namespaces made by "host") are
+# private to the test, and whatever the test started or made is gone when it ends, however it ends.
+set -eu
+
+if [ -z "${TEST_NAMESPACE:-}" ]; then
+	if [ "$(id -u)" != 0 ]; then
+		echo "skip $(basename "$0" .sh): needs root"
+		exit 77
+	fi
+	TEST_NAMESPACE=yes exec unshare --net --mount --propagation private --pid --fork \
+		--kill-child --mount-proc bash "$0" "$@"
+fi
+# A process that is number 1 is only killed by the signals it handles.
+trap 'exit 143' TERM INT HUP
+
+ROOT=$(cd "$(dirname "$0")/../.." && pwd)
+case ${BUILD:=build} in
+/*) ;;
+*) BUILD=$ROOT/$BUILD ;;
+esac
+BIN=$BUILD/bin
+PATH=$PATH:/usr/sbin:/sbin
+mount -t sysfs sysfs /sys
+mount -t bpf bpf /sys/fs/bpf
+mount -t tmpfs tmpfs /run
+mkdir /run/netns
+TMP=/run/test # files of the test
+mkdir $TMP
+ip link set lo up
+SOAK=${SOAK:-0}
+
+# Addresses and ports of the built-in mapping and of the hosts around it.
+# shellcheck disable=SC2034
+CLIENT=10.0.0.1 ORIGINAL=10.0.0.10 ORIGINAL_PORT=12345 TARGET=10.0.0.138 TARGET_PORT=23456
+
+# --- results -------------------------------------------------------------------------------------
+
+failures=0 checks=0 skips=0 finished=no
+
+# ok NAME, fail NAME WHY, skip NAME WHY: one line per check
+ok()
+{
+	checks=$((checks + 1))
+	echo "ok $1"
+}
+
+fail()
+{
+	checks=$((checks + 1)) failures=$((failures + 1))
+	echo "FAIL $1: $2"
+}
+
+skip()
+{
+	skips=$((skips + 1))
+	echo "skip $1: $2"
+}
+
+# check NAME COMMAND...: holds if the command succeeds; what it prints is shown if it does not
+check()
+{
+	local name=$1 output
+	shift
+	if output=$("$@" 2>&1); then
+		ok "$name"
+	else
+		fail "$name" "'$*' failed${output:+: ${output//$'\n'/ | }}"
+	fi
+}
+
+# check_not NAME COMMAND...: holds if the command fails
+check_not()
+{
+	local name=$1 output
+	shift
+	if output=$("$@" 2>&1); then
+		fail "$name" "'$*' succeeded${output:+: ${output//$'\n'/ | }}"
+	else
+		ok "$name"
+	fi
+}
+
+# equal NAME GOT WANT
+equal()
+{
+	if [ "$2" = "$3" ]; then
+		ok "$1"
+	else
+		fail "$1" "got '$2', want '$3'"
+	fi
+}
+
+# contains NAME TEXT PATTERN (a glob pattern)
+contains()
+{
+	# shellcheck disable=SC2053
+	if [[ $2 == *$3* ]]; then
+		ok "$1"
+	else
+		fail "$1" "'${2//$'\n'/ | }' does not contain '$3'"
+	fi
+}
+
+# needs PROGRAM...: end the test with a skip if one is not installed
+needs()
+{
+	local program
+	for program; do
+		if ! command -v "$program" > /dev/null; then
+			skip "$(basename "$0" .sh)" "$program is not installed (scripts/install-deps.sh test)"
+			finish
+		fi
+	done
+}
+
+# finish: the last line of a test
+finish()
+{
+	finished=yes
+	[ $failures -eq 0 ] || exit 1
+	[ $checks -gt 0 ] || [ $skips -eq 0 ] || exit 77
+	exit 0
+}
+
+# An error that ends the script early is a failure of the test.
+at_exit()
+{
+	local status=$?
+	[ $finished = yes ] || echo "FAIL $(basename "$0" .sh): ended early with status $status"
+	[ $status -ne 0 ] || [ $finished = yes ] || exit 1
+}
+trap at_exit EXIT
+
+# --- waiting -------------------------------------------------------------------------------------
+
+# wait_for SECONDS COMMAND...: until the command succeeds; its output is dropped.
+# Return: 1 if that takes longer than SECONDS (whole ones).
+wait_for()
+{
+	local end=$((SECONDS + $1 + 1))
+	shift
+	until "$@" > /dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.05
+	done
+}
+
+# --- hosts and links -----------------------------------------------------------------------------
+
+# in_host HOST COMMAND...: run a command in a host; HOST "-" is the test's own namespace.
+# The command's /sys shows the devices of the host, but holds no bpffs.
+in_host()
+{
+	local host=$1
+	shift
+	if [ "$host" = - ]; then
+		"$@"
+	else
+		ip netns exec "$host" "$@"
+	fi
+}
+
+# host NAME...: network namespaces, each with its lo up; IPv6 addresses are usable at once
+host()
+{
+	local name
+	for name; do
+		ip netns add "$name"
+		ip -n "$name" link set lo up
+		in_host "$name" sysctl -q -w net.ipv6.conf.all.accept_dad=0 \
+			net.ipv6.conf.default.accept_dad=0 2> /dev/null || true
+	done
+}
+
+# link HOST_A DEV_A HOST_B DEV_B: a veth pair between two hosts (not "-"), both ends up
+link()
+{
+	ip -n "$1" link add "$2" type veth peer name "$4" netns "$3"
+	ip -n "$1" link set "$2" up
+	ip -n "$3" link set "$4" up
+}
+
+# address HOST DEV ADDRESS/PREFIX...
+address()
+{
+	local host=$1 dev=$2 each
+	shift 2
+	for each; do
+		case $each in
+		*:*) ip -n "$host" address add "$each" dev "$dev" nodad ;;
+		*) ip -n "$host" address add "$each" dev "$dev" ;;
+		esac
+	done
+}
+
+# lan HOST...: a bridge (in the host "switch", as br0) with one port per HOST, whose end is eth0
+lan()
+{
+	local name
+	host switch
+	ip -n switch link add br0 type bridge mcast_snooping 0
+	ip -n switch link set br0 up
+	for name; do
+		link "$name" eth0 switch "p-$name"
+		ip -n switch link set "p-$name" master br0
+	done
+}
+
+# lan_of_the_mapping: hosts "client" (10.0.0.1) and "target" (10.0.0.138) on one link; nobody has
+# the address 10.0.0.10. The tools run in "client", on eth0.
+lan_of_the_mapping()
+{
+	host client target
+	lan client target
+	address client eth0 $CLIENT/24 fd00::1/64
+	address target eth0 $TARGET/24 fd00::138/64
+}
+
+# --- programs in the background ------------------------------------------------------------------
+
+declare -A pids=()
+
+# start ID HOST COMMAND...: in the background; its output goes to $TMP/ID.out and $TMP/ID.err and
+# its process id to ${pids[ID]}. (bash starts such programs with SIGINT ignored: that is undone.)
+start()
+{
+	local id=$1 host=$2
+	shift 2
+	[ "$host" = - ] || set -- ip netns exec "$host" "$@"
+	env --default-signal=INT,QUIT "$@" > "$TMP/$id.out" 2> "$TMP/$id.err" < /dev/null &
+	pids[$id]=$!
+}
+
+# stop ID [SIGNAL]: send a signal (default TERM) and wait for the end.
+# Return: the exit status of the program, 128 + N if signal N killed it.
+stop()
+{
+	kill -s "${2:-TERM}" "${pids[$1]}" 2> /dev/null || true
+	status_of "$1"
+}
+
+# status_of ID: wait for the end of a program that ends by itself, and return its exit status
+status_of()
+{
+	local pid=${pids[$1]}
+	unset "pids[$1]"
+	wait "$pid"
+}
+
+# running ID
+running()
+{
+	kill -0 "${pids[$1]}" 2> /dev/null
+}
+
+# start_tool ID HOST TOOL ARGUMENT...: start packet-monitor or proxy and wait until it is attached.
+# Return: 1, with a line on stderr, if that does not happen within 10 s.
+start_tool()
+{
+	local id=$1 host=$2 tool=$3
+	shift 3
+	start "$id" "$host" "$BIN/$tool" "$@"
+	wait_for 10 attached_or_dead "$id" && grep -q ': attached to ' "$TMP/$id.err" && return
+	echo "$tool $* does not attach: $(cat "$TMP/$id.err")" >&2
+	return 1
+}
+
+attached_or_dead()
+{
+	grep -q ': attached to ' "$TMP/$1.err" || ! running "$1"
+}
+
+# listening HOST tcp|udp PORT: whether a server is bound
+listening()
+{
+	in_host "$1" ss -Hln"${2:0:1}" "sport = :$3" | grep -q .
+}
+
+# --- filters -------------------------------------------------------------------------------------
+
+# our_filters HOST DEV: the filters of this project on both hooks, one a line
+our_filters()
+{
+	local hook
+	for hook in ingress egress; do
+		in_host "$1" tc filter show dev "$2" "$hook"
+	done | grep -oE '\b(pm|proxy)_(in|e)gress\b' || true
+}

@@ -1,0 +1,163 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Build and run the tests, a few at a time, and sum up. See usage() below.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+usage()
+{
+	cat <<-'USAGE'
+	Usage: tests/run.sh [OPTION...] [PATTERN...]
+
+	Builds what the tests need and runs those of tests/unit, tests/bpf and tests/e2e whose name
+	(such as "unit/number-test" or "e2e/lifecycle") contains one of the PATTERNs; all without.
+
+	  --unit, --bpf, --e2e   only these layers (unit needs no root)
+	  -j N                   N tests at once (default: the number of processors)
+	  -t SECONDS             time limit of one test (default 240; with SOAK=1 7200)
+	  -l, --list             only list the tests
+	  --no-build             run what has been built before
+
+	Environment: BUILD=DIR (default build), SOAK=1 for the long variants, CI=true to count a
+	skipped check as a failure. Exit status: 0 if nothing failed.
+	USAGE
+}
+
+layers=() patterns=() jobs=$(nproc) build=yes list=no
+limit=240
+[ "${SOAK:-0}" = 1 ] && limit=7200
+while [ $# -gt 0 ]; do
+	case $1 in
+	--unit | --bpf | --e2e) layers+=("${1#--}") ;;
+	-j) jobs=$2; shift ;;
+	-j?*) jobs=${1#-j} ;;
+	-t) limit=$2; shift ;;
+	-l | --list) list=yes ;;
+	--no-build) build=no ;;
+	-h | --help) usage; exit 0 ;;
+	-*) usage >&2; exit 2 ;;
+	*) patterns+=("$1") ;;
+	esac
+	shift
+done
+# The long ones first: the short ones fill the gaps at the end.
+[ ${#layers[@]} -gt 0 ] || layers=(e2e bpf unit)
+export BUILD=${BUILD:-build}
+
+wanted()
+{
+	local pattern
+	[ ${#patterns[@]} -gt 0 ] || return 0
+	for pattern in "${patterns[@]}"; do
+		[[ $1 == *"$pattern"* ]] && return 0
+	done
+	return 1
+}
+
+tests=()
+for layer in "${layers[@]}"; do
+	for file in "tests/$layer"/*; do
+		case $layer/$file in
+		e2e/*.sh) name=e2e/$(basename "$file" .sh) ;;
+		unit/*-test.c | bpf/*-test.c | unit/*-test.sh) name=$layer/$(basename "${file%.*}") ;;
+		*) continue ;;
+		esac
+		wanted "$name" && tests+=("$name")
+	done
+done
+if [ $list = yes ]; then
+	printf '%s\n' "${tests[@]}"
+	exit 0
+fi
+if [ $build = yes ]; then
+	${MAKE:-make} -s -j "$(nproc)" "${layers[@]/%/-tests}" || exit 1
+fi
+
+results=$(mktemp -d) || exit 1
+declare -A running=() # pid -> test
+# Invoked by the trap.
+# shellcheck disable=SC2317
+stop()
+{
+	[ ${#running[@]} -eq 0 ] || kill "${!running[@]}" 2>/dev/null
+	wait
+	rm -rf "$results"
+}
+trap stop EXIT
+trap 'exit 130' INT TERM HUP
+
+# run_test NAME: everything that the test prints, and its exit status as the last line
+run_test()
+{
+	local command status
+	if [ -f "tests/$1.sh" ]; then
+		command=("tests/$1.sh")
+	elif [[ $1 == bpf/* ]] && [ "$(id -u)" = 0 ]; then
+		# A network namespace of its own: its only interface is a lo with index 1.
+		command=(unshare -n "$BUILD/tests/$1")
+	else
+		command=("$BUILD/tests/$1")
+	fi
+	timeout -k 5 "$limit" "${command[@]}" < /dev/null &
+	# shellcheck disable=SC2064
+	trap "kill $!" TERM
+	wait $!
+	status=$?
+	[ $status -eq 124 ] && echo "timed out after $limit s"
+	echo "$status"
+}
+
+passed=0 failed=0 skipped=0
+
+# report NAME SECONDS: print and count one test's lines
+report()
+{
+	local log=$results/${1//\//_} status n_ok n_fail n_skip
+	status=$(tail -n 1 "$log")
+	sed -i '$d' "$log"
+	n_ok=$(grep -c '^ok ' "$log")
+	n_fail=$(grep -c '^FAIL ' "$log")
+	n_skip=$(grep -c '^skip ' "$log")
+	sed -nE "s#^(ok|FAIL|skip) #\1 $1: #p" "$log"
+	if [ "$status" -ne 0 ] && [ "$status" -ne 77 ] && [ "$n_fail" -eq 0 ]; then
+		echo "FAIL $1: ended with status $status"
+		n_fail=1
+	elif [ $((n_ok + n_fail + n_skip)) -eq 0 ]; then
+		echo "FAIL $1: made no check"
+		n_fail=1
+	fi
+	if [ "$n_skip" -gt 0 ] && [ "${CI:-}" = true ]; then
+		echo "FAIL $1: skips $n_skip checks, which CI does not accept"
+		n_fail=$((n_fail + n_skip)) n_skip=0
+	fi
+	if [ "$n_fail" -gt 0 ]; then
+		echo "---- output of $1:"
+		sed 's/^/| /' "$log"
+		echo "----"
+	fi
+	passed=$((passed + n_ok)) failed=$((failed + n_fail)) skipped=$((skipped + n_skip))
+}
+
+# reap: wait for one of the running tests
+reap()
+{
+	local pid
+	wait -n -p pid "${!running[@]}"
+	report "${running[$pid]}"
+	unset "running[$pid]"
+}
+
+for name in ${tests[@]+"${tests[@]}"}; do
+	[ ${#running[@]} -lt "$jobs" ] || reap
+	run_test "$name" > "$results/${name//\//_}" 2>&1 &
+	running[$!]=$name
+done
+while [ ${#running[@]} -gt 0 ]; do
+	reap
+done
+
+[ $((passed + failed + skipped)) -gt 0 ] || echo "no test matches" >&2
+summary="$passed passed, $failed failed"
+[ $skipped -eq 0 ] || summary+=", $skipped skipped"
+echo "$summary"
+[ $failed -eq 0 ] && [ $passed -gt 0 ]
