@@ -90,9 +90,13 @@ static enum iface_event set_up(struct iface *iface, bool up)
 
 static enum iface_event set_name(struct iface *iface, const char *name)
 {
+	size_t len;
+
 	if (!strncmp(iface->name, name, sizeof(iface->name)))
 		return IFACE_NOTHING;
-	strncpy(iface->name, name, sizeof(iface->name) - 1);
+	len = strnlen(name, sizeof(iface->name) - 1);
+	memcpy(iface->name, name, len);
+	iface->name[len] = '\0';
 	return IFACE_RENAMED;
 }
 
