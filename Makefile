@@ -9,6 +9,11 @@ PKG_CONFIG ?= pkg-config
 BPFTOOL    ?= $(shell PATH="$$PATH:/usr/sbin:/sbin" command -v bpftool || echo bpftool)
 CFLAGS     ?= -O2 -g
 
+PREFIX  ?= /usr/local
+sbindir ?= $(PREFIX)/sbin
+mandir  ?= $(PREFIX)/share/man
+INSTALL ?= install
+
 # Quiet by default: one line per file made. V=1 shows the commands, make -s nothing at all.
 ifeq ($(V),1)
 quiet =
@@ -39,6 +44,22 @@ else
 LIBS := $(shell $(PKG_CONFIG) --libs libbpf 2>/dev/null || echo -lbpf)
 endif
 
+# The goals that compile something; only they ask for compilers, and note the flags in use.
+NO_BUILD := bench clean demo deps format help lint soak test uninstall
+ifneq ($(filter-out $(NO_BUILD),$(or $(MAKECMDGOALS),all)),)
+need = $(if $(shell command -v $(firstword $(1))),,\
+	 $(error $(firstword $(1)) is missing: run scripts/install-deps.sh build))
+$(foreach program,CC CLANG BPFTOOL PKG_CONFIG,$(call need,$($(program))))
+$(if $(shell $(PKG_CONFIG) --exists libbpf && echo yes),,\
+  $(error libbpf is missing: run scripts/install-deps.sh build))
+# Objects depend on this file, which is rewritten when a flag has changed.
+flags := $(strip $(CC) $(C_FLAGS) $(SAN) $(CLANG) $(BPF_FLAGS) $(LIBS) $(LDFLAGS) $(LDLIBS))
+ifneq ($(flags),$(strip $(file <$(BUILD)/flags)))
+$(shell mkdir -p $(BUILD))
+$(file >$(BUILD)/flags,$(flags))
+endif
+endif
+
 all: $(TOOLS:%=$(BUILD)/bin/%)
 
 # --- the tools -----------------------------------------------------------------------------------
@@ -54,7 +75,7 @@ endef
 $(foreach tool,$(TOOLS),$(eval $(call tool_rules,$(tool))))
 
 # "gen object" drops DWARF and keeps BTF: no llvm-strip needed.
-$(BUILD)/%-bpf.o: %-bpf.c $(BUILD)/flags
+$(BUILD)/%-bpf.o: %-bpf.c $(BUILD)/flags Makefile
 	$(call quiet,BPF)mkdir -p $(@D) && \
 	$(CLANG) $(BPF_FLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c $< -o $@.tmp && \
 	$(BPFTOOL) gen object $@ $@.tmp && rm $@.tmp
@@ -64,15 +85,8 @@ $(BUILD)/%.skel.h: $(BUILD)/bpf/%-bpf.o
 	$(call quiet,SKEL)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*) > $@
 
 # The skeletons are order-only for the first build; afterwards the .d files know who needs them.
-$(BUILD)/%.o: %.c $(BUILD)/flags | $(SKELS)
+$(BUILD)/%.o: %.c $(BUILD)/flags Makefile | $(SKELS)
 	$(call quiet,CC)mkdir -p $(@D) && $(CC) $(C_FLAGS) $(SAN) $(INCLUDES) -MMD -MP -c $< -o $@
-
-# Changes when the flags do: all objects follow.
-$(BUILD)/flags: FORCE
-	@mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(CC) $(C_FLAGS) $(SAN) \
-		$(CLANG) $(BPF_FLAGS) $(LIBS) $(LDFLAGS) $(LDLIBS))' > $@.new && \
-	if cmp -s $@ $@.new; then rm $@.new; else mv $@.new $@; fi
-$(BUILD)/flags: Makefile
 
 # --- the tests -----------------------------------------------------------------------------------
 # tests/unit/X-test.c and tests/bpf/X-test.c become a program each, linked with lib/ and, if X begins
@@ -81,7 +95,7 @@ $(BUILD)/flags: Makefile
 # $(BUILD)/san under ASan and UBSan. tests/e2e/X.c is a program that a script there uses.
 # tests/*/X-bpf.c is a BPF object for tests.
 
-$(BUILD)/san/%.o: %.c $(BUILD)/flags | $(SKELS)
+$(BUILD)/san/%.o: %.c $(BUILD)/flags Makefile | $(SKELS)
 	$(call quiet,CC)mkdir -p $(@D) && \
 	$(CC) $(C_FLAGS) $(SANFLAGS) $(INCLUDES) -MMD -MP -c $< -o $@
 $(BUILD)/tests/% $(BUILD)/san/tests/%: INCLUDES := -Itests
@@ -123,13 +137,70 @@ unit-tests: $(UNIT_TESTS:%=$(BUILD)/tests/unit/%)
 bpf-tests: $(BPF_TESTS:%=$(BUILD)/tests/bpf/%) $(TEST_OBJECTS)
 e2e-tests: all $(E2E_TOOLS:%=$(BUILD)/tests/e2e/%) $(TEST_OBJECTS)
 
+# --- what people call ----------------------------------------------------------------------------
+
 check: unit-tests
-	@BUILD=$(BUILD) tests/run.sh --no-build --unit
+	@tests/run.sh --no-build --unit
+
+demo:
+	+@scripts/demo.sh
+
+test:
+	+@scripts/test.sh
+
+soak:
+	+@SOAK=1 tests/run.sh
+
+bench:
+	+@scripts/bench/run.sh $(BENCH)
+
+lint:
+	+@scripts/lint.sh
+
+deps:
+	@scripts/install-deps.sh build demo test
+
+format:
+	clang-format -i $(wildcard bpf/*.[ch] include/*.h lib/*.[ch] tests/*.h tests/*/*.[ch] \
+		scripts/*/*.[ch] $(TOOLS:%=%/*.[ch]))
+
+install: all
+	$(INSTALL) -d $(DESTDIR)$(sbindir) $(DESTDIR)$(mandir)/man8
+	$(INSTALL) -m 755 $(TOOLS:%=$(BUILD)/bin/%) remove-filters-and-qdisc.sh $(DESTDIR)$(sbindir)
+	$(INSTALL) -m 644 $(wildcard $(foreach t,$(TOOLS),$(t)/$(t).8)) $(DESTDIR)$(mandir)/man8
+
+uninstall:
+	rm -f $(TOOLS:%=$(DESTDIR)$(sbindir)/%) $(DESTDIR)$(sbindir)/remove-filters-and-qdisc.sh \
+		$(TOOLS:%=$(DESTDIR)$(mandir)/man8/%.8)
 
 clean:
 	$(call quiet,CLEAN)rm -rf $(BUILD)
 
+help:
+	@printf '%s\n' \
+	'make            build $(TOOLS) into $(BUILD)/bin' \
+	'make deps       install what building, the demo and the tests need' \
+	'make demo       install, build, and show both tools in network namespaces' \
+	'make test       install, build, lint and run all tests (root)' \
+	'make check      the tests that need no root' \
+	'make soak       all tests in their long variants (root, hours)' \
+	'make bench      measure the cost (root, 20 minutes; BENCH="OPTIONS")' \
+	'make lint       formatters, static analysis, man pages' \
+	'make format     let clang-format lay out the C files' \
+	'make install    into PREFIX (/usr/local), sbindir, mandir; DESTDIR is put before; uninstall' \
+	'make clean      remove $(BUILD)' \
+	'' \
+	'BUILD=DIR       where to build        V=1        show the commands (make -s: show nothing)' \
+	'CC=clang        the C compiler        WERROR=1   warnings are errors' \
+	'STATIC=1        one file without shared libraries, for other distributions' \
+	'SANITIZE=1      with AddressSanitizer and UndefinedBehaviorSanitizer' \
+	'CFLAGS, CPPFLAGS, LDFLAGS, LDLIBS, CLANG, BPFTOOL, PKG_CONFIG: as usual'
+
+# make's own variables on the command line reach the scripts through the environment.
+export BUILD
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all bpf-tests check clean e2e-tests unit-tests FORCE
+.PHONY: all bench bpf-tests check clean demo deps e2e-tests format help install lint soak test \
+	uninstall unit-tests

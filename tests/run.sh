@@ -59,7 +59,7 @@ for layer in "${layers[@]}"; do
 	for file in "tests/$layer"/*; do
 		case $layer/$file in
 		e2e/*.sh) name=e2e/$(basename "$file" .sh) ;;
-		unit/*-test.c | bpf/*-test.c | unit/*-test.sh) name=$layer/$(basename "${file%.*}") ;;
+		unit/*-test.c | unit/*-test.sh | bpf/*-test.c | bpf/*-test.sh) name=$layer/$(basename "${file%.*}") ;;
 		*) continue ;;
 		esac
 		wanted "$name" && tests+=("$name")
