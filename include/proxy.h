@@ -6,6 +6,13 @@
 #include <linux/types.h>
 
 /*
+ * Addresses and ports are in network byte order, times in nanoseconds of CLOCK_MONOTONIC_COARSE.
+ *
+ * A packet of a client to an original address and port ("from") is sent to the target ("to");
+ * replies of the target are given the original as their source. One entry of "ingress" is one flow.
+ */
+
+/*
  * Raised whenever a struct of this file changes: a new proxy takes over the maps of an old one only
  * if both agree on it.
  */
@@ -30,6 +37,8 @@ enum proxy_mapping_flags {
 	PROXY_MAPPING_DRAINING = 1 << 1,
 	/* The target is about to change: new flows go into "pinned" as well. */
 	PROXY_MAPPING_PIN = 1 << 2,
+	/* The target is an address of this host: packets turn back at the interface. */
+	PROXY_MAPPING_LOCAL = 1 << 3,
 };
 
 /* Value of "egress": where it goes instead. */
@@ -45,7 +54,7 @@ _Static_assert(sizeof(struct proxy_mapping) == 16, "proxy_mapping is shared with
 /* Key of "ingress": a reply, as it arrives from the target. */
 struct proxy_reply {
 	__be32 remote; /* the target */
-	__be32 local;  /* the client */
+	__be32 local;  /* the client; if the target is this host, the original in its place */
 	__be16 rport;
 	__be16 lport; /* the client's port as the target sees it */
 	__u8 proto;
@@ -53,7 +62,55 @@ struct proxy_reply {
 };
 _Static_assert(sizeof(struct proxy_reply) == 16, "proxy_reply is shared with user space");
 
-/* Key of "pinned": a flow as the client sees it. */
+/* What a flow is (fixed when it is made) and what has been seen of it. */
+enum proxy_flow_state {
+	PROXY_FLOW_ACK = 1 << 0,     /* the client has sent an ACK: for TCP, its half is open */
+	PROXY_FLOW_REPLIED = 1 << 1, /* the target has answered */
+	PROXY_FLOW_FIN_OUT = 1 << 2, /* the client has finished sending */
+	PROXY_FLOW_FIN_IN = 1 << 3,  /* so has the target */
+	PROXY_FLOW_RST_OUT = 1 << 4, /* reset by the client, of whom nothing has come since */
+	PROXY_FLOW_RST_IN = 1 << 5,  /* likewise by the target */
+	PROXY_FLOW_DIRECT = 1 << 16, /* the client talks to the target's own address */
+	PROXY_FLOW_PORT = 1 << 17,   /* the client's port is translated (an entry in "pinned") */
+	PROXY_FLOW_LOCAL = 1 << 18,  /* the target is an address of this host */
+};
+
+/* Value of "ingress": what a flow looks like to the client. */
+struct proxy_flow {
+	__u64 last_seen; /* stored when the old value is a second old, not by each packet */
+	__u32 state;	 /* enum proxy_flow_state */
+	__be32 orig;
+	__be32 client;
+	__be16 oport;
+	__be16 cport;  /* the client's own port */
+	__u32 mapping; /* index into "mapping_stats" */
+	__u32 nexthop; /* index into "nexthops" */
+};
+_Static_assert(sizeof(struct proxy_flow) == 32, "proxy_flow is shared with user space");
+
+/* How far a TCP connection is: what its time-out depends on. */
+enum proxy_tcp_phase {
+	PROXY_TCP_OPENING,     /* no handshake seen yet */
+	PROXY_TCP_ESTABLISHED, /* both sides have spoken */
+	PROXY_TCP_CLOSING,     /* FIN in both directions, or a reset */
+};
+
+/** proxy_tcp_phase - the phase of a TCP flow whose state is @state */
+static inline enum proxy_tcp_phase proxy_tcp_phase(__u32 state)
+{
+	const __u32 open = PROXY_FLOW_ACK | PROXY_FLOW_REPLIED;
+	const __u32 fins = PROXY_FLOW_FIN_OUT | PROXY_FLOW_FIN_IN;
+
+	if (state & (PROXY_FLOW_RST_OUT | PROXY_FLOW_RST_IN) || (state & fins) == fins)
+		return PROXY_TCP_CLOSING;
+	return (state & open) == open ? PROXY_TCP_ESTABLISHED : PROXY_TCP_OPENING;
+}
+
+/*
+ * Key of "pinned": a flow as the client sees it; the value is its struct proxy_reply. Only flows
+ * that the mapping alone does not lead to are here: those with a translated port, and those that
+ * began before their mapping was given another target.
+ */
 struct proxy_origin {
 	__be32 client;
 	__be32 orig;
@@ -63,5 +120,159 @@ struct proxy_origin {
 	__u8 reserved[3];
 };
 _Static_assert(sizeof(struct proxy_origin) == 16, "proxy_origin is shared with user space");
+
+enum proxy_nexthop_flags {
+	PROXY_NEXTHOP_MAC = 1 << 0, /* dmac is the neighbour's */
+	PROXY_NEXTHOP_L3 = 1 << 1,  /* the device has no link layer (tun, wireguard) */
+};
+
+/* Index 0 of "nexthops" stays empty: leave the frame to the device as it is (lo, tun). */
+enum { PROXY_NEXTHOP_NONE = 0 };
+
+/*
+ * Entry of "nexthops": one per target address, changed in place when the route or the neighbour
+ * changes, since flows remember its index.
+ */
+struct proxy_nexthop {
+	union {
+		struct {
+			__u8 dmac[6];
+			__u16 flags; /* enum proxy_nexthop_flags */
+		};
+		__u64 link; /* both at once: user space stores and the program loads this */
+	};
+	__u32 oif;  /* 0: no route, leave the frame as it is */
+	__be32 via; /* the gateway, or the target itself if it is on the link */
+};
+_Static_assert(sizeof(struct proxy_nexthop) == 16, "proxy_nexthop is shared with user space");
+
+/* The source of ARP replies for an original address that no host has: "\x02proxy". */
+#define PROXY_MAC                                                                                  \
+	{                                                                                          \
+		0x02, 0x70, 0x72, 0x6f, 0x78, 0x79                                                 \
+	}
+
+enum proxy_host_flags {
+	PROXY_HOST_ANSWER = 1 << 0, /* an original: answer ARP requests if nobody else does */
+};
+
+/*
+ * Value of "hosts", whose key is the __be32 address of an original or a target. User space makes
+ * the entry; @asked and @heard belong to the program.
+ */
+struct proxy_host {
+	__u64 asked; /* first ARP request that nobody has answered since; 0: none */
+	__u64 heard; /* last ARP message from this address; 0: none yet */
+	__u32 flags; /* enum proxy_host_flags */
+	/*
+	 * For later fragments that arrive before the first: if all mappings of this original have
+	 * one target, that (and its next hop); if all mappings to this target have one original,
+	 * that. 0 otherwise.
+	 */
+	__be32 sole_target;
+	__be32 sole_orig;
+	__u32 nexthop;
+};
+_Static_assert(sizeof(struct proxy_host) == 32, "proxy_host is shared with user space");
+
+enum proxy_fragment_kind {
+	PROXY_FRAGMENT_OUT,	 /* a datagram at egress */
+	PROXY_FRAGMENT_IN,	 /* a datagram at ingress */
+	PROXY_FRAGMENT_PEER_OUT, /* id 0: datagrams of this pair of hosts that were not translated
+				  */
+	PROXY_FRAGMENT_PEER_IN,
+};
+
+/* Key of "fragments": a fragmented datagram (RFC 791), addresses as they arrive at the hook. */
+struct proxy_fragment {
+	__be32 saddr;
+	__be32 daddr;
+	__be16 id;
+	__u8 proto;
+	__u8 kind; /* enum proxy_fragment_kind */
+};
+_Static_assert(sizeof(struct proxy_fragment) == 12, "proxy_fragment is shared with user space");
+
+/* Value of "fragments": what became of the first fragment. */
+struct proxy_fragment_rule {
+	__u64 when;
+	__be32 addr; /* new destination (egress) or source (ingress); 0: untouched */
+	__u32 nexthop;
+};
+_Static_assert(sizeof(struct proxy_fragment_rule) == 16, "proxy_fragment_rule is shared");
+
+enum proxy_state_flags {
+	PROXY_STATE_WILDCARDS = 1 << 0, /* some key of "egress" has port 0 */
+	PROXY_STATE_LOCAL = 1 << 1,	/* some mapping is PROXY_MAPPING_LOCAL */
+};
+
+/* A MAC address is trusted for so long after the last heartbeat of user space. */
+#define PROXY_HEARTBEAT_NS 10000000000ULL
+
+/* The one entry of "state". */
+struct proxy_state {
+	__u32 layout;	 /* PROXY_LAYOUT */
+	__u32 flags;	 /* enum proxy_state_flags */
+	__u64 heartbeat; /* stored by user space each second; 0: MAC addresses are not to be used */
+};
+_Static_assert(sizeof(struct proxy_state) == 16, "proxy_state is shared with user space");
+
+/*
+ * The one entry of "prefilter": a bit for each address that is in a key of "egress" (originals and
+ * targets) or the remote of a flow. A bit is set before the entry is made and cleared only when
+ * neither an entry nor a flow of any address with this bit is left. Packets whose address has no
+ * bit leave after this one load.
+ */
+enum { PROXY_PREFILTER_BITS = 65536 };
+
+struct proxy_prefilter {
+	__u64 words[PROXY_PREFILTER_BITS / 64];
+};
+
+/** proxy_prefilter_bit - the number of @addr's bit: word is the result / 64, bit in it the rest */
+static inline __u32 proxy_prefilter_bit(__be32 addr)
+{
+	/* Fibonacci hashing: the upper half of the product depends on all bits of the address. */
+	return ((__u32)addr * 0x9e3779b1U) >> 16;
+}
+
+/* Entry of "mapping_stats", per CPU: wire packets and bytes, as the interface counts them. */
+struct proxy_mapping_stats {
+	__u64 packets_out;
+	__u64 bytes_out;
+	__u64 packets_in;
+	__u64 bytes_in;
+};
+_Static_assert(sizeof(struct proxy_mapping_stats) == 32, "proxy_mapping_stats is shared");
+
+/*
+ * The entries of "counters", a __u64 per CPU each: X(enumerator, field name, description). The
+ * first group are packets that might have been translated but were not: why. The second counts what
+ * else the program did.
+ */
+#define PROXY_REASONS(X)                                                                           \
+	X(MALFORMED, malformed, "headers cut short or at odds with each other: passed")            \
+	X(VLAN, vlan, "tagged, so not of this network: passed")                                    \
+	X(FRAGMENT, fragment, "fragment whose first one has not been seen: passed")                \
+	X(ICMP, icmp, "ICMP error about no known flow: passed")                                    \
+	X(NO_FLOW, no_flow, "TCP segment that cannot begin a flow: passed")                        \
+	X(DRAINING, draining, "new flow of a mapping that has been deleted: passed")               \
+	X(FULL, full, "new flow, but the flow table is full: dropped")                             \
+	X(NO_PORT, no_port, "new flow, but no source port is free: dropped")                       \
+	X(FAILED, failed, "the kernel could not change the packet or the table: dropped")
+
+#define PROXY_EVENTS(X)                                                                            \
+	X(FLOWS, flows_new, "flows made")                                                          \
+	X(PORTS, ports_changed, "flows that were given another source port")                       \
+	X(GUESSED, fragments_guessed, "fragments translated before their first one")               \
+	X(ARP, arp_answered, "ARP requests answered for an original without a host")
+
+#define PROXY_COUNTER(name, field, text) PROXY_##name,
+enum proxy_counter {
+	PROXY_REASONS(PROXY_COUNTER) PROXY_REASON_MAX,
+	PROXY_EVENT_FIRST = PROXY_REASON_MAX - 1, /* so that events go on after the reasons */
+	PROXY_EVENTS(PROXY_COUNTER) PROXY_COUNTER_MAX
+};
+#undef PROXY_COUNTER
 
 #endif /* PROXY_H */
