@@ -1,0 +1,213 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Install exactly what is missing. See usage() below.
+set -eu
+
+usage()
+{
+	cat <<-'USAGE'
+	Usage: scripts/install-deps.sh [OPTION...] [SET...]
+
+	Installs what is missing on this machine, and nothing else, with the package manager that is
+	there: apt-get, dnf, pacman, zypper or apk. (Tried: apt-get, on Debian 12. Untried: all others;
+	their package names are from the distributions' own lists.) Uses sudo only if not root.
+
+	SETs, default "build demo":
+	  build  compilers, bpftool, libbpf      demo   what scripts/demo.sh runs
+	  test   what the tests run              lint   what scripts/lint.sh runs
+	  bench  what scripts/bench/ compares    all    all of these
+
+	  -n, --dry-run       only print the names of the packages, one a line
+	      --manager NAME  ask this package manager
+	USAGE
+}
+
+# What is needed: SET[,SET...], how to see that it is there, and what it is called by apt, dnf,
+# pacman, zypper and apk ("-": comes with another one; "a/b": b where there is no a). "command:X"
+# is a program, "header:X" a file that the C compiler includes, "static:X" a library for STATIC=1.
+needs()
+{
+	cat <<-'NEEDS'
+	build            command:make          make             make                  make              make              make
+	build            command:cc            gcc              gcc                   gcc               gcc               gcc
+	build            header:stdio.h        libc6-dev        glibc-devel           glibc             glibc-devel       musl-dev
+	build            header:linux/bpf.h    linux-libc-dev   kernel-headers        linux-api-headers linux-glibc-devel linux-headers
+	build            command:clang         clang            clang                 clang             clang             clang
+	build            command:bpftool       bpftool/linux-tools-generic bpftool    bpf               bpftool           bpftool
+	build            command:pkg-config    pkgconf/pkg-config pkgconf-pkg-config  pkgconf           pkg-config        pkgconf
+	build            header:bpf/libbpf.h   libbpf-dev       libbpf-devel          libbpf            libbpf-devel      libbpf-dev
+	build            header:libelf.h       libelf-dev       elfutils-libelf-devel libelf            libelf-devel      elfutils-dev
+	build            header:zlib.h         zlib1g-dev       zlib-devel            zlib              zlib-devel        zlib-dev
+	demo,test,bench  command:ip            iproute2         iproute               iproute2          iproute2          iproute2
+	demo,test,bench  command:tc            iproute2         iproute-tc            iproute2          iproute2          iproute2
+	demo,test,bench  command:unshare       util-linux       util-linux            util-linux        util-linux        util-linux-misc
+	demo,test,bench  command:socat         socat            socat                 socat             socat             socat
+	demo,test,bench  command:sysctl        procps           procps-ng             procps-ng         procps            procps-ng
+	test             header:sanitizer/asan_interface.h gcc    libasan               gcc               gcc               -
+	test             command:setpriv       util-linux       util-linux            util-linux        util-linux        setpriv
+	test             command:ping          iputils-ping     iputils               iputils           iputils           iputils
+	test             command:nc            netcat-openbsd   netcat                openbsd-netcat    netcat-openbsd    netcat-openbsd
+	test             command:curl          curl             curl                  curl              curl              curl
+	test             command:dig           bind9-dnsutils   bind-utils            bind              bind-utils        bind-tools
+	test             command:dnsmasq       dnsmasq-base     dnsmasq               dnsmasq           dnsmasq           dnsmasq
+	test             command:capsh         libcap2-bin      libcap                libcap            libcap-progs      libcap-utils
+	test             command:tcpreplay     tcpreplay        tcpreplay             tcpreplay         tcpreplay         tcpreplay
+	test             command:tshark        tshark           wireshark-cli         wireshark-cli     wireshark         tshark
+	test             command:scapy         python3-scapy    python3-scapy         scapy             python3-scapy     scapy
+	test             command:openssl       openssl          openssl               openssl           openssl           openssl
+	test,bench       command:python3       python3          python3               python            python3           python3
+	test,bench       command:jq            jq               jq                    jq                jq                jq
+	test,bench       command:ethtool       ethtool          ethtool               ethtool           ethtool           ethtool
+	test,bench       command:iperf3        iperf3           iperf3                iperf3            iperf             iperf3
+	test,bench       command:nft           nftables         nftables              nftables          nftables          nftables
+	test,bench       command:tcpdump       tcpdump          tcpdump               tcpdump           tcpdump           tcpdump
+	lint             command:clang-format  clang-format     clang-tools-extra     clang             clang-tools       clang-extra-tools
+	lint             command:clang-tidy    clang-tidy       clang-tools-extra     clang             clang-tools       clang-extra-tools
+	lint             command:cppcheck      cppcheck         cppcheck              cppcheck          cppcheck          cppcheck
+	lint             command:shellcheck    shellcheck       ShellCheck            shellcheck        ShellCheck        shellcheck
+	lint             command:codespell     codespell        codespell             codespell         codespell         codespell
+	lint             command:mandoc        mandoc           mandoc                mandoc            mandoc            mandoc
+	lint             command:git           git              git-core              git               git-core          git
+	bench            command:gnuplot       gnuplot-nox      gnuplot               gnuplot           gnuplot           gnuplot
+	bench            command:perf          linux-perf/linux-tools-generic perf    perf              perf              perf
+	bench            command:softflowd     softflowd        softflowd             softflowd         softflowd         softflowd
+	bench            command:iftop         iftop            iftop                 iftop             iftop             iftop
+	bench            command:pmacctd       pmacct           pmacct                pmacct            pmacct            pmacct
+	NEEDS
+}
+
+die()
+{
+	echo "install-deps.sh: $*" >&2
+	exit 1
+}
+
+# Debian and others keep some programs out of an ordinary user's PATH.
+PATH=$PATH:/usr/sbin:/sbin
+
+sets=() dry_run=no manager=
+while [ $# -gt 0 ]; do
+	case $1 in
+	build | demo | test | lint | bench) sets+=("$1") ;;
+	all) sets+=(build demo test lint bench) ;;
+	-n | --dry-run) dry_run=yes ;;
+	--manager) manager=${2:-}; shift ;;
+	-h | --help) usage; exit 0 ;;
+	*) usage >&2; exit 2 ;;
+	esac
+	shift
+done
+[ ${#sets[@]} -gt 0 ] || sets=(build demo)
+
+if [ -z "$manager" ]; then
+	for manager in apt-get dnf pacman zypper apk none; do
+		! command -v $manager > /dev/null || break
+	done
+fi
+case $manager in
+apt-get) column=0 ;;
+dnf) column=1 ;;
+pacman) column=2 ;;
+zypper) column=3 ;;
+apk) column=4 ;;
+*) die "no known package manager here (apt-get, dnf, pacman, zypper, apk)" ;;
+esac
+
+# present PROBE
+present()
+{
+	case $1 in
+	command:*) command -v "${1#*:}" > /dev/null ;;
+	header:*) echo "#include <${1#*:}>" | cc -E -x c - > /dev/null 2>&1 ;;
+	esac
+}
+
+# missing: the probes of the wanted sets that fail, each with its package names
+missing()
+{
+	local in_sets probe packages wanted
+	while read -r in_sets probe packages; do
+		for wanted in "${sets[@]}"; do
+			if [[ ,$in_sets, == *",$wanted,"* ]]; then
+				# shellcheck disable=SC2086
+				set -- $packages
+				shift $column
+				[ "$1" = - ] || present "$probe" || echo "$probe $1"
+				break
+			fi
+		done
+	done < <(needs)
+}
+
+# available PACKAGE: whether the package manager can install it; the untried ones find out themselves
+available()
+{
+	local policy
+	[ "$manager" = apt-get ] || return 0
+	policy=$(LC_ALL=C apt-cache policy "$1" 2> /dev/null)
+	[[ $policy == *"Candidate: "[^\(]* ]]
+}
+
+# choose: from lines "PROBE A/B" the names of the packages to install, each once
+choose()
+{
+	local probe names name chosen
+	while read -r probe names; do
+		chosen=
+		for name in ${names//\// }; do
+			if available "$name"; then
+				chosen=$name
+				break
+			fi
+		done
+		if [ -z "$chosen" ]; then
+			[ $dry_run = yes ] || die "no package $names for ${probe#*:} in this machine's sources"
+			chosen=${names%%/*}
+		fi
+		echo "$chosen"
+	done | sort -u
+}
+
+lacking=$(missing)
+if [ -z "$lacking" ]; then
+	[ $dry_run = yes ] || echo "install-deps.sh: nothing to install for: ${sets[*]}"
+	exit 0
+fi
+
+as_root=()
+if [ "$(id -u)" != 0 ] && [ $dry_run = no ]; then
+	command -v sudo > /dev/null || die "not root and no sudo; missing: $(choose <<< "$lacking" | xargs)"
+	as_root=(sudo)
+fi
+if [ "$manager" = apt-get ] && [ $dry_run = no ]; then
+	"${as_root[@]}" apt-get -q update || die "apt-get update failed"
+fi
+# A failed die() in there ends the pipeline, and with pipefail this script.
+set -o pipefail
+packages=$(choose <<< "$lacking")
+if [ $dry_run = yes ]; then
+	echo "$packages"
+	exit 0
+fi
+mapfile -t packages <<< "$packages"
+echo "install-deps.sh: installing ${packages[*]}"
+case $manager in
+apt-get) command=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install) ;;
+dnf) command=(dnf -y install) ;;
+pacman) command=(pacman -S --noconfirm --needed) ;;
+zypper) command=(zypper --non-interactive install --no-recommends) ;;
+apk) command=(apk add) ;;
+esac
+if ! "${as_root[@]}" "${command[@]}" "${packages[@]}"; then
+	# All at once failed: one by one, to name the culprit.
+	failed=()
+	for package in "${packages[@]}"; do
+		"${as_root[@]}" "${command[@]}" "$package" > /dev/null 2>&1 || failed+=("$package")
+	done
+	[ ${#failed[@]} -eq 0 ] || die "$manager cannot install: ${failed[*]}"
+fi
+
+hash -r
+lacking=$(missing)
+[ -z "$lacking" ] ||
+	die "still missing after the installation: $(sed -E 's/^[a-z]+:(\S+) (.*)/\1 (package \2)/' <<< "$lacking" | paste -sd, | sed 's/,/, /g')"
