@@ -158,7 +158,7 @@ lint:
 	+@scripts/lint.sh
 
 deps:
-	@scripts/install-deps.sh build demo test
+	@scripts/install-deps.sh build demo test lint
 
 format:
 	clang-format -i $(wildcard bpf/*.[ch] include/*.h lib/*.[ch] tests/*.h tests/*/*.[ch] \

@@ -54,7 +54,6 @@ needs()
 	test             command:tcpreplay     tcpreplay        tcpreplay             tcpreplay         tcpreplay         tcpreplay
 	test             command:tshark        tshark           wireshark-cli         wireshark-cli     wireshark         tshark
 	test             command:scapy         python3-scapy    python3-scapy         scapy             python3-scapy     scapy
-	test             command:openssl       openssl          openssl               openssl           openssl           openssl
 	test,bench       command:python3       python3          python3               python            python3           python3
 	test,bench       command:jq            jq               jq                    jq                jq                jq
 	test,bench       command:ethtool       ethtool          ethtool               ethtool           ethtool           ethtool
