@@ -294,3 +294,22 @@ our_filters()
 		in_host "$1" tc filter show dev "$2" "$hook"
 	done | grep -oE '\b(pm|proxy)_(in|e)gress\b' || true
 }
+
+# foreign_filter HOST DEV HOOK PRIORITY: somebody else's filter, which counts packets; clsact has to
+# be there, and HOST cannot be "-"
+foreign_filter()
+{
+	# Not "ip netns exec": tc wants a bpffs.
+	nsenter --net="/run/netns/$1" tc filter add dev "$2" "$3" prio "$4" bpf direct-action \
+		object-file "$BUILD/tests/e2e/counter-bpf.o" section tc
+}
+
+# foreign_count HOST DEV HOOK: how many packets the first such filter of a hook has counted
+foreign_count()
+{
+	local program map
+	program=$(in_host "$1" tc filter show dev "$2" "$3" |
+		sed -n 's/.*counter-bpf.o:\[tc\].* id \([0-9]*\) .*/\1/p' | head -n 1)
+	map=$(bpftool -j prog show id "$program" | jq '.map_ids[0]')
+	bpftool -j map dump id "$map" | jq '.[0].formatted.value'
+}

@@ -1,0 +1,196 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# Undo what packet-monitor and proxy did to interfaces, after a kill -9 or proxy --keep.
+# Needs nothing but iproute2.
+set -uf # words of tc's output are split, but never taken for file name patterns
+
+usage()
+{
+	cat <<'USAGE'
+Usage: remove-filters-and-qdisc.sh [IFACE...]
+
+Removes from the interfaces named, or from all interfaces of this network namespace,
+  - the filters pm_ingress, pm_egress, proxy_ingress and proxy_egress of packet-monitor and proxy,
+  - neighbour entries with the address 02:70:72:6f:78:79, which proxy gives to hosts that do not exist,
+  - the clsact qdisc, if no filter of anyone's is left in it.
+Filters of others are never touched. Exit status: 0, or 1 if something could not be removed.
+USAGE
+}
+
+PROXY_MAC=02:70:72:6f:78:79
+PATH=$PATH:/usr/sbin:/sbin
+found=0 status=0
+
+say()
+{
+	printf '%s\n' "$*"
+}
+
+# complain TEXT...: an error, and the exit status that goes with it
+complain()
+{
+	printf 'remove-filters-and-qdisc.sh: %s\n' "$*" >&2
+	status=1
+}
+
+# remove WHAT COMMAND...: run tc or ip; say what is gone, or why not
+remove()
+{
+	what=$1
+	shift
+	if error=$("$@" 2>&1); then
+		say "$dev: removed $what"
+	else
+		case $error in
+		*[Pp]ermi*) error="not permitted (needs CAP_NET_ADMIN)" ;;
+		esac
+		complain "cannot remove $what from $dev: $error"
+	fi
+}
+
+# is_ours DISPLAYED ID PROGRAM: whether a filter that tc displays as NAME:[ID] is one of ours. tc
+# says what the program behind it is really called, or else bpftool does; sets $why if it is not.
+is_ours()
+{
+	case $1 in
+	"pm_ingress:[$2]" | "pm_egress:[$2]" | "proxy_ingress:[$2]" | "proxy_egress:[$2]") ;;
+	*)
+		why="it is not of this project"
+		return 1
+		;;
+	esac
+	program=$3
+	if [ -z "$program" ] && command -v bpftool > /dev/null; then
+		program=$(bpftool prog show id "$2" 2> /dev/null | sed -n '1s/.* name \([^ ]*\) .*/\1/p')
+	fi
+	why="it is displayed like one of ours, but its program is $program"
+	[ -z "$program" ] || [ "$program" = "${1%%:*}" ]
+}
+
+# clean_hook ingress|egress: remove our filters from $dev; counts those that stay in $others
+clean_hook()
+{
+	hook=$1
+	filters=$(tc filter show dev "$dev" "$hook" 2> /dev/null)
+	while read -r line; do
+		# tc prints a line for the classifier at a priority, and then one for each filter.
+		case $line in
+		"filter "*" ht divisor "*) continue ;;
+		"filter "*" handle "* | "filter "*" fh "*) ;;
+		*) continue ;;
+		esac
+		protocol=all priority='' kind='' chain=0 handle='' name='' id='' program=''
+		why="it is not of this project"
+		# shellcheck disable=SC2086
+		set -- $line
+		while [ $# -gt 1 ]; do
+			case $1 in
+			protocol) protocol=$2 ;;
+			pref) priority=$2 kind=${3:-} ;;
+			chain) chain=$2 ;;
+			handle | fh) handle=$2 name=${3:-} ;;
+			id) id=$2 ;;
+			name) program=$2 ;;
+			esac
+			shift
+		done
+		if [ "$kind" = bpf ] && is_ours "$name" "$id" "$program"; then
+			found=$((found + 1))
+			remove "filter ${name%%:*} ($hook, priority $priority, handle $handle, program $id)" \
+				tc filter del dev "$dev" "$hook" protocol "$protocol" pref "$priority" \
+				chain "$chain" handle "$handle" bpf
+			continue
+		fi
+		others=$((others + 1))
+		say "$dev: left alone the $kind filter with priority $priority, handle $handle at $hook: $why"
+	done <<FILTERS
+$filters
+FILTERS
+}
+
+# clean_qdisc: remove the clsact of $dev if nothing is left in it
+clean_qdisc()
+{
+	case $(tc qdisc show dev "$dev" 2> /dev/null) in
+	*"qdisc clsact "*_block*)
+		say "$dev: left alone the clsact qdisc: it shares a block of filters with other interfaces"
+		return
+		;;
+	*"qdisc clsact "*) ;;
+	*) return ;;
+	esac
+	# Whatever clean_hook() may not know how to read is a filter, too.
+	if [ -n "$(tc filter show dev "$dev" ingress)$(tc filter show dev "$dev" egress)" ]; then
+		say "$dev: left alone the clsact qdisc: $others filters of others are in it"
+	else
+		found=$((found + 1))
+		remove "the clsact qdisc, which was empty" tc qdisc del dev "$dev" clsact
+	fi
+}
+
+# clean_neighbours: remove the entries of $dev that proxy's ARP replies made
+clean_neighbours()
+{
+	neighbours=$(ip -4 neigh show dev "$dev" 2> /dev/null)
+	while read -r address line; do
+		case " $line " in
+		*" lladdr $PROXY_MAC "*)
+			found=$((found + 1))
+			remove "neighbour $address ($PROXY_MAC)" ip neigh del "$address" dev "$dev"
+			;;
+		esac
+	done <<NEIGHBOURS
+$neighbours
+NEIGHBOURS
+}
+
+# Interfaces that may hold something of ours: with clsact (or ingress), or with such a neighbour.
+all_interfaces()
+{
+	{
+		tc qdisc show
+		ip -4 neigh show
+	} | while read -r line; do
+		case $line in
+		"qdisc clsact "* | "qdisc ingress "* | *" lladdr $PROXY_MAC "*)
+			line=${line#* dev }
+			say "${line%% *}"
+			;;
+		esac
+	done | sort -u
+}
+
+case ${1:-} in
+-h | --help)
+	usage
+	exit 0
+	;;
+-?*)
+	usage >&2
+	exit 2
+	;;
+esac
+for program in tc ip; do
+	if ! command -v $program > /dev/null; then
+		complain "$program is missing: install iproute2"
+		exit 1
+	fi
+done
+named=$#
+# Interface names hold neither white space nor a slash.
+# shellcheck disable=SC2046
+[ $# -gt 0 ] || set -- $(all_interfaces)
+for dev; do
+	if ! ip link show dev "$dev" > /dev/null 2>&1; then
+		complain "no such interface: $dev"
+		continue
+	fi
+	others=0
+	clean_hook ingress
+	clean_hook egress
+	clean_neighbours
+	clean_qdisc
+done
+[ $found -gt 0 ] || [ $status -ne 0 ] ||
+	say "nothing of packet-monitor or proxy found$([ "$named" -eq 0 ] || echo " on $*")"
+exit $status
