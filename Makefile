@@ -137,6 +137,16 @@ unit-tests: $(UNIT_TESTS:%=$(BUILD)/tests/unit/%)
 bpf-tests: $(BPF_TESTS:%=$(BUILD)/tests/bpf/%) $(TEST_OBJECTS)
 e2e-tests: all $(E2E_TOOLS:%=$(BUILD)/tests/e2e/%) $(TEST_OBJECTS)
 
+# --- the benchmark -------------------------------------------------------------------------------
+
+BENCH_OBJECTS  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard scripts/bench/*-bpf.c))
+BENCH_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(filter-out %-bpf.c,$(wildcard scripts/bench/*.c)))
+
+$(BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o
+	$(call quiet,LINK)$(CC) $(SAN) $(CFLAGS) $(LDFLAGS) $< $(LIBS) -lpthread $(LDLIBS) -o $@
+
+bench-programs: $(BENCH_PROGRAMS) $(BENCH_OBJECTS)
+
 # --- what people call ----------------------------------------------------------------------------
 
 check: unit-tests
@@ -202,5 +212,5 @@ export BUILD
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all bench bpf-tests check clean demo deps e2e-tests format help install lint soak test \
-	uninstall unit-tests
+.PHONY: all bench bench-programs bpf-tests check clean demo deps e2e-tests format help install lint \
+	soak test uninstall unit-tests

@@ -1,0 +1,400 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Turn the raw numbers of bench.py into docs/benchmarks/: README.md, SVG and PNG plots.
+
+usage: report.py RESULTS.json (the report goes beside it)
+"""
+import json
+import os
+import statistics
+import subprocess
+import sys
+
+MONITOR, HIT, MISS = "packet-monitor", "proxy, mapped", "proxy, unmapped"
+NFT_SET = "nftables set, counters"
+NFT_HIT, NFT_MISS = "nftables DNAT, mapped", "nftables DNAT, unmapped"
+OURS = (MONITOR, HIT, MISS)
+
+
+class Spread:
+    """A median and the quartiles around it."""
+
+    def __init__(self, values):
+        values = sorted(values)
+        self.n = len(values)
+        self.median = statistics.median(values)
+        if self.n > 1:
+            self.low, _, self.high = statistics.quantiles(values, n=4, method="inclusive")
+        else:
+            self.low = self.high = self.median
+
+    def show(self, unit="", digits=1, scale=1, sign=False):
+        plus = "+" if sign else ""
+        low, mid, high = (f"{v * scale:{plus}.{digits}f}" for v in (self.low, self.median, self.high))
+        return f"{mid}{unit} ({low} to {high})"
+
+
+def total(samples, value, per):
+    return sum(s[value] for s in samples) / sum(s[per] for s in samples)
+
+
+def mean(samples, value):
+    return sum(s[value] for s in samples) / len(samples)
+
+
+class Results:
+    def __init__(self, raw):
+        self.raw = raw
+        self.pairs = {}
+        self.variants = []
+        for sample in raw["samples"]:
+            key = sample["part"], sample["mode"], sample["flows"], sample["variant"]
+            self.pairs.setdefault(key, []).append(sample)
+            if sample["variant"] not in self.variants:
+                self.variants.append(sample["variant"])
+
+    def flow_counts(self):
+        return sorted({key[2] for key in self.pairs if key[0] == "flows"})
+
+    def each(self, part, mode, flows, variant, function):
+        """function(without, with) for each round, as a Spread; None if it was not measured."""
+        rounds = self.pairs.get((part, mode, flows, variant))
+        return Spread([function(r["without"], r["with"]) for r in rounds]) if rounds else None
+
+    def cost(self, variant, flows=1, part="packets"):
+        """Additional CPU time per packet, as a share of the direct path's."""
+        return self.each(part, "udp", flows, variant, lambda a, b:
+                         total(b, "cpu_ns", "count") / total(a, "cpu_ns", "count") - 1)
+
+    def cost_ns(self, variant, flows=1, part="packets"):
+        return self.each(part, "udp", flows, variant, lambda a, b:
+                         total(b, "cpu_ns", "count") - total(a, "cpu_ns", "count"))
+
+    def rate(self, variant, mode, flows=1, part="tcp"):
+        """Packets, connections, exchanges or bytes per second, as a share of the direct path's."""
+        return self.each(part, mode, flows, variant, lambda a, b:
+                         total(b, "count", "wall_ns") / total(a, "count", "wall_ns"))
+
+    def latency(self, variant, quantile):
+        return self.each("tcp", "rr", 1, variant, lambda a, b:
+                         mean(b, quantile) / mean(a, quantile))
+
+    def lost(self):
+        return sum(s["count"] - s["received"] for r in self.raw["samples"]
+                   for s in r["with"] + r["without"] if "received" in s)
+
+    def direct(self, part, mode, flows=1):
+        """All samples of the direct path."""
+        return [s for key, rounds in self.pairs.items() if key[:3] == (part, mode, flows)
+                for r in rounds for s in r["without"]]
+
+    def test_run(self, program, flows):
+        for row in self.raw.get("test_run", []):
+            if row["program"] == program and row["flows"] == flows:
+                return row["ns"]
+        return None
+
+    def run_time(self, variant):
+        for row in self.raw.get("run_time", []):
+            if row["variant"] == variant:
+                return row["ns"]
+        return None
+
+    def tool(self, fact, name):
+        for row in self.raw.get(fact, []):
+            if row["tool"] == name:
+                return row
+        return None
+
+
+def table(head, rows, align=None):
+    align = align or [":--"] + ["--:"] * (len(head) - 1)
+    lines = [head, align, *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines) + "\n"
+
+
+def bold(name):
+    return f"**{name}**" if name.startswith(OURS) else name
+
+
+def where_time_goes(res, variant):
+    """What explains a cost: the hook itself, the program in it, and the rest around both."""
+    parts = []
+    cost, hook, program = res.cost_ns(variant), res.cost_ns("empty program"), res.run_time(variant)
+    if cost:
+        parts.append(f"{cost.median:.0f} ns per packet")
+    if hook:
+        parts.append(f"of which {hook.median:.0f} ns for having any program at the hook (the empty "
+                     "one)")
+    if program:
+        parts.append(f"{program:.0f} ns within the program by the kernel's statistics, which "
+                     "include about 20 ns for their own two clock readings")
+    return ", ".join(parts)
+
+
+def targets(res):
+    """The project's promises, each: (what, target, measured, kept or not, why)."""
+    lines = []
+
+    def add(what, target, value, met, shown, why=""):
+        if value is None:
+            lines.append((what, target, "not measured", "-", ""))
+        else:
+            lines.append((what, target, shown, "met" if met else "**falls short**",
+                          "" if met else why))
+
+    def compare(what, ours, theirs, factor):
+        a, b = res.cost(ours), res.cost(theirs)
+        ratio = a.median / b.median if a and b else None
+        add(what, f"<= {factor} x {theirs}", ratio, ratio is not None and ratio <= factor,
+            a and b and f"{ratio:.2f} x ({a.median:+.1%} against {b.median:+.1%})",
+            where_time_goes(res, ours))
+
+    compare("packet-monitor, CPU per packet over direct", MONITOR, NFT_SET, 0.5)
+    compare("packet-monitor, CPU per packet over direct", MONITOR, "softflowd", 0.25)
+    compare("proxy, mapped packets, over direct", HIT, NFT_HIT, 0.35)
+    compare("proxy, unmapped packets, over direct", MISS, NFT_MISS, 0.35)
+
+    bulk = res.rate(HIT, "bulk")
+    add("TCP bulk through the proxy", ">= 0.98 x direct", bulk, bulk and bulk.median >= 0.98,
+        bulk and f"{bulk.median:.3f} x")
+    crr, nft = res.rate(HIT, "crr"), res.rate(NFT_HIT, "crr")
+    add("connections per second through the proxy", ">= 0.97 x direct", crr,
+        crr and crr.median >= 0.97, crr and f"{crr.median:.3f} x",
+        "each connection makes an entry in the flow table")
+    add("connections per second through the proxy", "above nftables DNAT", crr and nft,
+        crr and nft and crr.median > nft.median,
+        crr and nft and f"{crr.median:.3f} x direct against {nft.median:.3f} x")
+    p99 = res.latency(HIT, "p99_ns")
+    add("p99 latency through the proxy", "<= 1.03 x direct", p99, p99 and p99.median <= 1.03,
+        p99 and f"{p99.median:.3f} x", where_time_goes(res, HIT))
+
+    counts = res.flow_counts()
+    for ours, theirs in ((MONITOR, NFT_SET), (HIT, NFT_HIT), (MISS, NFT_MISS)):
+        grow = [None, None]
+        for i, variant in enumerate((ours, theirs)):
+            one = res.cost_ns(variant)
+            many = res.cost_ns(variant, counts[-1], "flows") if counts else None
+            grow[i] = many.median - one.median if one and many else None
+        both = None not in grow
+        add(f"{ours}: growth of ns per packet from 1 to {counts[-1] if counts else 0:,} flows",
+            f"less than {theirs}", both or None, both and grow[0] < grow[1],
+            both and f"{grow[0]:+.0f} ns against {grow[1]:+.0f} ns",
+            "memory that is not in the cache: the flow's entry has to be fetched")
+
+    minimal, monitor = res.test_run("minimal program", 1), res.test_run(MONITOR, 1)
+    ratio = monitor / minimal if minimal and monitor else None
+    add("packet-monitor, ns per packet of a known flow (BPF_PROG_TEST_RUN)",
+        "<= 1.5 x the minimal program", ratio, ratio is not None and ratio <= 1.5,
+        ratio and f"{ratio:.2f} x ({monitor:.0f} ns against {minimal:.0f} ns)")
+    for name in ("packet-monitor", "proxy"):
+        row = res.tool("start", name)
+        seconds = row and statistics.median(row["seconds"])
+        add(f"{name}: from start to attached", "<= 100 ms", seconds, seconds and seconds <= 0.1,
+            seconds and f"{seconds * 1e3:.0f} ms", "the verifier")
+    for row in res.raw.get("reports", []):
+        cpu = statistics.median(row["cpu_ns"]) / 1e9 if row["cpu_ns"] else None
+        limit = 0.6 if row["flows"] > 500000 else 0.06
+        add(f"packet-monitor: CPU of a report at {row['flows']:,} live flows, --rows 20",
+            f"<= {limit * 1e3:.0f} ms", cpu, cpu and cpu <= limit, cpu and f"{cpu * 1e3:.0f} ms",
+            "every slot is read")
+        if row["flows"] > 500000 and row["rss"]:
+            add(f"packet-monitor: memory at {row['flows']:,} live flows", "<= 150 MB", row["rss"],
+                row["rss"] <= 150e6, f"{row['rss'] / 1e6:.0f} MB")
+    return lines
+
+
+def write_readme(res, path):
+    machine = res.raw["machine"]
+    out = []
+    say = out.append
+    say("# What it costs\n")
+    say("Made by `make bench` (scripts/bench/): do not edit. Raw numbers: "
+        "[results.json](results.json).\n")
+    say(f"Measured on {machine['date']}, revision {machine['revision']}, in {res.raw['seconds']} s: "
+        f"{machine['cpus']} CPUs {machine['cpu']}"
+        f"{' (a virtual machine)' if machine['virtual'] else ''}, {machine['memory_gib']} GiB, "
+        f"Linux {machine['kernel']}, {machine['clang']}, {machine['nft']}.\n")
+    say("![CPU per packet](overhead.svg)\n")
+    say("## Targets\n")
+    say(table(("What", "Target", "Measured", ""), [t[:4] for t in targets(res)],
+              (":--", ":--", ":--", ":--")))
+    short = [t for t in targets(res) if t[4]]
+    if short:
+        say("Why it falls short:\n")
+        for what, target, _, _, why in short:
+            say(f"- {what} ({target}): {why}")
+        say("")
+
+    packets = res.direct("packets", "udp")
+    if packets:
+        say("## CPU time per packet\n")
+        say("UDP, 18 bytes of payload, one flow, client - veth - bridge - veth - server, all of it "
+            "in one process that has a socket at either end: no wake-up and no second CPU blurs the "
+            "figures. CPU time is that of this process, of ksoftirqd and of the tool's own "
+            "processes. Each round measures direct, variant, variant, direct; shown are the median "
+            "of the rounds' ratios and, in parentheses, its quartiles. The direct path takes "
+            f"{total(packets, 'cpu_ns', 'count'):.0f} ns per packet, "
+            f"{total(packets, 'count', 'wall_ns') * 1e9:,.0f} packets/s on one CPU.\n")
+        rows = []
+        for variant in res.variants:
+            cost = res.cost(variant)
+            if not cost:
+                continue
+            rows.append((bold(variant), cost.show(" %", 1, 100, True),
+                         res.cost_ns(variant).show("", 0, 1, True),
+                         res.rate(variant, "udp", 1, "packets").show("", 3), cost.n))
+        say(table(("On the way", "CPU over direct", "ns per packet", "packets/s, x direct",
+                   "rounds"), rows))
+        say(f"Lost datagrams in the whole run: {res.lost()}.\n")
+
+    counts = res.flow_counts()
+    if counts:
+        say("## Many flows\n")
+        say("The same with packets of many flows in random order, after each flow has been seen "
+            "once: additional ns per packet over direct at the same number of flows.\n")
+        say("![ns per packet by flows](flows.svg)\n")
+        rows = []
+        for variant in res.variants:
+            cells = [res.cost_ns(variant, flows, "flows") for flows in counts]
+            if any(cells):
+                one = res.cost_ns(variant)
+                rows.append((bold(variant), one.show("", 0) if one else "-",
+                             *(c.show("", 0) if c else "-" for c in cells)))
+        say(table(("On the way", "1", *(f"{c:,}" for c in counts)), rows))
+
+    bulk = res.direct("tcp", "bulk")
+    if bulk:
+        crr, rr = res.direct("tcp", "crr"), res.direct("tcp", "rr")
+        say("## TCP\n")
+        say("Connections: open, one byte each way, close. Exchanges: one byte each way on an open "
+            "connection, both ends on one CPU. Bulk: sender and receiver on a CPU each. Direct: "
+            f"{total(crr, 'count', 'wall_ns') * 1e9:,.0f} connections/s, exchanges p50 "
+            f"{mean(rr, 'p50_ns') / 1e3:.1f} and p99 {mean(rr, 'p99_ns') / 1e3:.1f} microseconds, "
+            f"{total(bulk, 'count', 'wall_ns') * 8:.1f} Gbit/s.\n")
+        rows = []
+        for variant in res.variants:
+            cells = (res.rate(variant, "crr"), res.latency(variant, "p50_ns"),
+                     res.latency(variant, "p99_ns"), res.rate(variant, "bulk"))
+            if all(cells):
+                rows.append((bold(variant), *(c.show("", 3) for c in cells)))
+        say(table(("On the way", "connections/s, x direct", "p50, x direct", "p99, x direct",
+                   "bulk, x direct"), rows))
+
+    if res.raw.get("test_run"):
+        say("## The programs alone\n")
+        say("BPF_PROG_TEST_RUN of the running tool's own programs and maps, ns per packet; the "
+            "flows come in random order. 'Minimal program' parses IPv4, looks up one 16-byte key in "
+            "a kernel hash and adds two counters.\n")
+        flows = sorted({row["flows"] for row in res.raw["test_run"]})
+        names = list(dict.fromkeys(row["program"] for row in res.raw["test_run"]))
+        say(table(("Program", *(f"{f:,} flows" for f in flows)), [
+            (bold(name), *(f"{res.test_run(name, f):.0f}" if res.test_run(name, f) is not None
+                           else "-" for f in flows)) for name in names]))
+    if res.raw.get("run_time"):
+        say("kernel.bpf_stats_enabled, while datagrams of one flow pass (two clock readings per run "
+            "are included):\n")
+        say(table(("Program", "ns per run"), [
+            (bold(row["variant"]), f"{row['ns']:.0f}") for row in res.raw["run_time"]]))
+
+    if res.raw.get("reports"):
+        say("## A report of packet-monitor\n")
+        say(table(("Live flows", "CPU per report, --rows 20", "RSS"), [
+            (f"{row['flows']:,}",
+             Spread(row["cpu_ns"]).show(" ms", 1, 1e-6) if row["cpu_ns"] else "-",
+             f"{row['rss'] / 1e6:.0f} MB") for row in res.raw["reports"]]))
+    if res.raw.get("start"):
+        say("## Start\n")
+        say(table(("Tool", "from start to attached"), [
+            (row["tool"], Spread(row["seconds"]).show(" ms", 0, 1e3))
+            for row in res.raw["start"]]))
+    if res.raw.get("size"):
+        say("## Size\n")
+        say(table(("Tool", "binary, stripped", "RSS", "kernel memory of maps and programs"), [
+            (row["tool"], f"{row['binary'] / 1024:.0f} KiB", f"{row['rss'] / 2**20:.1f} MiB",
+             f"{row['kernel'] / 2**20:.1f} MiB") for row in res.raw["size"]]))
+    with open(path, "w") as file:
+        file.write("\n".join(out))
+
+
+def plot(folder, name, script):
+    """The same plot twice: SVG for pages, PNG for where SVG is not shown."""
+    for terminal, ext in (("svg noenhanced size 900,420 background '#ffffff' font 'sans,13'", "svg"),
+                          ("pngcairo noenhanced size 900,420 font 'sans,11'", "png")):
+        subprocess.run(["gnuplot"], text=True, check=True, input=(
+            f"set terminal {terminal}\nset output '{os.path.join(folder, name)}.{ext}'\n{script}"))
+
+
+def plot_overhead(res, folder):
+    bars = [(variant, res.cost(variant)) for variant in res.variants if res.cost(variant)]
+    if not bars:
+        return
+    bars.sort(key=lambda bar: bar[1].median)
+    rows = "\n".join(f'"{name}" {c.median * 100:.2f} {c.low * 100:.2f} {c.high * 100:.2f} '
+                     f'{0x2a7ab8 if name in OURS else 0xb8b8b8}' for name, c in bars)
+    cut = min(max(c.high for _, c in bars) * 115, 45)  # what is beyond shows its number only
+    plot(folder, "overhead", f"""
+$data << EOD
+{rows}
+EOD
+set title "CPU time per packet over the direct path (18-byte UDP, one flow; median and quartiles)"
+set ylabel "percent"
+set yrange [0:{cut}]
+set style fill solid
+set boxwidth 0.7
+set xtics rotate by -30 nomirror
+set grid ytics
+set rmargin 10
+unset key
+plot $data using 0:2:5:xtic(1) with boxes lc rgb variable, \\
+     '' using 0:2:3:4 with yerrorbars lc rgb "#303030" pt 0, \\
+     '' using 0:($4 > {cut} - 3 ? {cut} - 2 : $4 + 1.5):(sprintf("%.1f", $2)) \\
+     with labels font ",10"
+""")
+
+
+def plot_flows(res, folder):
+    counts = res.flow_counts()
+    if not counts:
+        return
+    lines, blocks = [], []
+    for i, variant in enumerate(res.variants):
+        points = [(1, res.cost_ns(variant))] + [(c, res.cost_ns(variant, c, "flows"))
+                                                for c in counts]
+        points = [(x, c) for x, c in points if c]
+        if len(points) < 2 or not res.cost_ns(variant, counts[-1], "flows"):
+            continue
+        body = "\n".join(f"{x} {c.median:.1f} {c.low:.1f} {c.high:.1f}" for x, c in points)
+        blocks.append(f"$v{i} << EOD\n{body}\nEOD\n")
+        width = 3 if variant in OURS else 1.5
+        lines.append(f'$v{i} using 1:2:3:4 with yerrorlines lw {width} pt 7 ps 0.6 '
+                     f'title "{variant}"')
+    if not lines:
+        return
+    plot(folder, "flows", "".join(blocks) + f"""
+set title "Additional CPU time per packet over the direct path, by number of flows"
+set xlabel "flows"
+set ylabel "ns"
+set logscale x
+set yrange [0:*]
+set grid
+set key outside right
+plot {", ".join(lines)}
+""")
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    with open(sys.argv[1]) as file:
+        res = Results(json.load(file))
+    folder = os.path.dirname(os.path.abspath(sys.argv[1]))
+    plot_overhead(res, folder)
+    plot_flows(res, folder)
+    write_readme(res, os.path.join(folder, "README.md"))
+    for what, target, shown, met, _ in targets(res):
+        print(f"{met.strip('*'):>11}  {what}: {shown} (target {target})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,523 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Traffic between two network namespaces, and what it costs.
+ *
+ * Both ends live in one process, with a socket in either namespace: over veth the kernel carries a
+ * packet from the sender's system call to the receiver's socket on the sender's own CPU time. So,
+ * without a wake-up, an idle CPU or a second core in the measurement, the CPU time of this process,
+ * of ksoftirqd (which takes over when the softirqs of a CPU pile up) and of the tools named by -p
+ * is the whole cost of the path.
+ *
+ *   udp   small datagrams, in bursts, from -f source addresses (flows), in random order
+ *   crr   TCP: connect, one byte each way, close
+ *   rr    TCP: one byte each way on one connection; latency of each exchange
+ *   bulk  TCP: as much as fits into -d seconds; the receiver is a thread on the other CPU
+ *
+ * Prints one JSON object.
+ */
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <linux/types.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	BURST = 32,
+	UDP_PAYLOAD = 18, /* the smallest Ethernet frame: 60 bytes without FCS */
+	BULK_WRITE = 128 << 10,
+	MAX_TOOLS = 16,
+};
+
+struct options {
+	const char *client_ns;
+	const char *server_ns;
+	struct sockaddr_in dest;  /* where the client sends to */
+	struct sockaddr_in local; /* where the server listens */
+	struct in_addr flow_base; /* first of the source addresses when there are several flows */
+	__u32 flows;
+	__u32 count;
+	double duration;
+	int cpu;
+	pid_t tools[MAX_TOOLS];
+	int nr_tools;
+};
+
+/* CPU time of everything that works for the path, and the time on the wall. */
+struct cost {
+	__u64 cpu_ns;
+	__u64 tool_ns;
+	__u64 wall_ns;
+};
+
+static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *fmt, ...)
+{
+	int err = errno;
+	va_list args;
+
+	va_start(args, fmt);
+	fputs("traffic: ", stderr);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fprintf(stderr, ": %s\n", strerror(err));
+	exit(EXIT_FAILURE);
+}
+
+static __u64 clock_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	if (clock_gettime(clock, &ts))
+		die("cannot read a clock");
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+static __u64 ksoftirqd_ns(void)
+{
+	static pid_t pids[256];
+	static int nr = -1;
+	__u64 sum = 0;
+
+	if (nr < 0) {
+		DIR *proc = opendir("/proc");
+		struct dirent *entry;
+
+		nr = 0;
+		while (proc && (entry = readdir(proc))) {
+			char path[300], comm[16] = "";
+			FILE *file;
+
+			snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
+			file = fopen(path, "r");
+			if (!file)
+				continue;
+			if (fgets(comm, sizeof(comm), file) && !strncmp(comm, "ksoftirqd/", 10) &&
+			    nr < (int)(sizeof(pids) / sizeof(pids[0])))
+				pids[nr++] = atoi(entry->d_name);
+			fclose(file);
+		}
+		if (proc)
+			closedir(proc);
+	}
+	for (int i = 0; i < nr; i++) {
+		unsigned long long ns = 0;
+		char path[64];
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/%d/schedstat", pids[i]);
+		file = fopen(path, "r");
+		if (!file)
+			continue;
+		if (fscanf(file, "%llu", &ns) == 1)
+			sum += ns;
+		fclose(file);
+	}
+	return sum;
+}
+
+static struct cost cost_now(const struct options *opt)
+{
+	struct cost now = { 0 };
+
+	for (int i = 0; i < opt->nr_tools; i++) {
+		clockid_t clock;
+
+		if (clock_getcpuclockid(opt->tools[i], &clock))
+			die("process %d is gone", opt->tools[i]);
+		now.tool_ns += clock_ns(clock);
+	}
+	now.cpu_ns = ksoftirqd_ns() + now.tool_ns + clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	now.wall_ns = clock_ns(CLOCK_MONOTONIC);
+	return now;
+}
+
+static void print_result(const char *mode, const struct options *opt, const struct cost *from,
+			 __u64 done, const char *more)
+{
+	struct cost to = cost_now(opt);
+
+	printf("{\"mode\":\"%s\",\"flows\":%u,\"count\":%llu,\"cpu_ns\":%llu,\"tool_ns\":%llu,"
+	       "\"wall_ns\":%llu%s}\n",
+	       mode, opt->flows, done, to.cpu_ns - from->cpu_ns, to.tool_ns - from->tool_ns,
+	       to.wall_ns - from->wall_ns, more);
+}
+
+static void pin(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		die("cannot run on CPU %d", cpu);
+}
+
+/* A socket stays in the namespace in which it was made. */
+static int socket_in(const char *ns, int type)
+{
+	int ns_fd = open(ns, O_RDONLY | O_CLOEXEC), fd;
+
+	if (ns_fd < 0)
+		die("cannot open %s", ns);
+	if (setns(ns_fd, CLONE_NEWNET))
+		die("cannot enter %s", ns);
+	close(ns_fd);
+	fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		die("cannot open a socket");
+	return fd;
+}
+
+static void set_option(int fd, int level, int name, int value)
+{
+	if (setsockopt(fd, level, name, &value, sizeof(value)))
+		die("cannot set socket option %d", name);
+}
+
+static int listen_tcp(const struct options *opt)
+{
+	int fd = socket_in(opt->server_ns, SOCK_STREAM);
+
+	set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (bind(fd, (const struct sockaddr *)&opt->local, sizeof(opt->local)) || listen(fd, 128))
+		die("cannot listen");
+	return fd;
+}
+
+static __u32 next_random(__u64 *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state >> 32;
+}
+
+struct burst {
+	struct mmsghdr msgs[BURST];
+	struct iovec iov;
+	union {
+		char buf[CMSG_SPACE(sizeof(struct in_pktinfo))];
+		struct cmsghdr align;
+	} control[BURST];
+	char payload[2048];
+};
+
+static void burst_init(struct burst *burst, const struct options *opt, bool send)
+{
+	memset(burst, 0, sizeof(*burst));
+	burst->iov.iov_base = burst->payload;
+	burst->iov.iov_len = send ? UDP_PAYLOAD : sizeof(burst->payload);
+	for (int i = 0; i < BURST; i++) {
+		struct msghdr *msg = &burst->msgs[i].msg_hdr;
+		struct cmsghdr *cmsg;
+
+		msg->msg_iov = &burst->iov;
+		msg->msg_iovlen = 1;
+		if (!send || opt->flows == 1)
+			continue;
+		msg->msg_control = burst->control[i].buf;
+		msg->msg_controllen = sizeof(burst->control[i].buf);
+		cmsg = CMSG_FIRSTHDR(msg);
+		cmsg->cmsg_level = IPPROTO_IP;
+		cmsg->cmsg_type = IP_PKTINFO;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(struct in_pktinfo));
+	}
+}
+
+static void burst_set_source(struct burst *burst, int i, struct in_addr addr)
+{
+	struct in_pktinfo info = { .ipi_spec_dst = addr };
+
+	memcpy(CMSG_DATA(&burst->control[i].align), &info, sizeof(info));
+}
+
+static void run_udp(const struct options *opt)
+{
+	int server = socket_in(opt->server_ns, SOCK_DGRAM);
+	int client = socket_in(opt->client_ns, SOCK_DGRAM);
+	__u64 random = 88172645463325252ULL, sent = 0, got = 0;
+	static struct burst out, in;
+	struct cost from;
+	char more[64];
+
+	set_option(server, SOL_SOCKET, SO_RCVBUF, 4 << 20);
+	if (bind(server, (const struct sockaddr *)&opt->local, sizeof(opt->local)))
+		die("cannot bind the receiver");
+	if (connect(client, (const struct sockaddr *)&opt->dest, sizeof(opt->dest)))
+		die("cannot set the destination");
+	burst_init(&out, opt, true);
+	burst_init(&in, opt, false);
+
+	from = cost_now(opt);
+	while (sent < opt->count) {
+		int n;
+
+		for (int i = 0; i < BURST && opt->flows > 1; i++) {
+			/* The first round visits each flow once, in order: a warm-up is complete.
+			 */
+			__u32 flow = opt->duration > 0
+					     ? ((__u64)next_random(&random) * opt->flows) >> 32
+					     : (sent + i) % opt->flows;
+
+			burst_set_source(
+				&out, i,
+				(struct in_addr){ htonl(ntohl(opt->flow_base.s_addr) + flow) });
+		}
+		n = sendmmsg(client, out.msgs, BURST, 0);
+		if (n < 0)
+			die("cannot send");
+		sent += n;
+		while ((n = recvmmsg(server, in.msgs, BURST, MSG_DONTWAIT, NULL)) == BURST)
+			got += n;
+		got += n > 0 ? n : 0;
+	}
+	snprintf(more, sizeof(more), ",\"received\":%llu", (unsigned long long)got);
+	print_result("udp", opt, &from, sent, more);
+}
+
+static void set_nonblocking(int fd)
+{
+	if (fcntl(fd, F_SETFL, O_NONBLOCK))
+		die("cannot make a socket non-blocking");
+}
+
+static void move_byte(int from, int to)
+{
+	char byte = 'x';
+	ssize_t n;
+
+	if (send(from, &byte, 1, MSG_NOSIGNAL) != 1)
+		die("cannot send");
+	do
+		n = recv(to, &byte, 1, MSG_DONTWAIT);
+	while (n < 0 && errno == EAGAIN);
+	if (n != 1)
+		die("connection lost");
+}
+
+static void tcp_pair(const struct options *opt, int listener, int *client, int *server)
+{
+	*client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (*client < 0)
+		die("cannot open a socket");
+	if (connect(*client, (const struct sockaddr *)&opt->dest, sizeof(opt->dest)))
+		die("cannot connect");
+	*server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	if (*server < 0)
+		die("cannot accept");
+	set_option(*client, IPPROTO_TCP, TCP_NODELAY, 1);
+	set_option(*server, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
+static void enter_client_ns(const struct options *opt)
+{
+	close(socket_in(opt->client_ns, SOCK_DGRAM));
+}
+
+static void run_crr(const struct options *opt)
+{
+	int listener = listen_tcp(opt), client, server;
+	struct cost from;
+	char byte;
+
+	enter_client_ns(opt);
+	from = cost_now(opt);
+	for (__u32 i = 0; i < opt->count; i++) {
+		tcp_pair(opt, listener, &client, &server);
+		move_byte(client, server);
+		move_byte(server, client);
+		close(server); /* TIME_WAIT stays here, so that the client's port is free again */
+		if (recv(client, &byte, 1, 0) != 0)
+			die("no end of connection");
+		close(client);
+	}
+	print_result("crr", opt, &from, opt->count, "");
+}
+
+static int compare_u32(const void *a, const void *b)
+{
+	const __u32 *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static void run_rr(const struct options *opt)
+{
+	int listener = listen_tcp(opt), client, server;
+	__u32 *latency = calloc(opt->count, sizeof(*latency));
+	struct cost from;
+	char more[128];
+
+	if (!latency || !opt->count)
+		die("cannot keep %u latencies", opt->count);
+	enter_client_ns(opt);
+	tcp_pair(opt, listener, &client, &server);
+	set_nonblocking(client);
+	set_nonblocking(server);
+	from = cost_now(opt);
+	for (__u32 i = 0; i < opt->count; i++) {
+		__u64 start = clock_ns(CLOCK_MONOTONIC);
+
+		move_byte(client, server);
+		move_byte(server, client);
+		latency[i] = clock_ns(CLOCK_MONOTONIC) - start;
+	}
+	qsort(latency, opt->count, sizeof(*latency), compare_u32);
+	snprintf(more, sizeof(more), ",\"p50_ns\":%u,\"p99_ns\":%u", latency[opt->count / 2],
+		 latency[(__u64)opt->count * 99 / 100]);
+	print_result("rr", opt, &from, opt->count, more);
+	free(latency);
+}
+
+struct receiver {
+	int fd;
+	int cpu;
+	__u64 bytes;
+};
+
+static void *bulk_receive(void *arg)
+{
+	struct receiver *receiver = arg;
+	static char buf[BULK_WRITE];
+	ssize_t n;
+
+	pin(receiver->cpu);
+	while ((n = recv(receiver->fd, buf, sizeof(buf), 0)) > 0)
+		receiver->bytes += n;
+	return NULL;
+}
+
+static void run_bulk(const struct options *opt)
+{
+	int listener = listen_tcp(opt), client;
+	int nr_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct receiver receiver = { .cpu = (opt->cpu + 1) % nr_cpus };
+	static char buf[BULK_WRITE];
+	pthread_t thread;
+	struct cost from;
+	__u64 end;
+
+	enter_client_ns(opt);
+	tcp_pair(opt, listener, &client, &receiver.fd);
+	if (pthread_create(&thread, NULL, bulk_receive, &receiver))
+		die("cannot start a thread");
+	from = cost_now(opt);
+	end = from.wall_ns + opt->duration * 1e9;
+	while (clock_ns(CLOCK_MONOTONIC) < end)
+		if (send(client, buf, sizeof(buf), MSG_NOSIGNAL) < 0)
+			die("cannot send");
+	shutdown(client, SHUT_WR);
+	pthread_join(thread, NULL);
+	print_result("bulk", opt, &from, receiver.bytes, "");
+}
+
+static struct sockaddr_in parse_addr(const char *text)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET };
+	const char *colon = strchr(text, ':');
+	char host[INET_ADDRSTRLEN] = "";
+
+	if (colon && (size_t)(colon - text) < sizeof(host)) {
+		memcpy(host, text, colon - text);
+		addr.sin_port = htons(atoi(colon + 1));
+	}
+	if (!addr.sin_port || inet_pton(AF_INET, host, &addr.sin_addr) != 1) {
+		errno = EINVAL;
+		die("%s is not ADDRESS:PORT", text);
+	}
+	return addr;
+}
+
+static const char usage[] =
+	"usage: traffic -c CLIENT_NS -s SERVER_NS -t TO:PORT -l LISTEN:PORT [OPTIONS] MODE\n"
+	"  modes: udp, crr, rr, bulk\n"
+	"  -n N      packets, connections or exchanges\n"
+	"  -d SEC    bulk: how long; udp: any value above 0 visits the flows in random order\n"
+	"  -f N      udp: flows (source addresses from -b on)\n"
+	"  -b ADDR   udp: first source address\n"
+	"  -u CPU    where to run\n"
+	"  -p PID    add the CPU time of this process (repeatable)\n";
+
+int main(int argc, char **argv)
+{
+	struct options opt = { .flows = 1, .count = 100000 };
+	static const struct {
+		const char *name;
+		void (*run)(const struct options *opt);
+	} modes[] = {
+		{ "udp", run_udp },
+		{ "crr", run_crr },
+		{ "rr", run_rr },
+		{ "bulk", run_bulk },
+	};
+	int c;
+
+	while ((c = getopt(argc, argv, "c:s:t:l:n:d:f:b:u:p:h")) != -1) {
+		switch (c) {
+		case 'c':
+			opt.client_ns = optarg;
+			break;
+		case 's':
+			opt.server_ns = optarg;
+			break;
+		case 't':
+			opt.dest = parse_addr(optarg);
+			break;
+		case 'l':
+			opt.local = parse_addr(optarg);
+			break;
+		case 'n':
+			opt.count = strtoul(optarg, NULL, 10);
+			break;
+		case 'd':
+			opt.duration = strtod(optarg, NULL);
+			break;
+		case 'f':
+			opt.flows = strtoul(optarg, NULL, 10);
+			break;
+		case 'b':
+			if (inet_pton(AF_INET, optarg, &opt.flow_base) != 1)
+				die("%s is no address", optarg);
+			break;
+		case 'u':
+			opt.cpu = atoi(optarg);
+			break;
+		case 'p':
+			if (opt.nr_tools < MAX_TOOLS)
+				opt.tools[opt.nr_tools++] = atoi(optarg);
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return EXIT_SUCCESS;
+		default:
+			fputs(usage, stderr);
+			return 2;
+		}
+	}
+	if (optind != argc - 1 || !opt.client_ns || !opt.server_ns || !opt.dest.sin_port ||
+	    !opt.local.sin_port || !opt.flows) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	pin(opt.cpu);
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		if (!strcmp(modes[i].name, argv[optind])) {
+			modes[i].run(&opt);
+			return EXIT_SUCCESS;
+		}
+	}
+	fputs(usage, stderr);
+	return 2;
+}
