@@ -71,7 +71,7 @@ enum proxy_flow_state {
 	PROXY_FLOW_RST_OUT = 1 << 4, /* reset by the client, of whom nothing has come since */
 	PROXY_FLOW_RST_IN = 1 << 5,  /* likewise by the target */
 	PROXY_FLOW_DIRECT = 1 << 16, /* the client talks to the target's own address */
-	PROXY_FLOW_PORT = 1 << 17,   /* the client's port is translated (an entry in "pinned") */
+	PROXY_FLOW_PORT = 1 << 17,   /* the port is translated (its key is in "pinned") */
 	PROXY_FLOW_LOCAL = 1 << 18,  /* the target is an address of this host */
 };
 
@@ -269,9 +269,8 @@ _Static_assert(sizeof(struct proxy_mapping_stats) == 32, "proxy_mapping_stats is
 
 #define PROXY_COUNTER(name, field, text) PROXY_##name,
 enum proxy_counter {
-	PROXY_REASONS(PROXY_COUNTER) PROXY_REASON_MAX,
-	PROXY_EVENT_FIRST = PROXY_REASON_MAX - 1, /* so that events go on after the reasons */
-	PROXY_EVENTS(PROXY_COUNTER) PROXY_COUNTER_MAX
+	PROXY_OK, /* no reason; this entry stays 0 */
+	PROXY_REASONS(PROXY_COUNTER) PROXY_EVENTS(PROXY_COUNTER) PROXY_COUNTER_MAX,
 };
 #undef PROXY_COUNTER
 

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Original addresses without a host. The kernel sends nothing to an address that it cannot resolve,
+ * so that its packets would never reach the egress hook: where nobody answers an ARP request for an
+ * original, the proxy does, with a MAC address of its own. BPF only.
+ */
+#ifndef PROXY_ARP_H
+#define PROXY_ARP_H
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/types.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "pkt.h"
+#include "proxy-maps.h"
+#include "proxy-nexthop.h"
+
+/* <linux/if_arp.h> cannot be included for the bpf target. */
+enum {
+	ARPOP_REQUEST = 1,
+	ARPOP_REPLY = 2,
+};
+
+/*
+ * How long a request has to go unanswered: a host on the link takes far less. One that has been
+ * heard of gets as long as the kernel takes to give a neighbour up, so that a single lost frame
+ * does not cut it off.
+ */
+#define ARP_WAIT_NEW 150000000ULL
+#define ARP_WAIT_HEARD 2500000000ULL
+
+/* An ARP message for IPv4 over Ethernet (RFC 826), with its frame. */
+struct arp_frame {
+	__u8 dmac[ETH_ALEN];
+	__u8 smac[ETH_ALEN];
+	__be16 ethertype;
+	__be16 hrd;
+	__be16 pro;
+	__u8 hln;
+	__u8 pln;
+	__be16 op;
+	__u8 sha[ETH_ALEN];
+	__be16 spa[2]; /* only 2-byte aligned */
+	__u8 tha[ETH_ALEN];
+	__be16 tpa[2];
+};
+_Static_assert(sizeof(struct arp_frame) == 42, "as on the wire");
+
+static __always_inline __be32 arp_addr(const __be16 *half)
+{
+	__be32 addr;
+
+	__builtin_memcpy(&addr, half, sizeof(addr));
+	return addr;
+}
+
+static __always_inline int arp_read(struct __sk_buff *skb, struct arp_frame *arp)
+{
+	return cfg_l2_len != ETH_HLEN || skb->vlan_present || pkt_read(skb, 0, arp, sizeof(*arp)) ||
+	       arp->pro != bpf_htons(ETH_P_IP) || arp->hln != ETH_ALEN || arp->pln != 4;
+}
+
+/*
+ * Answer @request for ourselves, and let it go on to where a host that has just come up hears it:
+ * as a broadcast, even if it was meant for the MAC address that we gave.
+ */
+static __always_inline void arp_answer(struct __sk_buff *skb, struct arp_frame *request)
+{
+	static const __u8 mac[ETH_ALEN] = PROXY_MAC;
+	struct arp_frame reply = *request;
+
+	__builtin_memcpy(reply.dmac, request->sha, ETH_ALEN);
+	__builtin_memcpy(reply.smac, mac, ETH_ALEN);
+	reply.op = bpf_htons(ARPOP_REPLY);
+	__builtin_memcpy(reply.sha, mac, ETH_ALEN);
+	__builtin_memcpy(reply.spa, request->tpa, sizeof(reply.spa));
+	__builtin_memcpy(reply.tha, request->sha, ETH_ALEN);
+	__builtin_memcpy(reply.tpa, request->spa, sizeof(reply.tpa));
+	if (bpf_skb_store_bytes(skb, 0, &reply, sizeof(reply), 0))
+		return;
+	bpf_clone_redirect(skb, skb->ifindex, BPF_F_INGRESS);
+	__builtin_memset(request->dmac, 0xff, ETH_ALEN);
+	bpf_skb_store_bytes(skb, 0, request, sizeof(*request), 0);
+	count(PROXY_ARP);
+}
+
+/** arp_egress - a request for an original address: answer it if nobody else does */
+static __noinline int arp_egress(struct __sk_buff *skb)
+{
+	struct proxy_host *host;
+	struct arp_frame arp;
+	__be32 asker, asked;
+	__u64 now;
+
+	if (arp_read(skb, &arp) || arp.op != bpf_htons(ARPOP_REQUEST))
+		return 0;
+	asker = arp_addr(arp.spa);
+	asked = arp_addr(arp.tpa);
+	/* No address asks whether another uses it (RFC 5227): somebody is about to take it. */
+	if (!asker || asker == asked)
+		return 0;
+	host = bpf_map_lookup_elem(&hosts, &asked);
+	if (!host || !(host->flags & PROXY_HOST_ANSWER))
+		return 0;
+	now = bpf_ktime_get_coarse_ns();
+	if (!host->asked)
+		host->asked = now;
+	else if (now - host->asked >= (host->heard ? ARP_WAIT_HEARD : ARP_WAIT_NEW))
+		arp_answer(skb, &arp);
+	return 0;
+}
+
+/** arp_ingress - any message from an original address: there is a host */
+static __noinline int arp_ingress(struct __sk_buff *skb)
+{
+	static const __u8 mac[ETH_ALEN] = PROXY_MAC;
+	struct proxy_host *host;
+	struct arp_frame arp;
+	__be32 sender;
+
+	if (arp_read(skb, &arp) || mac_equal(arp.sha, mac))
+		return 0;
+	sender = arp_addr(arp.spa);
+	host = bpf_map_lookup_elem(&hosts, &sender);
+	if (host) {
+		host->heard = bpf_ktime_get_coarse_ns();
+		host->asked = 0;
+	}
+	return 0;
+}
+
+#endif /* PROXY_ARP_H */

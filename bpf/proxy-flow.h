@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Flows of the proxy: finding, making and following them. BPF only. */
+#ifndef PROXY_FLOW_H
+#define PROXY_FLOW_H
+
+#include <linux/bpf.h>
+#include <linux/errno.h>
+#include <linux/in.h>
+#include <linux/types.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "proxy-maps.h"
+#include "proxy-packet.h"
+
+#define PORT_TRIES 32
+#define LAST_SEEN_SLACK 1000000000ULL /* of proxy_flow.last_seen, in ns */
+
+/** mapping_find - where packets to @addr and @port go, or NULL if they are none of our business */
+static __always_inline struct proxy_mapping *mapping_find(__be32 addr, __be16 port, __u8 proto)
+{
+	struct proxy_dest dest = { .addr = addr, .port = port, .proto = proto };
+	struct proxy_mapping *mapping = bpf_map_lookup_elem(&egress, &dest);
+	const struct proxy_state *settings;
+
+	if (mapping)
+		return mapping;
+	settings = state_get();
+	if (!settings || !(settings->flags & PROXY_STATE_WILDCARDS))
+		return NULL;
+	dest.port = 0;
+	return bpf_map_lookup_elem(&egress, &dest);
+}
+
+/** reply_of - how the target will answer a packet of client @p that @mapping sends there */
+static __always_inline struct proxy_reply reply_of(const struct proxy_mapping *mapping,
+						   const struct packet *p)
+{
+	return (struct proxy_reply){
+		.remote = mapping->addr,
+		.local = p->saddr,
+		.rport = mapping->port ?: p->dport,
+		.lport = p->sport,
+		.proto = p->proto,
+	};
+}
+
+/** flow_is - whether @flow is the one that @p, as the client sent it, belongs to */
+static __always_inline int flow_is(const struct proxy_flow *flow, const struct packet *p)
+{
+	return flow && flow->orig == p->daddr && flow->client == p->saddr &&
+	       flow->oport == p->dport && flow->cport == p->sport;
+}
+
+static __always_inline int is_syn(const struct packet *p)
+{
+	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
+}
+
+/** flow_reopens - whether @p begins a new connection with the ports of one that has ended */
+static __always_inline int flow_reopens(const struct proxy_flow *flow, const struct packet *p)
+{
+	return is_syn(p) && proxy_tcp_phase(flow->state) == PROXY_TCP_CLOSING;
+}
+
+/** flow_bits_out - what a packet of the client tells of its flow */
+static __always_inline __u32 flow_bits_out(const struct packet *p)
+{
+	if (p->tcp_flags & TCP_RST)
+		return PROXY_FLOW_RST_OUT;
+	return (p->tcp_flags & TCP_ACK ? PROXY_FLOW_ACK : 0) |
+	       (p->tcp_flags & TCP_FIN ? PROXY_FLOW_FIN_OUT : 0);
+}
+
+/** flow_bits_in - what a packet of the target tells of its flow */
+static __always_inline __u32 flow_bits_in(const struct packet *p)
+{
+	if (p->tcp_flags & TCP_RST)
+		return PROXY_FLOW_RST_IN;
+	return PROXY_FLOW_REPLIED | (p->tcp_flags & TCP_FIN ? PROXY_FLOW_FIN_IN : 0);
+}
+
+/**
+ * flow_touch - note a packet of @flow
+ * @bits: what it tells
+ * @reset: the RST bit of its sender
+ *
+ * Nothing is stored by most packets: the bits are there already, and the time is recent enough. No
+ * window is checked (a packet out of window that is not translated makes the other side reset the
+ * connection), so a forged RST is believed, but only until the same side sends anything else.
+ */
+static __always_inline void flow_touch(struct proxy_flow *flow, __u32 bits, __u32 reset, __u64 now)
+{
+	__u32 seen = flow->state;
+
+	if ((seen & bits) != bits)
+		__sync_fetch_and_or(&flow->state, bits);
+	if (seen & reset & ~bits)
+		__sync_fetch_and_and(&flow->state, ~reset);
+	if (now - flow->last_seen > LAST_SEEN_SLACK)
+		flow->last_seen = now;
+}
+
+/** flow_count - packets and bytes of a mapping, GSO packets as the segments they become */
+static __always_inline void flow_count(struct __sk_buff *skb, const struct packet *p, __u32 mapping,
+				       int out)
+{
+	struct proxy_mapping_stats *stats = bpf_map_lookup_elem(&mapping_stats, &mapping);
+	__u64 packets = 1, bytes = skb->len;
+
+	if (!stats)
+		return;
+	if (skb->gso_segs > 1) {
+		packets = skb->gso_segs;
+		bytes += (packets - 1) * p->headers;
+	}
+	if (out) {
+		stats->packets_out += packets;
+		stats->bytes_out += bytes;
+	} else {
+		stats->packets_in += packets;
+		stats->bytes_in += bytes;
+	}
+}
+
+/*
+ * port_pick - a random source port in place of @port: privileged ones stay so, and even ones stay
+ * even (RFC 4787, REQ-3 and REQ-4).
+ */
+static __always_inline __be16 port_pick(__be16 port)
+{
+	__u32 random = bpf_get_prandom_u32(), old = bpf_ntohs(port);
+	__u32 first = old < 1024 ? 2 : 1024, pairs = old < 1024 ? 511 : 32256;
+
+	return bpf_htons(first + random % pairs * 2 + (old & 1));
+}
+
+/*
+ * socket_has - whether a socket of this host talks to the target directly with the 5-tuple of @key:
+ * one that began before the proxy did and has sent nothing since is not in "ingress".
+ */
+static __always_inline int socket_has(struct __sk_buff *skb, const struct proxy_reply *key)
+{
+	struct bpf_sock_tuple tuple = {
+		.ipv4.saddr = key->remote,
+		.ipv4.daddr = key->local,
+		.ipv4.sport = key->rport,
+		.ipv4.dport = key->lport,
+	};
+	struct bpf_sock *sk;
+	int taken;
+
+	if (key->proto == IPPROTO_TCP) {
+		sk = bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+		if (!sk)
+			return 0;
+		taken = sk->state != BPF_TCP_LISTEN;
+	} else {
+		sk = bpf_sk_lookup_udp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+		if (!sk)
+			return 0;
+		taken = sk->dst_ip4 == key->remote && sk->dst_port == key->rport;
+	}
+	bpf_sk_release(sk);
+	return taken;
+}
+
+/* Whether a TCP segment or a datagram may be the first that is seen of a flow. */
+static __always_inline int may_begin(const struct packet *p)
+{
+	if (p->proto != IPPROTO_TCP || is_syn(p))
+		return 1;
+	/* In the middle: its flow was flushed, or began before the proxy. */
+	return (p->tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK;
+}
+
+/**
+ * flow_find - the flow of @p, which the client sent, if there is one
+ * @key: set to its key
+ */
+static __always_inline struct proxy_flow *flow_find(const struct proxy_mapping *mapping,
+						    const struct packet *p, struct proxy_reply *key)
+{
+	struct proxy_origin origin = {
+		.client = p->saddr,
+		.orig = p->daddr,
+		.cport = p->sport,
+		.oport = p->dport,
+		.proto = p->proto,
+	};
+	struct proxy_reply *other;
+	struct proxy_flow *flow;
+
+	*key = reply_of(mapping, p);
+	flow = bpf_map_lookup_elem(&ingress, key);
+	if (flow_is(flow, p))
+		return flow;
+	other = bpf_map_lookup_elem(&pinned, &origin);
+	if (!other)
+		return NULL;
+	*key = *other;
+	flow = bpf_map_lookup_elem(&ingress, key);
+	return flow_is(flow, p) ? flow : NULL;
+}
+
+/* What flow_open() is asked for, and what it finds; one argument, for the stack's sake. */
+struct flow_request {
+	struct packet p;
+	struct proxy_reply key; /* in: by the mapping; out: of the flow */
+	__u64 now;
+	enum proxy_counter reason; /* out: why there is no flow; PROXY_OK: none of our business */
+};
+
+/*
+ * Enter @flow with the first free source port from @key->lport on. The insert is the lock: whoever
+ * comes second gets -EEXIST and looks for another port.
+ */
+static __always_inline enum proxy_counter flow_insert(struct __sk_buff *skb,
+						      struct proxy_reply *key,
+						      struct proxy_flow *flow, int check_sockets)
+{
+	int i;
+
+	for (i = 0; i <= PORT_TRIES; i++) {
+		long err = -EEXIST;
+
+		if (i)
+			key->lport = port_pick(flow->cport);
+		if (!check_sockets || !socket_has(skb, key))
+			err = bpf_map_update_elem(&ingress, key, flow, BPF_NOEXIST);
+		if (!err)
+			return PROXY_OK;
+		if (err == -E2BIG || err == -ENOMEM)
+			return PROXY_FULL;
+		if (err != -EEXIST)
+			return PROXY_FAILED;
+		if (!i) {
+			/* Another CPU may have made this very flow a moment ago. */
+			struct proxy_flow *other = bpf_map_lookup_elem(&ingress, key);
+
+			if (other && other->orig == flow->orig && other->oport == flow->oport &&
+			    other->cport == flow->cport && other->client == flow->client)
+				return PROXY_OK;
+		}
+		flow->state |= PROXY_FLOW_PORT;
+	}
+	return PROXY_NO_PORT;
+}
+
+/**
+ * flow_open - the slow path: a flow that is not where its mapping leads, or does not exist yet
+ *
+ * Return: the flow, with its key in @req, or NULL with the reason in @req.
+ */
+static __noinline struct proxy_flow *
+flow_open(struct __sk_buff *skb, const struct proxy_mapping *mapping, struct flow_request *req)
+{
+	const struct packet *p = &req->p;
+	const struct proxy_origin origin = {
+		.client = p->saddr,
+		.orig = p->daddr,
+		.cport = p->sport,
+		.oport = p->dport,
+		.proto = p->proto,
+	};
+	struct proxy_flow fresh = {
+		.last_seen = req->now,
+		.state = flow_bits_out(p),
+		.orig = p->daddr,
+		.client = p->saddr,
+		.oport = p->dport,
+		.cport = p->sport,
+		.mapping = mapping->id,
+		.nexthop = mapping->nexthop,
+	};
+	__u32 pin = mapping->flags & PROXY_MAPPING_PIN, direct;
+	struct proxy_flow *flow;
+	struct proxy_reply *pinned_key;
+	enum proxy_counter reason;
+
+	req->reason = PROXY_OK;
+	flow = bpf_map_lookup_elem(&ingress, &req->key);
+	pinned_key = NULL;
+	if (!flow_is(flow, p)) {
+		flow = NULL;
+		pinned_key = bpf_map_lookup_elem(&pinned, &origin);
+	}
+	if (pinned_key) {
+		struct proxy_reply key = *pinned_key;
+		int moved = key.remote != req->key.remote || key.rport != req->key.rport;
+
+		flow = bpf_map_lookup_elem(&ingress, &key);
+		if (!flow_is(flow, p))
+			flow = NULL;
+		/* The mapping has another target now: connections stay, all else moves there. */
+		if (moved && (!flow || p->proto == IPPROTO_UDP || flow_reopens(flow, p)))
+			flow = NULL;
+		else
+			req->key = key;
+	}
+	if (flow && !flow_reopens(flow, p))
+		return flow;
+
+	direct = mapping->flags & PROXY_MAPPING_DIRECT;
+	if (mapping->flags & PROXY_MAPPING_DRAINING) {
+		req->reason = PROXY_DRAINING;
+		return NULL;
+	}
+	if (flow) {
+		flow->state = (flow->state & ~0xffffU) | fresh.state;
+		flow->last_seen = req->now;
+		return flow;
+	}
+	if (!may_begin(p)) {
+		/*
+		 * An answer to a connection that the original host itself has opened from the
+		 * mapped port: known from here on, and left alone.
+		 */
+		if (direct || (p->tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK)) {
+			req->reason = direct ? PROXY_OK : PROXY_NO_FLOW;
+			return NULL;
+		}
+		req->key.remote = p->daddr;
+		req->key.rport = p->dport;
+		direct = pin = 1;
+	}
+	if (direct)
+		fresh.state |= PROXY_FLOW_DIRECT;
+	if (req->key.lport != p->sport)
+		fresh.state |= PROXY_FLOW_PORT;
+	reason = flow_insert(skb, &req->key, &fresh, !direct);
+	if (reason == PROXY_OK && (pin || fresh.state & PROXY_FLOW_PORT)) {
+		long err = bpf_map_update_elem(&pinned, &origin, &req->key,
+					       pinned_key ? BPF_ANY : BPF_NOEXIST);
+
+		if (err) {
+			bpf_map_delete_elem(&ingress, &req->key);
+			pinned_key = bpf_map_lookup_elem(&pinned, &origin);
+			if (pinned_key) { /* another CPU was faster, with another port */
+				req->key = *pinned_key;
+				return bpf_map_lookup_elem(&ingress, &req->key);
+			}
+			reason = err == -E2BIG || err == -ENOMEM ? PROXY_FULL : PROXY_FAILED;
+		}
+	}
+	if (reason != PROXY_OK) {
+		req->reason = reason;
+		return NULL;
+	}
+	count(PROXY_FLOWS);
+	if (fresh.state & PROXY_FLOW_PORT)
+		count(PROXY_PORTS);
+	flow = bpf_map_lookup_elem(&ingress, &req->key);
+	if (!flow)
+		req->reason = PROXY_FAILED;
+	return flow;
+}
+
+#endif /* PROXY_FLOW_H */

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Fragments of the proxy: the first has the ports, the others follow it. BPF only. */
+#ifndef PROXY_FRAGMENT_H
+#define PROXY_FRAGMENT_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "proxy-maps.h"
+#include "proxy-packet.h"
+
+/* As long as Linux waits for the rest of a datagram: identifications are used again later. */
+#define FRAGMENT_NS 30000000000ULL
+
+static __always_inline int is_later_fragment(const struct packet *p)
+{
+	return p->fragment & IP_OFFSET;
+}
+
+/**
+ * fragment_first - remember what became of a first fragment
+ * @p: as it arrived
+ * @kind: PROXY_FRAGMENT_OUT or PROXY_FRAGMENT_IN
+ * @addr: new destination (out) or source (in); 0: it passed untouched
+ */
+static __noinline void fragment_first(const struct packet *p, __u8 kind, __be32 addr, __u32 nexthop,
+				      __u64 now)
+{
+	struct proxy_fragment_rule rule = { .when = now, .addr = addr, .nexthop = nexthop };
+	struct proxy_fragment key = {
+		.saddr = p->saddr,
+		.daddr = p->daddr,
+		.id = p->id,
+		.proto = p->proto,
+		.kind = kind,
+	};
+
+	bpf_map_update_elem(&fragments, &key, &rule, BPF_ANY);
+	if (addr)
+		return;
+	key.id = 0;
+	key.kind = kind == PROXY_FRAGMENT_OUT ? PROXY_FRAGMENT_PEER_OUT : PROXY_FRAGMENT_PEER_IN;
+	bpf_map_update_elem(&fragments, &key, &rule, BPF_ANY);
+}
+
+/**
+ * fragment_later - translate a fragment that has no ports
+ *
+ * One that overtakes its first fragment is translated, too, where only one translation is possible:
+ * the address has one counterpart in all mappings, and no fragmented datagram outside of them has
+ * been seen between these two hosts.
+ *
+ * Return: PROXY_OK, with @nexthop set if the packet was translated, or why it could not be.
+ */
+static __noinline enum proxy_counter fragment_later(struct __sk_buff *skb, const struct packet *p,
+						    __u8 kind, __u32 *nexthop, __u64 now)
+{
+	struct tuple to = { .saddr = p->saddr, .daddr = p->daddr };
+	__be32 known = kind == PROXY_FRAGMENT_OUT ? p->daddr : p->saddr, addr = 0;
+	struct proxy_fragment_rule *rule;
+	struct proxy_fragment key = {
+		.saddr = p->saddr,
+		.daddr = p->daddr,
+		.id = p->id,
+		.proto = p->proto,
+		.kind = kind,
+	};
+	struct proxy_host *host;
+
+	rule = bpf_map_lookup_elem(&fragments, &key);
+	if (rule && now - rule->when < FRAGMENT_NS) {
+		addr = rule->addr;
+		if (!addr)
+			return PROXY_OK;
+		*nexthop = rule->nexthop;
+	} else {
+		host = bpf_map_lookup_elem(&hosts, &known);
+		if (!host)
+			return PROXY_OK;
+		addr = kind == PROXY_FRAGMENT_OUT ? host->sole_target : host->sole_orig;
+		key.id = 0;
+		key.kind = kind == PROXY_FRAGMENT_OUT ? PROXY_FRAGMENT_PEER_OUT
+						      : PROXY_FRAGMENT_PEER_IN;
+		if (!addr || bpf_map_lookup_elem(&fragments, &key))
+			return PROXY_FRAGMENT;
+		*nexthop = kind == PROXY_FRAGMENT_OUT ? host->nexthop : PROXY_NEXTHOP_NONE;
+		count(PROXY_GUESSED);
+	}
+	if (kind == PROXY_FRAGMENT_OUT)
+		to.daddr = addr;
+	else
+		to.saddr = addr;
+	return packet_rewrite_ip(skb, p, &to) ? PROXY_FAILED : PROXY_OK;
+}
+
+#endif /* PROXY_FRAGMENT_H */

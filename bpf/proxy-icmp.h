@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* ICMP errors about translated packets (RFC 5508, section 4). BPF only. */
+#ifndef PROXY_ICMP_H
+#define PROXY_ICMP_H
+
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/types.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "pkt.h"
+#include "proxy-flow.h"
+#include "proxy-maps.h"
+#include "proxy-packet.h"
+
+/* <linux/icmp.h> cannot be included for the bpf target. */
+enum {
+	ICMP_DEST_UNREACH = 3,
+	ICMP_TIME_EXCEEDED = 11,
+	ICMP_PARAMETERPROB = 12,
+};
+
+struct icmphdr {
+	__u8 type;
+	__u8 code;
+	__be16 checksum;
+	__be32 rest;
+};
+
+/* The packet that an ICMP error quotes: its header and at least 8 bytes, rarely all of it. */
+struct quote {
+	struct packet
+		p; /* of the quoted packet: offsets in the whole frame; end: of what is here */
+	__u32 ip;  /* offset of its IP header */
+};
+
+static __always_inline int icmp_is_error(__u8 type)
+{
+	return type == ICMP_DEST_UNREACH || type == ICMP_TIME_EXCEEDED ||
+	       type == ICMP_PARAMETERPROB;
+}
+
+/*
+ * Read what the error in @outer quotes. Return: 0, or -1 if it is no error, or one about nothing
+ * that has ports.
+ */
+static __always_inline int quote_read(struct __sk_buff *skb, const struct packet *outer,
+				      struct quote *quote)
+{
+	struct {
+		struct icmphdr icmp;
+		struct iphdr ip;
+	} head;
+	struct packet *p = &quote->p;
+	__be16 ports[2];
+
+	if (outer->fragment || pkt_read(skb, outer->l4, &head, sizeof(head)) ||
+	    !icmp_is_error(head.icmp.type))
+		return -1;
+	if (head.ip.version != 4 || head.ip.ihl < 5 || head.ip.frag_off & bpf_htons(IP_OFFSET) ||
+	    (head.ip.protocol != IPPROTO_TCP && head.ip.protocol != IPPROTO_UDP))
+		return -1;
+	quote->ip = outer->l4 + sizeof(head.icmp);
+	p->l4 = quote->ip + head.ip.ihl * 4;
+	/* Behind a short datagram there may be padding and an extension (RFC 4884). */
+	p->end = quote->ip + bpf_ntohs(head.ip.tot_len);
+	if (p->end > outer->end)
+		p->end = outer->end;
+	if (p->l4 + 8 > p->end || pkt_read(skb, p->l4, ports, sizeof(ports)))
+		return -1;
+	p->saddr = head.ip.saddr;
+	p->daddr = head.ip.daddr;
+	p->check = head.ip.check;
+	p->proto = head.ip.protocol;
+	p->sport = ports[0];
+	p->dport = ports[1];
+	return 0;
+}
+
+/*
+ * Give the quoted packet the addresses and ports of @to, and the error itself those of @outer_to:
+ * three checksums, and the one over them all. Whether the quoted transport checksum is there is a
+ * matter of length: TCP's lies behind the 8 bytes that are always quoted.
+ */
+static __noinline enum proxy_counter icmp_rewrite(struct __sk_buff *skb, const struct packet *outer,
+						  const struct tuple *outer_to,
+						  const struct quote *quote, const struct tuple *to)
+{
+	const struct packet *p = &quote->p;
+	__u32 check = p->l4 + (p->proto == IPPROTO_UDP ? offsetof(struct udphdr, check)
+						       : offsetof(struct tcphdr, check));
+	__u64 sum = csum_add(csum_add(0, p->saddr, to->saddr), p->daddr, to->daddr);
+	__be16 old_check = 0, new_check = 0;
+	struct ip_tail tail;
+
+	sum = csum_add(csum_add(sum, p->sport, to->sport), p->dport, to->dport);
+	if (check + sizeof(old_check) <= p->end &&
+	    !pkt_read(skb, check, &old_check, sizeof(old_check)) &&
+	    (p->proto == IPPROTO_TCP || old_check)) {
+		new_check = csum_apply(old_check, sum);
+		if (p->proto == IPPROTO_UDP && !new_check)
+			new_check = 0xffff;
+		if (bpf_skb_store_bytes(skb, check, &new_check, sizeof(new_check), 0))
+			return PROXY_FAILED;
+	}
+	ip_tail_set(&tail, p, to);
+	if (bpf_skb_store_bytes(skb, quote->ip + IP_TAIL, &tail, offsetof(struct ip_tail, sport),
+				0) ||
+	    bpf_skb_store_bytes(skb, p->l4, &tail.sport, 4, 0))
+		return PROXY_FAILED;
+	sum = csum_add(csum_add(sum, p->check, tail.check), old_check, new_check);
+	if (bpf_l4_csum_replace(skb, outer->l4 + offsetof(struct icmphdr, checksum), 0,
+				csum_fold32(sum), 0) ||
+	    packet_rewrite_ip(skb, outer, outer_to))
+		return PROXY_FAILED;
+	return PROXY_OK;
+}
+
+/**
+ * icmp_egress - an error of the client's about a reply: the target is to recognise its packet
+ *
+ * Like the other direction it neither makes nor refreshes a flow (RFC 4787, REQ-12).
+ * Return: PROXY_OK, with @nexthop set if it was translated, or why it could not be.
+ */
+static __noinline enum proxy_counter icmp_egress(struct __sk_buff *skb, const struct packet *outer,
+						 __u32 *nexthop)
+{
+	struct tuple to, outer_to = { .saddr = outer->saddr, .daddr = outer->daddr };
+	const struct proxy_mapping *mapping;
+	const struct proxy_flow *flow;
+	struct packet sent = {};
+	struct quote quote = {};
+	struct proxy_reply key;
+
+	if (quote_read(skb, outer, &quote))
+		return PROXY_OK;
+	/* The flow is that of a packet which the client sends the other way. */
+	sent.saddr = quote.p.daddr;
+	sent.daddr = quote.p.saddr;
+	sent.sport = quote.p.dport;
+	sent.dport = quote.p.sport;
+	sent.proto = quote.p.proto;
+	mapping = mapping_find(sent.daddr, sent.dport, sent.proto);
+	if (!mapping)
+		return PROXY_OK;
+	flow = flow_find(mapping, &sent, &key);
+	if (!flow)
+		return mapping->flags & PROXY_MAPPING_DIRECT ? PROXY_OK : PROXY_ICMP;
+	to.saddr = key.remote;
+	to.daddr = quote.p.daddr;
+	to.sport = key.rport;
+	to.dport = key.lport;
+	if (outer->daddr == flow->orig)
+		outer_to.daddr = key.remote;
+	*nexthop = flow->nexthop;
+	return icmp_rewrite(skb, outer, &outer_to, &quote, &to);
+}
+
+/**
+ * icmp_ingress - an error about a packet that was sent to a target: the client is to recognise it
+ *
+ * It may come from the target or from any router on the way; those keep their address.
+ * Return: PROXY_OK, or why it could not be translated.
+ */
+static __noinline enum proxy_counter icmp_ingress(struct __sk_buff *skb, const struct packet *outer)
+{
+	struct tuple to, outer_to = { .saddr = outer->saddr, .daddr = outer->daddr };
+	const struct proxy_flow *flow;
+	struct proxy_reply key = {};
+	struct quote quote = {};
+
+	if (quote_read(skb, outer, &quote) || !known_address(quote.p.daddr))
+		return PROXY_OK;
+	key.remote = quote.p.daddr;
+	key.local = quote.p.saddr;
+	key.rport = quote.p.dport;
+	key.lport = quote.p.sport;
+	key.proto = quote.p.proto;
+	flow = bpf_map_lookup_elem(&ingress, &key);
+	if (!flow)
+		return PROXY_OK;
+	to.saddr = quote.p.saddr;
+	to.daddr = flow->orig;
+	to.sport = flow->cport;
+	to.dport = flow->oport;
+	if (outer->saddr == key.remote)
+		outer_to.saddr = flow->orig;
+	return icmp_rewrite(skb, outer, &outer_to, &quote, &to);
+}
+
+#endif /* PROXY_ICMP_H */

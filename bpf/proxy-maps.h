@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The maps and settings of the proxy, and the accessors that every part of it uses. BPF only. */
+#ifndef PROXY_MAPS_H
+#define PROXY_MAPS_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "proxy.h"
+
+/* Bytes before the IP header: 14, or 0 on a device without a link layer. */
+const volatile __u32 cfg_l2_len = 14;
+
+/* User space gives the hash tables other sizes before load; these are the defaults. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct proxy_dest);
+	__type(value, struct proxy_mapping);
+} egress SEC(".maps");
+
+/* Preallocated: an insert never waits for memory, and a full table is a clean -E2BIG. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 262144);
+	__type(key, struct proxy_reply);
+	__type(value, struct proxy_flow);
+} ingress SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct proxy_origin);
+	__type(value, struct proxy_reply);
+} pinned SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __be32);
+	__type(value, struct proxy_host);
+} hosts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct proxy_fragment);
+	__type(value, struct proxy_fragment_rule);
+} fragments SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, struct proxy_nexthop);
+} nexthops SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct proxy_state);
+} state SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct proxy_prefilter);
+} prefilter SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, struct proxy_mapping_stats);
+} mapping_stats SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, PROXY_COUNTER_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+/** count - one more of @what on this CPU; PROXY_OK counts nothing */
+static __always_inline void count(enum proxy_counter what)
+{
+	__u32 index = what;
+	__u64 *counter;
+
+	if (what == PROXY_OK)
+		return;
+	counter = bpf_map_lookup_elem(&counters, &index);
+	if (counter)
+		(*counter)++;
+}
+
+/** known_address - false if @addr is surely neither an original nor a target */
+static __always_inline int known_address(__be32 addr)
+{
+	struct proxy_prefilter *filter;
+	__u32 zero = 0, bit = proxy_prefilter_bit(addr);
+
+	filter = bpf_map_lookup_elem(&prefilter, &zero);
+	return filter && filter->words[bit / 64] >> bit % 64 & 1;
+}
+
+/** state_get - settings that user space changes while the program runs */
+static __always_inline const struct proxy_state *state_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&state, &zero);
+}
+
+#endif /* PROXY_MAPS_H */

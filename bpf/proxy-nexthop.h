@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The way to a packet's new destination. BPF only. */
+#ifndef PROXY_NEXTHOP_H
+#define PROXY_NEXTHOP_H
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+#include <linux/types.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "pkt.h"
+#include "proxy-maps.h"
+
+#define AF_INET 2
+
+/*
+ * In skb->tc_index of a packet that bpf_redirect_neigh() sends through this program again, on the
+ * same device. Nothing else that a packet carries survives the way there: cb[] does not.
+ */
+#define TC_INDEX_DONE 0x7078
+
+/** nexthop_reentered - whether @skb has been translated already; forgets it, so once only */
+static __always_inline int nexthop_reentered(struct __sk_buff *skb)
+{
+	if (skb->tc_index != TC_INDEX_DONE)
+		return 0;
+	skb->tc_index = 0;
+	return 1;
+}
+
+/* memcmp() of MAC addresses: a call of the real one is what the compiler makes of it here. */
+static __always_inline int mac_equal(const __u8 *a, const __u8 *b)
+{
+	int i, differ = 0;
+
+	for (i = 0; i < ETH_ALEN; i++)
+		differ |= a[i] ^ b[i];
+	return !differ;
+}
+
+/* Whether the tool lives, so that the MAC addresses in "nexthops" are as good as the kernel's. */
+static __always_inline int heartbeat_fresh(__u64 now)
+{
+	const struct proxy_state *settings = state_get();
+
+	/* The coarse clock of another CPU may be a tick ahead. */
+	return settings && settings->heartbeat + PROXY_HEARTBEAT_NS > now;
+}
+
+/**
+ * nexthop_apply - send a packet on to next hop @index
+ *
+ * The frame carries the MAC address of the original's next hop. If that of the target's is known
+ * and on the same device, it is put in its place and the packet simply goes on. Otherwise the
+ * kernel resolves it, given the gateway, so that it does no route lookup for each packet.
+ *
+ * Return: the verdict.
+ */
+static __always_inline int nexthop_apply(struct __sk_buff *skb, __u32 index, __u64 now)
+{
+	struct bpf_redir_neigh params = { .nh_family = AF_INET };
+	struct proxy_nexthop *entry, nexthop;
+	__u8 dmac[ETH_ALEN];
+
+	if (index == PROXY_NEXTHOP_NONE)
+		return TC_ACT_UNSPEC;
+	entry = bpf_map_lookup_elem(&nexthops, &index);
+	if (!entry || !entry->oif)
+		return TC_ACT_UNSPEC;
+	nexthop.link = *(volatile __u64 *)&entry->link;
+	if (entry->oif == skb->ifindex) {
+		if (!cfg_l2_len)
+			return TC_ACT_UNSPEC;
+		if (nexthop.flags & PROXY_NEXTHOP_MAC && heartbeat_fresh(now)) {
+			if (!pkt_read(skb, 0, dmac, sizeof(dmac)) && mac_equal(dmac, nexthop.dmac))
+				return TC_ACT_UNSPEC;
+			return bpf_skb_store_bytes(skb, 0, nexthop.dmac, ETH_ALEN, 0)
+				       ? TC_ACT_SHOT
+				       : TC_ACT_UNSPEC;
+		}
+		skb->tc_index = TC_INDEX_DONE;
+	} else if (nexthop.flags & PROXY_NEXTHOP_L3) {
+		return bpf_redirect(entry->oif, 0);
+	}
+	if (!cfg_l2_len) {
+		/* bpf_redirect_neigh() drops what has no link-layer header for it to replace. */
+		const struct ethhdr eth = { .h_proto = bpf_htons(ETH_P_IP) };
+
+		if (bpf_skb_change_head(skb, sizeof(eth), 0) ||
+		    bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0))
+			return TC_ACT_SHOT;
+	}
+	params.ipv4_nh = entry->via;
+	return bpf_redirect_neigh(entry->oif, &params, sizeof(params), 0);
+}
+
+#endif /* PROXY_NEXTHOP_H */
