@@ -137,6 +137,8 @@ unit-tests: $(UNIT_TESTS:%=$(BUILD)/tests/unit/%)
 bpf-tests: $(BPF_TESTS:%=$(BUILD)/tests/bpf/%) $(TEST_OBJECTS)
 e2e-tests: all $(E2E_TOOLS:%=$(BUILD)/tests/e2e/%) $(TEST_OBJECTS)
 
+skeletons: $(SKELS)
+
 # --- the benchmark -------------------------------------------------------------------------------
 
 BENCH_OBJECTS  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard scripts/bench/*-bpf.c))
@@ -213,4 +215,4 @@ export BUILD
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all bench bench-programs bpf-tests check clean demo deps e2e-tests format help install lint \
-	soak test uninstall unit-tests
+	skeletons soak test uninstall unit-tests

@@ -104,7 +104,7 @@ static enum iface_event set_name(struct iface *iface, const char *name)
 static enum iface_event resync(struct iface *iface)
 {
 	char name[IF_NAMESIZE];
-	struct iface now;
+	struct iface now = *iface;
 
 	if (!if_indextoname((unsigned int)iface->ifindex, name) || iface_open(name, &now))
 		return IFACE_GONE;

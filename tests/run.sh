@@ -16,6 +16,7 @@ usage()
 	  -j N                   N tests at once (default: the number of processors)
 	  -t SECONDS             time limit of one test (default 240; with SOAK=1 7200)
 	  -l, --list             only list the tests
+	  --lint                 scripts/lint.sh as a test among them
 	  --no-build             run what has been built before
 
 	Environment: BUILD=DIR (default build), SOAK=1 for the long variants, CI=true to count a
@@ -23,7 +24,7 @@ usage()
 	USAGE
 }
 
-layers=() patterns=() jobs=$(nproc) build=yes list=no
+layers=() patterns=() jobs=$(nproc) build=yes list=no tests=()
 limit=240
 [ "${SOAK:-0}" = 1 ] && limit=7200
 while [ $# -gt 0 ]; do
@@ -34,6 +35,7 @@ while [ $# -gt 0 ]; do
 	-t) limit=$2; shift ;;
 	-l | --list) list=yes ;;
 	--no-build) build=no ;;
+	--lint) tests+=(lint) ;;
 	-h | --help) usage; exit 0 ;;
 	-*) usage >&2; exit 2 ;;
 	*) patterns+=("$1") ;;
@@ -54,7 +56,6 @@ wanted()
 	return 1
 }
 
-tests=()
 for layer in "${layers[@]}"; do
 	for file in "tests/$layer"/*; do
 		case $layer/$file in
@@ -90,7 +91,9 @@ trap 'exit 130' INT TERM HUP
 run_test()
 {
 	local command status
-	if [ -f "tests/$1.sh" ]; then
+	if [ "$1" = lint ]; then
+		command=(scripts/lint.sh)
+	elif [ -f "tests/$1.sh" ]; then
 		command=("tests/$1.sh")
 	elif [[ $1 == bpf/* ]] && [ "$(id -u)" = 0 ]; then
 		# A network namespace of its own: its only interface is a lo with index 1.

@@ -1,0 +1,215 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Check the sources: format, static analysis, scripts, man pages, warnings of both compilers.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+usage()
+{
+	cat <<-'USAGE'
+	Usage: scripts/lint.sh [PART...]
+
+	PARTs (default all): format tidy cppcheck shellcheck spelling padding spdx gcc clang man
+
+	One line for each: "ok PART", "FAIL PART: why" with the complaints before it, or "skip PART:
+	why" where a program is missing (scripts/install-deps.sh lint). Exit status: 1 if any failed.
+	What clang-tidy has accepted is not looked at again before it changes.
+	USAGE
+}
+
+parts=()
+for part; do
+	case $part in
+	format | tidy | cppcheck | shellcheck | spelling | padding | spdx | gcc | clang | man) parts+=("$part") ;;
+	-h | --help) usage; exit 0 ;;
+	*) usage >&2; exit 2 ;;
+	esac
+done
+[ ${#parts[@]} -gt 0 ] || parts=(tidy gcc clang man format cppcheck shellcheck spelling padding spdx)
+
+PATH=$PATH:/usr/sbin:/sbin
+OUT=${BUILD:-build}/lint
+mkdir -p "$OUT"
+# All that is ours: tracked or new, but neither ignored nor deleted.
+if git rev-parse --is-inside-work-tree > /dev/null 2>&1; then
+	mapfile -t files < <(git ls-files --cached --others --exclude-standard | sort -u)
+else
+	mapfile -t files < <(find . -path "./${BUILD:-build}" -prune -o -type f -printf '%P\n' | sort)
+fi
+
+# sources GLOB...: of those the ones whose name matches one of the patterns
+sources()
+{
+	local file pattern
+	for file in "${files[@]}"; do
+		for pattern; do
+			# shellcheck disable=SC2053
+			if [[ $file == $pattern && -f $file ]]; then
+				printf '%s\n' "$file"
+				break
+			fi
+		done
+	done
+}
+mapfile -t c_files < <(sources '*.[ch]')
+mapfile -t units < <(sources '*.c')
+mapfile -t scripts < <(sources '*.sh' .ci/run)
+
+make_in()
+{
+	"${MAKE:-make}" -s -j "$(nproc)" BUILD="$OUT/$1" CC="$1" WERROR=1 STATIC= SANITIZE= "${@:2}"
+}
+
+lint_format()
+{
+	clang-format --dry-run -Werror "${c_files[@]}"
+}
+
+# tidy_one FILE: clang-tidy, unless it has passed a file with the same contents, headers and settings
+tidy_one()
+{
+	local flags hash
+	case $1 in
+	*-bpf.c) flags=(--target=bpf -O2 -idirafter "/usr/include/$(clang -print-multiarch)") ;;
+	*) flags=(-D_GNU_SOURCE -DVERSION='"0"' -Ilib -Itests "-I$OUT/gcc") ;;
+	esac
+	hash=$({ cat "$1" .clang-tidy; cat "${@:2}"; clang-tidy --version; } | sha1sum | cut -c -40)
+	[ "$(cat "$OUT/${1//\//_}.tidy" 2> /dev/null)" != "$hash" ] || return 0
+	clang-tidy --quiet "$1" -- -std=gnu11 -Iinclude "${flags[@]}" 2> "$OUT/${1//\//_}.err" &&
+		echo "$hash" > "$OUT/${1//\//_}.tidy"
+}
+
+lint_tidy()
+{
+	local headers
+	mapfile -t headers < <(sources '*.h')
+	# The skeletons have to be there.
+	make_in gcc skeletons || return
+	export -f tidy_one
+	export OUT
+	printf '%s\n' "${units[@]}" | xargs -P "$(nproc)" -I {} bash -c 'tidy_one "$@"' tidy {} "${headers[@]}"
+}
+
+lint_cppcheck()
+{
+	mkdir -p "$OUT/cppcheck"
+	# Declarations stand at the head of a function; structs are shared with BPF; libbpf calls back
+	# with types that cannot be const.
+	cppcheck --quiet --enable=warning,style,performance,portability --error-exitcode=1 \
+		-j "$(nproc)" --cppcheck-build-dir="$OUT/cppcheck" --inline-suppr \
+		--suppress=variableScope --suppress=unusedStructMember --suppress=constParameter \
+		--suppress=constParameterCallback --suppress=constParameterPointer \
+		'-DLIBBPF_OPTS(t,n,...)=struct t n' '-DSEC(n)=' '-D__always_inline=inline' \
+		-Iinclude -Ilib "${units[@]}"
+}
+
+lint_shellcheck()
+{
+	shellcheck "${scripts[@]}"
+}
+
+lint_spelling()
+{
+	# The text of the licence and recorded data are not ours to spell.
+	sources '*.[ch]' '*.sh' '*.md' '*.8' Makefile | xargs codespell
+}
+
+# No struct that user space shares with BPF has padding that the compiler chose.
+lint_padding()
+{
+	local header compiler status=0
+	for header in include/*.h; do
+		for compiler in gcc clang; do
+			"$compiler" -std=gnu11 -Wall -Wextra -Wpadded -Werror -fsyntax-only \
+				-include "$header" -x c /dev/null || status=1
+		done
+	done
+	return "$status"
+}
+
+lint_spdx()
+{
+	local file status=0
+	for file in $(sources '*.[ch8]' '*.sh' '*.py' '*.gp' Makefile .ci/run); do
+		if ! head -n 2 "$file" | grep -q 'SPDX-License-Identifier: GPL-2.0-only'; then
+			echo "$file: no SPDX line"
+			status=1
+		fi
+	done
+	return "$status"
+}
+
+lint_gcc()
+{
+	make_in gcc all unit-tests bpf-tests e2e-tests
+}
+
+lint_clang()
+{
+	make_in clang all bpf-tests
+}
+
+# options_of_help TOOL, options_of_man FILE: each option once, one a line
+options_of_help()
+{
+	"$1" --help | grep -E '^ +-' | sed -E 's/  +[A-Z a-z].*//' | grep -oE -- '(^|[ ,])--?[[:alnum:]][[:alnum:]-]*' |
+		tr -d ' ,' | sort -u
+}
+
+options_of_man()
+{
+	# Lines that tag a paragraph: after .TP, in bold.
+	sed -n '/^\.TP/{n;p}' "$1" | sed 's/\\-/-/g; s/\\f[BIRP]//g; s/"//g' |
+		grep -oE -- '(^|[ ,])--?[[:alnum:]][[:alnum:]-]*' | tr -d ' ,' | sort -u
+}
+
+# The man pages are well-formed, and name the options that --help names.
+lint_man()
+{
+	local page tool status=0
+	make_in gcc all || return
+	for page in $(sources '*.8'); do
+		mandoc -T lint -W warning "$page" || status=1
+		tool=$OUT/gcc/bin/$(basename "$page" .8)
+		diff -U 0 --label "$(basename "$tool") --help" --label "$page" \
+			<(options_of_help "$tool") <(options_of_man "$page") || status=1
+	done
+	return "$status"
+}
+
+# run PART: its line, after whatever it complains about
+run()
+{
+	local program=$1
+	case $1 in
+	format | tidy) program=clang-$1 ;;
+	spelling) program=codespell ;;
+	man) program=mandoc ;;
+	padding | spdx) program=bash ;;
+	esac
+	if ! command -v "$program" > /dev/null; then
+		echo "skip $1: $program is not installed (scripts/install-deps.sh lint)"
+	elif "lint_$1" > "$OUT/$1.log" 2>&1; then
+		echo "ok $1"
+	else
+		cat "$OUT/$1.log"
+		echo "FAIL $1: see above"
+		return 1
+	fi
+}
+
+# tidy takes longest and waits for nothing but the skeletons: the others run beside it.
+status=0
+[[ " ${parts[*]} " != *" tidy "* ]] || make_in gcc skeletons || exit 1
+for part in "${parts[@]}"; do
+	if [ "$part" = tidy ]; then
+		run tidy > "$OUT/tidy.line" &
+		continue
+	fi
+	run "$part" || status=1
+done
+if [[ " ${parts[*]} " == *" tidy "* ]]; then
+	wait $! || status=1
+	cat "$OUT/tidy.line"
+fi
+exit $status
