@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "netlink.h"
+
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/neighbour.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Datagrams of a dump are at most this long; an answer about one object is far shorter. */
+enum { BUFFER_SIZE = 32768 };
+
+struct request {
+	struct nlmsghdr header;
+	union {
+		struct rtmsg route;
+		struct ndmsg neigh;
+	};
+	char attributes[64];
+};
+
+int netlink_open(struct netlink *nl)
+{
+	struct timeval patience = { .tv_sec = 2 };
+
+	nl->seq = 0;
+	nl->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	if (nl->fd < 0)
+		return -errno;
+	/* The kernel answers at once; this bounds the wait for an answer that was lost. */
+	if (setsockopt(nl->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)))
+		return -errno;
+	return 0;
+}
+
+void netlink_close(struct netlink *nl)
+{
+	if (nl->fd >= 0)
+		close(nl->fd);
+	nl->fd = -1;
+}
+
+static void request_init(struct request *req, __u16 type, __u16 flags, size_t body)
+{
+	memset(req, 0, sizeof(*req));
+	req->header.nlmsg_type = type;
+	req->header.nlmsg_flags = NLM_F_REQUEST | flags;
+	req->header.nlmsg_len = (__u32)NLMSG_LENGTH(body);
+}
+
+static void request_add_addr(struct request *req, unsigned short type, __be32 addr)
+{
+	struct rtattr *attr = (void *)((char *)req + NLMSG_ALIGN(req->header.nlmsg_len));
+
+	attr->rta_type = type;
+	attr->rta_len = RTA_LENGTH(sizeof(addr));
+	memcpy(RTA_DATA(attr), &addr, sizeof(addr));
+	req->header.nlmsg_len = (__u32)(NLMSG_ALIGN(req->header.nlmsg_len) + RTA_LENGTH(4));
+}
+
+static int request_send(struct netlink *nl, struct request *req)
+{
+	req->header.nlmsg_seq = ++nl->seq;
+	if (send(nl->fd, req, req->header.nlmsg_len, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Next datagram; stale ones (of a request whose answer came too late) are for the caller to skip.
+ */
+static ssize_t receive(int fd, void *buf, size_t size)
+{
+	ssize_t got;
+
+	do
+		got = recv(fd, buf, size, 0);
+	while (got < 0 && errno == EINTR);
+	return got < 0 ? -errno : got;
+}
+
+static int error_of(const struct nlmsghdr *msg)
+{
+	return ((const struct nlmsgerr *)NLMSG_DATA(msg))->error;
+}
+
+/*
+ * Send a request that one message answers: the object asked for, or an acknowledgement or an error.
+ * Return: 0, the error; *answer is NULL for an acknowledgement.
+ */
+static int talk(struct netlink *nl, struct request *req, char *buf, struct nlmsghdr **answer)
+{
+	int err = request_send(nl, req);
+
+	*answer = NULL;
+	while (!err) {
+		struct nlmsghdr *msg = (struct nlmsghdr *)buf;
+		ssize_t got = receive(nl->fd, buf, BUFFER_SIZE);
+
+		if (got < 0)
+			return (int)got;
+		if (!NLMSG_OK(msg, (size_t)got) || msg->nlmsg_seq != nl->seq)
+			continue;
+		if (msg->nlmsg_type == NLMSG_ERROR)
+			return error_of(msg);
+		*answer = msg;
+		return 0;
+	}
+	return err;
+}
+
+int netlink_route_get(struct netlink *nl, __be32 dst, struct netlink_route *route)
+{
+	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct netlink_route found = { .via = dst };
+	struct nlmsghdr *answer;
+	struct request req;
+	struct rtmsg *info;
+	int err, len;
+
+	request_init(&req, RTM_GETROUTE, 0, sizeof(req.route));
+	req.route.rtm_family = AF_INET;
+	req.route.rtm_dst_len = 32;
+	request_add_addr(&req, RTA_DST, dst);
+	err = talk(nl, &req, buf, &answer);
+	if (err)
+		return err;
+	if (!answer || answer->nlmsg_type != RTM_NEWROUTE)
+		return -EPROTO;
+	info = NLMSG_DATA(answer);
+	len = (int)RTM_PAYLOAD(answer);
+	found.type = info->rtm_type;
+	for (struct rtattr *a = RTM_RTA(info); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
+		if (a->rta_type == RTA_OIF)
+			memcpy(&found.oif, RTA_DATA(a), sizeof(found.oif));
+		else if (a->rta_type == RTA_GATEWAY)
+			memcpy(&found.via, RTA_DATA(a), sizeof(found.via));
+		else if (a->rta_type == RTA_PREFSRC)
+			memcpy(&found.src, RTA_DATA(a), sizeof(found.src));
+		else if (a->rta_type == RTA_VIA)
+			found.via_ipv6 = true;
+	}
+	*route = found;
+	return 0;
+}
+
+/* Return: whether the message is about an IPv4 neighbour. */
+static bool neigh_message(struct nlmsghdr *msg, struct netlink_neigh *neigh)
+{
+	struct ndmsg *info = NLMSG_DATA(msg);
+	struct rtattr *a = (void *)((char *)info + NLMSG_ALIGN(sizeof(*info)));
+	int len = (int)NLMSG_PAYLOAD(msg, sizeof(*info));
+	bool has_addr = false;
+
+	if (info->ndm_family != AF_INET)
+		return false;
+	memset(neigh, 0, sizeof(*neigh));
+	neigh->ifindex = info->ndm_ifindex;
+	neigh->state = msg->nlmsg_type == RTM_DELNEIGH ? 0 : info->ndm_state;
+	for (; RTA_OK(a, len); a = RTA_NEXT(a, len)) {
+		if (a->rta_type == NDA_DST && RTA_PAYLOAD(a) == sizeof(neigh->addr)) {
+			memcpy(&neigh->addr, RTA_DATA(a), sizeof(neigh->addr));
+			has_addr = true;
+		} else if (a->rta_type == NDA_LLADDR && RTA_PAYLOAD(a) == sizeof(neigh->mac)) {
+			memcpy(neigh->mac, RTA_DATA(a), sizeof(neigh->mac));
+			neigh->has_mac = true;
+		}
+	}
+	return has_addr;
+}
+
+static void neigh_request(struct request *req, __u16 type, __u16 flags, int ifindex, __be32 addr)
+{
+	request_init(req, type, flags, sizeof(req->neigh));
+	req->neigh.ndm_family = AF_INET;
+	req->neigh.ndm_ifindex = ifindex;
+	if (addr)
+		request_add_addr(req, NDA_DST, addr);
+}
+
+int netlink_neigh_get(struct netlink *nl, int ifindex, __be32 addr, struct netlink_neigh *neigh)
+{
+	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct netlink_neigh found;
+	struct nlmsghdr *answer;
+	struct request req;
+	int err;
+
+	neigh_request(&req, RTM_GETNEIGH, 0, ifindex, addr);
+	err = talk(nl, &req, buf, &answer);
+	if (err)
+		return err;
+	if (!answer || answer->nlmsg_type != RTM_NEWNEIGH || !neigh_message(answer, &found))
+		return -EPROTO;
+	*neigh = found;
+	return 0;
+}
+
+int netlink_neigh_use(struct netlink *nl, int ifindex, __be32 addr)
+{
+	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct nlmsghdr *answer;
+	struct request req;
+
+	neigh_request(&req, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_ACK, ifindex, addr);
+	req.neigh.ndm_flags = NTF_USE;
+	return talk(nl, &req, buf, &answer);
+}
+
+int netlink_neigh_delete(struct netlink *nl, int ifindex, __be32 addr)
+{
+	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct nlmsghdr *answer;
+	struct request req;
+
+	neigh_request(&req, RTM_DELNEIGH, NLM_F_ACK, ifindex, addr);
+	return talk(nl, &req, buf, &answer);
+}
+
+/* Find up to @room entries that hold @mac. Return: their number, or a negative errno. */
+static int neigh_dump_mac(struct netlink *nl, int ifindex, const __u8 mac[6], __be32 *found,
+			  int room)
+{
+	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct netlink_neigh neigh;
+	struct request req;
+	int err, count = 0;
+
+	neigh_request(&req, RTM_GETNEIGH, NLM_F_DUMP, 0, 0);
+	err = request_send(nl, &req);
+	while (!err) {
+		struct nlmsghdr *msg = (struct nlmsghdr *)buf;
+		ssize_t got = receive(nl->fd, buf, sizeof(buf));
+
+		if (got < 0)
+			return (int)got;
+		for (; NLMSG_OK(msg, (size_t)got); msg = NLMSG_NEXT(msg, got)) {
+			if (msg->nlmsg_seq != nl->seq)
+				continue;
+			if (msg->nlmsg_type == NLMSG_DONE)
+				return count;
+			if (msg->nlmsg_type == NLMSG_ERROR)
+				return error_of(msg);
+			if (neigh_message(msg, &neigh) && neigh.ifindex == ifindex &&
+			    neigh.has_mac && !memcmp(neigh.mac, mac, sizeof(neigh.mac)) &&
+			    count < room)
+				found[count++] = neigh.addr;
+		}
+	}
+	return err;
+}
+
+int netlink_neigh_delete_mac(struct netlink *nl, int ifindex, const __u8 mac[6])
+{
+	enum { ROOM = 256 };
+	__be32 found[ROOM];
+	int count, err = 0;
+
+	do {
+		count = neigh_dump_mac(nl, ifindex, mac, found, ROOM);
+		for (int i = 0; i < count && !err; i++)
+			err = netlink_neigh_delete(nl, ifindex, found[i]);
+	} while (count == ROOM && !err);
+	return count < 0 ? count : err;
+}
+
+int netlink_watch_open(void)
+{
+	struct sockaddr_nl addr = { .nl_family = AF_NETLINK,
+				    .nl_groups = RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE |
+						 RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_RULE };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr))) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+enum netlink_event netlink_watch_next(int watch_fd, struct netlink_neigh *neigh)
+{
+	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct nlmsghdr *msg = (struct nlmsghdr *)buf;
+	ssize_t got;
+
+	/* One datagram of a notification holds one message. */
+	for (;;) {
+		got = receive(watch_fd, buf, sizeof(buf));
+		if (got == -ENOBUFS)
+			return NETLINK_LOST;
+		if (got < 0)
+			return NETLINK_NOTHING;
+		if (!NLMSG_OK(msg, (size_t)got))
+			continue;
+		if (msg->nlmsg_type != RTM_NEWNEIGH && msg->nlmsg_type != RTM_DELNEIGH)
+			return NETLINK_ROUTES;
+		if (neigh_message(msg, neigh))
+			return NETLINK_NEIGH;
+	}
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What rtnetlink knows about IPv4 routes and neighbours: ask, hear of changes, keep alive. */
+#ifndef NETLINK_H
+#define NETLINK_H
+
+#include <linux/types.h>
+#include <stdbool.h>
+
+/* A socket for requests; one answer at a time. */
+struct netlink {
+	int fd;
+	__u32 seq;
+};
+
+#define NETLINK_INIT                                                                               \
+	{                                                                                          \
+		.fd = -1                                                                           \
+	}
+
+/** netlink_open - Return: 0 or a negative errno; netlink_close() is right in either case. */
+int netlink_open(struct netlink *nl);
+
+void netlink_close(struct netlink *nl);
+
+/* The way to an address, as this host's own packets take it. */
+struct netlink_route {
+	__u8 type; /* RTN_* */
+	int oif;
+	__be32 via; /* the gateway, or the address itself where it is on the link */
+	__be32 src; /* the source address that the kernel would pick */
+	bool via_ipv6;
+};
+
+/**
+ * netlink_route_get - look up the route to @dst
+ * Return: 0; -ENETUNREACH, -EHOSTUNREACH or what else the routing table says; another negative
+ * errno. @route is untouched on failure.
+ */
+int netlink_route_get(struct netlink *nl, __be32 dst, struct netlink_route *route);
+
+struct netlink_neigh {
+	int ifindex;
+	__be32 addr;
+	__u16 state; /* NUD_*; 0: the entry is gone */
+	bool has_mac;
+	__u8 mac[6];
+};
+
+/**
+ * netlink_neigh_get - the neighbour entry of @addr on @ifindex
+ * Return: 0; -ENOENT if there is none; another negative errno. @neigh is untouched on failure.
+ */
+int netlink_neigh_get(struct netlink *nl, int ifindex, __be32 addr, struct netlink_neigh *neigh);
+
+/**
+ * netlink_neigh_use - tell the kernel that the entry is in use, as a packet sent through it would
+ *
+ * The entry is created and resolved if need be; a stale one is verified.
+ */
+int netlink_neigh_use(struct netlink *nl, int ifindex, __be32 addr);
+
+int netlink_neigh_delete(struct netlink *nl, int ifindex, __be32 addr);
+
+/**
+ * netlink_neigh_delete_mac - delete each entry of @ifindex that holds the Ethernet address @mac
+ * Return: 0 or a negative errno.
+ */
+int netlink_neigh_delete_mac(struct netlink *nl, int ifindex, const __u8 mac[6]);
+
+/* What has changed in this namespace. */
+enum netlink_event {
+	NETLINK_NOTHING, /* no message waits any more */
+	NETLINK_NEIGH,	 /* one neighbour entry */
+	NETLINK_ROUTES,	 /* routes, rules, addresses or links: any route may be another */
+	NETLINK_LOST,	 /* the socket has overflowed: anything may be another */
+};
+
+/**
+ * netlink_watch_open - a socket that hears of changes of neighbours, routes, addresses and links
+ * Return: a non-blocking file descriptor for poll(), owned by the caller; or a negative errno.
+ */
+int netlink_watch_open(void);
+
+/**
+ * netlink_watch_next - the next change that waits on @watch_fd
+ * @neigh: set for NETLINK_NEIGH
+ */
+enum netlink_event netlink_watch_next(int watch_fd, struct netlink_neigh *neigh);
+
+#endif /* NETLINK_H */

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "attach.h"
+
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "log.h"
+
+enum {
+	/* There is one proxy per interface, so its place is fixed and can be found again. */
+	OWN_HANDLE = 1,
+	/* Several proxies may receive replies by one device: a handle for each of them. */
+	OTHER_HANDLE = 0x10000,
+};
+
+#define EGRESS_NAME "proxy_egress"
+#define INGRESS_NAME "proxy_ingress"
+
+static struct tc_link egress_link(int ifindex)
+{
+	return (struct tc_link){ .ifindex = ifindex,
+				 .point = BPF_TC_EGRESS,
+				 .handle = OWN_HANDLE,
+				 .priority = TC_PRIO_FIRST };
+}
+
+static struct tc_link ingress_link(int ifindex)
+{
+	return (struct tc_link){ .ifindex = ifindex,
+				 .point = BPF_TC_INGRESS,
+				 .handle = OWN_HANDLE,
+				 .priority = TC_PRIO_SECOND };
+}
+
+static struct tc_link other_link(int ifindex, int owner)
+{
+	struct tc_link link = ingress_link(ifindex);
+
+	link.handle = OTHER_HANDLE + (__u32)owner;
+	return link;
+}
+
+static int prog_name(__u32 id, char name[BPF_OBJ_NAME_LEN])
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 len = sizeof(info);
+	int fd = bpf_prog_get_fd_by_id(id), err;
+
+	if (fd < 0)
+		return fd;
+	err = bpf_obj_get_info_by_fd(fd, &info, &len);
+	close(fd);
+	if (!err)
+		memcpy(name, info.name, BPF_OBJ_NAME_LEN);
+	return err;
+}
+
+/*
+ * The program in one of our places.
+ * Return: 0; -ENOENT: the place is free; -EEXIST: a stranger's, said on stderr.
+ */
+static int find_own(const struct tc_link *link, const char *ifname, const char *name, __u32 *id)
+{
+	char found[BPF_OBJ_NAME_LEN];
+	int err = tc_link_query(link, id);
+
+	if (!err)
+		err = prog_name(*id, found);
+	if (err)
+		return err == -ENOENT ? err
+				      : log_err(err, "cannot look at the filters of %s", ifname);
+	if (strcmp(found, name))
+		return log_note(
+			       "the place of our filter on %s (priority %u, handle %u) is taken by "
+			       "program '%s' (id %u); remove that first",
+			       ifname, link->priority, link->handle, found, *id),
+		       -EEXIST;
+	return 0;
+}
+
+int attach_find(int ifindex, const char *ifname, struct maps *maps)
+{
+	struct tc_link egress = egress_link(ifindex), ingress = ingress_link(ifindex);
+	__u32 egress_id, ingress_id;
+	int err_egress, err_ingress, err = 0;
+
+	err_egress = find_own(&egress, ifname, EGRESS_NAME, &egress_id);
+	if (err_egress && err_egress != -ENOENT)
+		return err_egress;
+	err_ingress = find_own(&ingress, ifname, INGRESS_NAME, &ingress_id);
+	if (err_ingress && err_ingress != -ENOENT)
+		return err_ingress;
+	if (err_egress && err_ingress)
+		return -ENOENT;
+	if (!err_egress)
+		err = maps_add_prog(maps, egress_id);
+	if (!err && !err_ingress)
+		err = maps_add_prog(maps, ingress_id);
+	if (!err)
+		err = maps_check_layout(maps);
+	if (err == -EPROTO)
+		log_note("%s is served by a datapath of another version of proxy; remove it first: "
+			 "remove-filters-and-qdisc.sh %s",
+			 ifname, ifname);
+	else if (err)
+		log_err(err, "cannot open the running datapath of %s", ifname);
+	return err;
+}
+
+static int add_other(struct attachment *at, const struct tc_link *link)
+{
+	struct tc_link *grown = reallocarray(at->others, at->other_count + 1, sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	at->others = grown;
+	at->others[at->other_count++] = *link;
+	return 0;
+}
+
+/* Adopt what a former proxy of this interface has on other devices. */
+static void adopt_others(struct attachment *at)
+{
+	struct if_nameindex *all = if_nameindex();
+
+	for (struct if_nameindex *i = all; i && i->if_index; i++) {
+		struct tc_link link = other_link((int)i->if_index, at->ifindex);
+		char name[BPF_OBJ_NAME_LEN];
+
+		if (tc_link_query(&link, &link.prog_id) || prog_name(link.prog_id, name) ||
+		    strcmp(name, INGRESS_NAME))
+			continue;
+		if (!tc_link_attach(&link, at->ingress_fd, true))
+			add_other(at, &link);
+	}
+	if (all)
+		if_freenameindex(all);
+}
+
+/* One line that names the likely cause. */
+static int attach_error(int err, const char *ifname)
+{
+	if (err == -EOPNOTSUPP || err == -ENOENT)
+		return log_note(
+			       "cannot attach to %s: this kernel has no clsact qdisc or no cls_bpf "
+			       "(CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF)",
+			       ifname),
+		       err;
+	if (err == -EINVAL)
+		return log_note("cannot attach to %s: priority %u or %u is taken by a filter of "
+				"another kind",
+				ifname, TC_PRIO_FIRST, TC_PRIO_SECOND),
+		       err;
+	return log_err(err, "cannot attach to %s", ifname);
+}
+
+int attach_start(struct attachment *at, const char *ifname, bool takeover)
+{
+	int err;
+
+	at->egress = egress_link(at->ifindex);
+	at->ingress = ingress_link(at->ifindex);
+	/* Replies can be restored before the first packet is sent to a target. */
+	err = tc_link_attach(&at->ingress, at->ingress_fd, takeover);
+	if (!err)
+		err = tc_link_attach(&at->egress, at->egress_fd, takeover);
+	if (err) {
+		/* What has been taken over goes on with the new half: they share all state. */
+		if (!takeover)
+			tc_link_detach(&at->ingress);
+		return attach_error(err, ifname);
+	}
+	if (takeover)
+		adopt_others(at);
+	return 0;
+}
+
+static bool wanted(const struct attachment *at, const struct nexthops *hops, int ifindex)
+{
+	for (__u32 i = 1; i < hops->count; i++) {
+		const struct nexthop *hop = nexthops_at(hops, i);
+
+		if (hop->target && !hop->error && hop->route.oif == ifindex &&
+		    ifindex != at->ifindex && hop->route.type == RTN_UNICAST)
+			return true;
+	}
+	return false;
+}
+
+static struct tc_link *find_other(const struct attachment *at, int ifindex)
+{
+	for (size_t i = 0; i < at->other_count; i++)
+		if (at->others[i].ifindex == ifindex)
+			return &at->others[i];
+	return NULL;
+}
+
+void attach_follow(struct attachment *at, const struct nexthops *hops)
+{
+	for (size_t i = 0; i < at->other_count;) {
+		if (wanted(at, hops, at->others[i].ifindex)) {
+			i++;
+			continue;
+		}
+		tc_link_detach(&at->others[i]);
+		at->others[i] = at->others[--at->other_count];
+	}
+	for (__u32 i = 1; i < hops->count; i++) {
+		const struct nexthop *hop = nexthops_at(hops, i);
+		struct tc_link link = other_link(hop->route.oif, at->ifindex);
+		char name[IF_NAMESIZE] = "?";
+		int err;
+
+		if (!hop->target || !wanted(at, hops, hop->route.oif) ||
+		    find_other(at, hop->route.oif))
+			continue;
+		err = tc_link_attach(&link, at->ingress_fd, true);
+		if (!err)
+			err = add_other(at, &link);
+		if_indextoname((unsigned int)hop->route.oif, name);
+		if (err)
+			log_err(err, "cannot attach to %s, by which replies of a target come",
+				name);
+	}
+}
+
+int attach_stop(struct attachment *at)
+{
+	/* Egress first: no packet is sent to a target any more whose replies nobody restores. */
+	int err = tc_link_detach(&at->egress), other = tc_link_detach(&at->ingress);
+
+	for (size_t i = 0; i < at->other_count; i++)
+		other = tc_link_detach(&at->others[i]) ?: other;
+	attach_close(at);
+	return err ?: other;
+}
+
+void attach_close(struct attachment *at)
+{
+	free(at->others);
+	at->others = NULL;
+	at->other_count = 0;
+	at->egress.prog_id = at->ingress.prog_id = 0;
+}

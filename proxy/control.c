@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "control.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "output.h"
+#include "owner.h"
+
+/*
+ * A request is "VERB", "VERB ARGUMENT", or either with a "!" behind VERB for --kill. The answer is
+ * empty, or says why it was not done.
+ */
+#define VERB_ADD "add"
+#define VERB_DELETE "delete"
+#define VERB_FLUSH "flush-flows"
+
+static int no_mapping(struct mapping_error *error, const char *text)
+{
+	snprintf(error->text, sizeof(error->text), "there is no mapping %s", text);
+	return -ENOENT;
+}
+
+/* Replace or append the mappings of @added. */
+static int merge(struct mapping_list *list, const struct mapping_list *added)
+{
+	size_t before = list->count;
+	int err = 0;
+
+	for (size_t i = 0; i < added->count && !err; i++) {
+		const struct mapping *mapping = &added->entries[i];
+		/* What has been appended is not sorted, and is not looked at. */
+		struct mapping_list sorted = { .entries = list->entries, .count = before };
+		struct mapping *old = mapping_list_find(&sorted, &mapping->from);
+
+		if (old)
+			*old = *mapping;
+		else
+			err = mapping_list_append(list, mapping);
+	}
+	return err;
+}
+
+static int add(struct mapping_list *list, const char *text, struct mapping_error *error)
+{
+	struct mapping_list added = { 0 };
+	int err = mapping_list_add(&added, text, 0, error);
+
+	if (!err) {
+		err = merge(list, &added);
+		if (err)
+			snprintf(error->text, sizeof(error->text), "%s", strerror(-err));
+	}
+	mapping_list_free(&added);
+	return err;
+}
+
+static bool named(const struct mapping *mapping, const struct mapping *name, bool with_target)
+{
+	return mapping->from.addr == name->from.addr && mapping->from.port == name->from.port &&
+	       (!name->from.proto || mapping->from.proto == name->from.proto) &&
+	       (!with_target ||
+		(mapping->to_addr == name->to_addr && mapping->to_port == name->to_port));
+}
+
+/* @text: FROM[/PROTO], or a whole mapping, which then has to match. */
+static int delete (struct mapping_list *list, const char *text, struct mapping_error *error)
+{
+	bool with_target = strchr(text, '=');
+	struct mapping_list parsed = { 0 };
+	struct mapping name = { 0 };
+	size_t kept = 0;
+	int err;
+
+	if (with_target) {
+		err = mapping_list_add(&parsed, text, 0, error);
+		if (!err) {
+			name = parsed.entries[0];
+			if (parsed.count > 1)
+				name.from.proto = 0;
+		}
+		mapping_list_free(&parsed);
+	} else {
+		err = mapping_parse_dest(text, &name.from, error);
+	}
+	if (err)
+		return err;
+	for (size_t i = 0; i < list->count; i++)
+		if (!named(&list->entries[i], &name, with_target))
+			list->entries[kept++] = list->entries[i];
+	if (kept == list->count)
+		return no_mapping(error, text);
+	list->count = kept;
+	return 0;
+}
+
+static int change(struct engine *engine, bool adding, const char *arg, bool kill,
+		  struct mapping_error *error)
+{
+	struct mapping_list list = { 0 };
+	int err = table_mappings(&engine->table, &list);
+
+	if (err)
+		snprintf(error->text, sizeof(error->text), "%s", strerror(-err));
+	else
+		err = adding ? add(&list, arg, error) : delete (&list, arg, error);
+	if (!err)
+		err = mapping_list_finish(&list, error) ?:
+		      engine_check(engine, &list, error) ?:
+		      engine_serve(engine, &list, kill, error);
+	mapping_list_free(&list);
+	return err;
+}
+
+static int carry_out(struct engine *engine, char *request, struct mapping_error *error)
+{
+	char *arg = strchr(request, ' ');
+	char *bang;
+	int err;
+
+	if (arg)
+		*arg++ = 0;
+	bang = strchr(request, '!');
+	if (bang)
+		*bang = 0;
+	if (arg && !strcmp(request, VERB_ADD))
+		return change(engine, true, arg, bang, error);
+	if (arg && !strcmp(request, VERB_DELETE))
+		return change(engine, false, arg, bang, error);
+	if (!strcmp(request, VERB_FLUSH)) {
+		err = table_flush(&engine->maps);
+		if (err)
+			snprintf(error->text, sizeof(error->text), "cannot flush the flows: %s",
+				 strerror(-err));
+		return err;
+	}
+	snprintf(error->text, sizeof(error->text), "the running proxy does not know '%s'", request);
+	return -EINVAL;
+}
+
+void control_serve(struct engine *engine, int owner_fd)
+{
+	char request[OWNER_TEXT_MAX];
+	struct mapping_error error;
+	int fd;
+
+	while ((fd = owner_accept(owner_fd, request)) >= 0)
+		owner_answer(fd, carry_out(engine, request, &error) ? error.text : "");
+}
+
+static const char *verb_text(enum proxy_verb verb)
+{
+	switch (verb) {
+	case PROXY_ADD:
+		return VERB_ADD;
+	case PROXY_DELETE:
+		return VERB_DELETE;
+	default:
+		return VERB_FLUSH;
+	}
+}
+
+static int nothing_there(const struct iface *iface)
+{
+	log_note("no proxy serves %s, nor has one left its filters there (--keep)", iface->name);
+	return EXIT_FAILURE;
+}
+
+static int list_mappings(const struct options *opt, const struct iface *iface)
+{
+	struct engine engine;
+	int err;
+
+	engine_init(&engine, opt, iface);
+	err = engine_open(&engine, false);
+	if (err == -ENOENT)
+		nothing_there(iface);
+	if (!err)
+		err = output_mappings(&engine.table, &engine.maps, iface->name, opt->jsonl);
+	engine_close(&engine);
+	return err && err != -EPIPE ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* Nobody owns the datapath: do it ourselves, as its owner. */
+static int do_it(const struct options *opt, const struct iface *iface, char *request)
+{
+	struct mapping_error error;
+	struct engine engine;
+	pid_t holder;
+	int owner_fd = owner_acquire(iface->ifindex, &holder), err;
+
+	if (owner_fd < 0) {
+		log_err(owner_fd, "cannot become the owner of the datapath of %s", iface->name);
+		return EXIT_FAILURE;
+	}
+	engine_init(&engine, opt, iface);
+	err = engine_open(&engine, true);
+	if (err == -ENOENT)
+		nothing_there(iface);
+	if (!err) {
+		err = carry_out(&engine, request, &error);
+		if (err)
+			log_note("%s", error.text);
+	}
+	engine_close(&engine);
+	close(owner_fd);
+	return err ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int control_verb(const struct options *opt, const struct iface *iface)
+{
+	char request[OWNER_TEXT_MAX], answer[OWNER_TEXT_MAX];
+	const char *arg = opt->verb_arg;
+	int err, len;
+
+	if (opt->verb == PROXY_LIST)
+		return list_mappings(opt, iface);
+	len = snprintf(request, sizeof(request), "%s%s%s%s", verb_text(opt->verb),
+		       opt->kill ? "!" : "", arg ? " " : "", arg ?: "");
+	if (len >= (int)sizeof(request)) {
+		log_note("the mapping is too long");
+		return EXIT_FAILURE;
+	}
+	err = owner_request(iface->ifindex, request, answer);
+	if (err == -ECONNREFUSED)
+		return do_it(opt, iface, request);
+	if (err)
+		log_err(err, "cannot reach the proxy that serves %s", iface->name);
+	else if (*answer)
+		log_note("%s", answer);
+	return err || *answer ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* --list, --add, --delete and --flush-flows: asked for, and carried out. */
+#ifndef PROXY_CONTROL_H
+#define PROXY_CONTROL_H
+
+#include "engine.h"
+#include "options.h"
+
+/**
+ * control_verb - carry out the verb of the command line on a datapath that runs or was kept
+ * Return: the exit status; what failed is said on stderr.
+ */
+int control_verb(const struct options *opt, const struct iface *iface);
+
+/** control_serve - carry out the requests that wait on @owner_fd */
+void control_serve(struct engine *engine, int owner_fd);
+
+#endif /* PROXY_CONTROL_H */

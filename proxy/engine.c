@@ -1,0 +1,498 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "engine.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "arp.h"
+#include "log.h"
+#include "number.h"
+#include "proxy.skel.h"
+#include "ticker.h"
+
+enum {
+	WARNINGS_MAX = 5,
+	PROBES_MAX = 256,
+	PROBE_ROUNDS = 2,
+	ENTRIES_MIN = 16384,
+	IDS_MIN = 4096,
+};
+
+/* The datapath takes an original for absent if a request has gone unanswered for so long. */
+#define PROBE_INTERVAL_NS (NSEC_PER_SEC / 5)
+
+void engine_init(struct engine *engine, const struct options *opt, const struct iface *iface)
+{
+	memset(engine, 0, sizeof(*engine));
+	engine->opt = opt;
+	engine->iface = *iface;
+	engine->hops = (struct nexthops)NEXTHOPS_INIT;
+	maps_init(&engine->maps);
+}
+
+void engine_close(struct engine *engine)
+{
+	free(engine->probes.addrs);
+	attach_close(&engine->at);
+	gc_close(&engine->gc);
+	table_close(&engine->table);
+	nexthops_close(&engine->hops);
+	maps_close(&engine->maps);
+	proxy__destroy(engine->skel);
+	engine_init(engine, engine->opt, &engine->iface);
+}
+
+/* --- starting --- */
+
+static __u32 at_least(size_t wanted, __u32 least)
+{
+	return wanted > least ? (__u32)wanted : least;
+}
+
+/* A mapping is an entry, and its target another; either may bring an address of its own. */
+static int set_sizes(struct proxy *skel, const struct options *opt, size_t mappings)
+{
+	return bpf_map__set_max_entries(skel->maps.ingress, opt->max_flows) ?:
+	       bpf_map__set_max_entries(skel->maps.egress, at_least(4 * mappings, ENTRIES_MIN)) ?:
+	       bpf_map__set_max_entries(skel->maps.hosts, at_least(4 * mappings, ENTRIES_MIN)) ?:
+	       bpf_map__set_max_entries(skel->maps.nexthops, at_least(2 * mappings, IDS_MIN)) ?:
+	       bpf_map__set_max_entries(skel->maps.mapping_stats, at_least(2 * mappings, IDS_MIN));
+}
+
+/* @old: maps to share, all -1: none. */
+static int load(struct engine *engine, const struct maps *old, size_t mappings)
+{
+	struct proxy *skel = proxy__open();
+	int err;
+
+	if (!skel)
+		return log_err(-errno, "cannot open the BPF object");
+	engine->skel = skel;
+	skel->rodata->cfg_l2_len = (__u32)engine->iface.l2_len;
+	err = set_sizes(skel, engine->opt, mappings);
+	if (!err)
+		err = maps_reuse(old, skel->obj);
+	if (!err)
+		err = proxy__load(skel);
+	if (err == -ENOMEM || err == -E2BIG)
+		return log_err(err,
+			       "cannot make tables for %u flows and %zu mappings (a smaller "
+			       "--max-flows helps)",
+			       engine->opt->max_flows, mappings);
+	if (err)
+		return log_err(err, "cannot load the BPF programs (-v shows the verifier's log)");
+	engine->at.ifindex = engine->iface.ifindex;
+	engine->at.egress_fd = bpf_program__fd(skel->progs.proxy_egress);
+	engine->at.ingress_fd = bpf_program__fd(skel->progs.proxy_ingress);
+	err = maps_from_object(&engine->maps, skel->obj);
+	return err ? log_err(err, "cannot open the maps") : 0;
+}
+
+static __u64 coarse_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (__u64)now.tv_sec * NSEC_PER_SEC + (__u64)now.tv_nsec;
+}
+
+static void heartbeat(struct engine *engine)
+{
+	__atomic_store_n(&engine->maps.state->heartbeat, coarse_now(), __ATOMIC_RELAXED);
+}
+
+/* Places of next hops that flows of a former proxy still refer to. */
+static int adopt_nexthops(struct engine *engine)
+{
+	const struct table *table = &engine->table;
+	struct flow_batch batch;
+	int err = flow_batch_open(&batch);
+
+	for (size_t i = 0; i < table->count; i++)
+		if (table_shown(&table->entries[i]))
+			nexthops_adopt(&engine->hops, table->entries[i].to.nexthop,
+				       table->entries[i].to.addr);
+	while (!err && !batch.done) {
+		err = flow_batch_next(&batch, &engine->maps);
+		for (__u32 i = 0; !err && i < batch.count; i++)
+			nexthops_flow_seen(&engine->hops, batch.flows[i].nexthop,
+					   batch.keys[i].remote, batch.flows[i].last_seen);
+	}
+	flow_batch_close(&batch);
+	return err;
+}
+
+/* With the maps open: all that reads and changes them. */
+static int open_parts(struct engine *engine, bool used_before)
+{
+	int err = maps_mmap(&engine->maps);
+
+	if (!err)
+		err = table_open(&engine->table, &engine->maps);
+	engine->hops_open = !err;
+	if (!err)
+		err = nexthops_open(&engine->hops, engine->maps.nexthops,
+				    engine->maps.max_entries[MAPS_NEXTHOPS], engine->iface.ifindex,
+				    engine->iface.loopback);
+	if (!err && used_before)
+		err = adopt_nexthops(engine);
+	if (!err)
+		err = gc_open(&engine->gc, &engine->opt->timeouts);
+	return err ? log_err(err, "cannot open the datapath of %s", engine->iface.name) : 0;
+}
+
+int engine_start(struct engine *engine, const struct mapping_list *list)
+{
+	struct mapping_error error;
+	struct maps old;
+	bool takeover;
+	int err;
+
+	maps_init(&old);
+	err = attach_find(engine->iface.ifindex, engine->iface.name, &old);
+	takeover = !err;
+	if (err && err != -ENOENT)
+		goto out;
+	err = load(engine, &old, list->count);
+	if (!err)
+		err = open_parts(engine, takeover);
+	if (err)
+		goto out;
+	if (takeover && old.max_entries[MAPS_INGRESS] != engine->opt->max_flows)
+		log_note("the running flow table is taken over with its size of %u flows",
+			 old.max_entries[MAPS_INGRESS]);
+	engine->maps.state->layout = PROXY_LAYOUT;
+	heartbeat(engine);
+	err = engine_check(engine, list, &error);
+	if (!err)
+		err = engine_serve(engine, list, engine->opt->kill, &error);
+	if (err) {
+		log_note("%s", error.text);
+		goto out;
+	}
+	err = attach_start(&engine->at, engine->iface.name, takeover);
+	engine->attached = !err;
+	if (!err)
+		attach_follow(&engine->at, &engine->hops);
+out:
+	maps_close(&old);
+	return err;
+}
+
+int engine_open(struct engine *engine, bool change)
+{
+	int err = attach_find(engine->iface.ifindex, engine->iface.name, &engine->maps);
+
+	if (err)
+		return err;
+	if (change)
+		return open_parts(engine, true);
+	err = table_open(&engine->table, &engine->maps);
+	return err ? log_err(err, "cannot read the mappings of %s", engine->iface.name) : 0;
+}
+
+int engine_stop(struct engine *engine)
+{
+	static const __u8 mac[] = PROXY_MAC;
+	int err;
+
+	if (!engine->attached)
+		return 0;
+	engine->attached = false;
+	if (engine->opt->keep) {
+		/* Nobody follows the neighbours from now on: the kernel is to be asked. */
+		__atomic_store_n(&engine->maps.state->heartbeat, 0, __ATOMIC_RELAXED);
+		attach_close(&engine->at);
+		return 0;
+	}
+	err = attach_stop(&engine->at);
+	netlink_neigh_delete_mac(&engine->hops.nl, engine->iface.ifindex, mac);
+	return err ? log_err(err, "cannot remove all filters from %s", engine->iface.name) : 0;
+}
+
+/* --- checking --- */
+
+static int refuse(struct mapping_error *error, const struct mapping *mapping, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int refuse(struct mapping_error *error, const struct mapping *mapping, const char *fmt, ...)
+{
+	char from[MAPPING_ADDR_LEN], to[MAPPING_ADDR_LEN], line[32] = "";
+	size_t used;
+	va_list args;
+
+	if (mapping->line)
+		snprintf(line, sizeof(line), "line %d: ", mapping->line);
+	snprintf(error->text, sizeof(error->text), "%s%s=%s: ", line,
+		 mapping_addr_text(mapping->from.addr, mapping->from.port, from),
+		 mapping_addr_text(mapping->to_addr, mapping->to_port, to));
+	used = strlen(error->text);
+	va_start(args, fmt);
+	vsnprintf(error->text + used, sizeof(error->text) - used, fmt, args);
+	va_end(args);
+	return -EINVAL;
+}
+
+static bool is_loopback(__be32 addr)
+{
+	return ntohl(addr) >> 24 == IN_LOOPBACKNET;
+}
+
+static bool is_local(struct engine *engine, __be32 addr)
+{
+	struct netlink_route route;
+
+	return !netlink_route_get(&engine->hops.nl, addr, &route) && route.type == RTN_LOCAL;
+}
+
+static int check_one(struct engine *engine, const struct mapping *mapping,
+		     struct mapping_error *error)
+{
+	const struct nexthop *hop;
+	struct netlink_route route;
+	__u32 index;
+	int err;
+
+	if (engine->iface.loopback) {
+		if (!is_local(engine, mapping->from.addr) || !is_local(engine, mapping->to_addr))
+			return refuse(
+				error, mapping,
+				"both must be addresses of this host on %s, the loopback device",
+				engine->iface.name);
+		return 0;
+	}
+	if (is_loopback(mapping->from.addr) || is_loopback(mapping->to_addr))
+		return refuse(
+			error, mapping,
+			"loopback addresses can be mapped on the loopback device only, not %s",
+			engine->iface.name);
+	if (!netlink_route_get(&engine->hops.nl, mapping->from.addr, &route) &&
+	    route.type == RTN_BROADCAST)
+		return refuse(error, mapping, "FROM is a broadcast address");
+	err = nexthops_get(&engine->hops, mapping->to_addr, &index);
+	if (err)
+		return refuse(error, mapping, "too many targets for the running datapath"), err;
+	hop = nexthops_at(&engine->hops, index);
+	if (hop && hop->error == -EADDRNOTAVAIL)
+		return refuse(error, mapping, "TO is a broadcast address");
+	return 0;
+}
+
+int engine_check(struct engine *engine, const struct mapping_list *list,
+		 struct mapping_error *error)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < list->count && !err; i++)
+		err = check_one(engine, &list->entries[i], error);
+	return err;
+}
+
+static bool strict_rp_filter(int ifindex)
+{
+	static const char *const names[] = { "all", NULL };
+	char device[IF_NAMESIZE], path[96];
+	int strict = 0;
+
+	if (!if_indextoname((unsigned int)ifindex, device))
+		return false;
+	for (int i = 0; i < 2; i++) {
+		int value = 0;
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/rp_filter",
+			 names[i] ?: device);
+		file = fopen(path, "re");
+		if (file && fscanf(file, "%d", &value) != 1)
+			value = 0;
+		if (file)
+			fclose(file);
+		strict = value > strict ? value : strict; /* the kernel takes the greater */
+	}
+	return strict == 1;
+}
+
+/* What is suspicious about a mapping, or false. */
+static bool suspect(struct engine *engine, const struct table_entry *entry, char *text, size_t size)
+{
+	const struct nexthop *hop = nexthops_at(&engine->hops, entry->to.nexthop);
+	const char *ifname = engine->iface.name;
+	char from[MAPPING_ADDR_LEN], to[MAPPING_ADDR_LEN], device[IF_NAMESIZE] = "?";
+	struct netlink_route route = { 0 };
+	int err = netlink_route_get(&engine->hops.nl, entry->from.addr, &route);
+
+	mapping_addr_text(entry->from.addr, 0, from);
+	mapping_addr_text(entry->to.addr, 0, to);
+	if (!err)
+		if_indextoname((unsigned int)route.oif, device);
+	if (err)
+		snprintf(
+			text, size,
+			"%s has no route, so nothing sent to it reaches %s (ip route add %s dev %s)",
+			from, ifname, from, ifname);
+	else if (route.type == RTN_LOCAL)
+		snprintf(text, size,
+			 "%s is this host's own address: only what others sent to it "
+			 "and leaves by %s is mapped",
+			 from, ifname);
+	else if (route.oif != engine->iface.ifindex)
+		snprintf(text, size, "the route to %s leaves by %s, so its packets never reach %s",
+			 from, device, ifname);
+	else if (hop && hop->error)
+		snprintf(text, size, "the target %s cannot be reached: %s", to,
+			 strerror(-hop->error));
+	else if (hop && hop->route.type == RTN_UNICAST && hop->route.oif != engine->iface.ifindex &&
+		 strict_rp_filter(hop->route.oif) &&
+		 if_indextoname((unsigned int)hop->route.oif, device))
+		snprintf(text, size,
+			 "replies of %s come in by %s, where rp_filter=1 drops them (sysctl "
+			 "net.ipv4.conf.%s.rp_filter=2)",
+			 to, device, device);
+	else
+		return false;
+	return true;
+}
+
+void engine_warn(struct engine *engine)
+{
+	char text[256], last[256] = "";
+	size_t warned = 0;
+
+	if (engine->iface.loopback)
+		return;
+	for (size_t i = 0; i < engine->table.count; i++) {
+		const struct table_entry *entry = &engine->table.entries[i];
+
+		if (!table_shown(entry) || entry->to.flags & PROXY_MAPPING_DRAINING ||
+		    !suspect(engine, entry, text, sizeof(text)) || !strcmp(text, last))
+			continue;
+		strcpy(last, text);
+		if (warned++ < WARNINGS_MAX)
+			log_note("warning: %s", text);
+	}
+	if (warned > WARNINGS_MAX)
+		log_note("warning: %zu more of this kind", warned - WARNINGS_MAX);
+}
+
+/* --- running --- */
+
+/* Ask for the originals on the link that the kernel does not know. */
+static void plan_probes(struct engine *engine)
+{
+	struct probes *probes = &engine->probes;
+	__be32 last = 0;
+
+	if (!engine->skel || engine->iface.loopback || !engine->iface.l2_len ||
+	    engine->hops.arp_fd < 0)
+		return;
+	if (!probes->addrs)
+		probes->addrs = calloc(PROBES_MAX, sizeof(*probes->addrs));
+	probes->count = 0;
+	for (size_t i = 0; probes->addrs && i < engine->table.count; i++) {
+		const struct table_entry *entry = &engine->table.entries[i];
+
+		if (!table_shown(entry) || entry->from.addr == last || probes->count == PROBES_MAX)
+			continue;
+		last = entry->from.addr;
+		probes->addrs[probes->count++] = last;
+	}
+	probes->rounds = PROBE_ROUNDS;
+	probes->next_at = ticker_now_ns();
+}
+
+static void probe(struct engine *engine, __be32 addr)
+{
+	struct netlink_route route;
+	struct netlink_neigh neigh;
+
+	if (netlink_route_get(&engine->hops.nl, addr, &route) || route.type != RTN_UNICAST ||
+	    route.oif != engine->iface.ifindex || route.via != addr || !route.src)
+		return;
+	if (!netlink_neigh_get(&engine->hops.nl, route.oif, addr, &neigh) && neigh.has_mac &&
+	    !(neigh.state & (NUD_FAILED | NUD_INCOMPLETE)))
+		return;
+	arp_request(engine->hops.arp_fd, route.oif, route.src, addr);
+}
+
+int engine_probe(struct engine *engine)
+{
+	struct probes *probes = &engine->probes;
+	__u64 now = ticker_now_ns();
+
+	if (!probes->rounds)
+		return -1;
+	if (now >= probes->next_at) {
+		for (size_t i = 0; i < probes->count; i++)
+			probe(engine, probes->addrs[i]);
+		probes->next_at = now + PROBE_INTERVAL_NS;
+		if (!--probes->rounds)
+			return -1;
+	}
+	return (int)((probes->next_at - now) / 1000000) + 1;
+}
+
+int engine_serve(struct engine *engine, const struct mapping_list *list, bool kill,
+		 struct mapping_error *error)
+{
+	int err = table_apply(&engine->table, &engine->maps, &engine->hops, list, kill, error);
+
+	if (err)
+		return err;
+	if (engine->attached)
+		attach_follow(&engine->at, &engine->hops);
+	plan_probes(engine);
+	return 0;
+}
+
+static void follow(struct engine *engine)
+{
+	if (!engine->hops.moved)
+		return;
+	engine->hops.moved = false;
+	table_relocate(&engine->table, &engine->maps, &engine->hops);
+	attach_follow(&engine->at, &engine->hops);
+}
+
+void engine_event(struct engine *engine)
+{
+	nexthops_event(&engine->hops);
+	follow(engine);
+}
+
+static int count_traffic(struct engine *engine)
+{
+	const struct table *table = &engine->table;
+	struct proxy_mapping_stats *stats = calloc(table->id_end, sizeof(*stats));
+	int err = stats ? maps_mapping_stats(&engine->maps, stats, table->id_end) : -ENOMEM;
+
+	for (size_t i = 0; !err && i < table->count; i++) {
+		const struct proxy_mapping *to = &table->entries[i].to;
+
+		if (table_shown(&table->entries[i]))
+			nexthops_traffic(&engine->hops, to->nexthop, stats[to->id].packets_out,
+					 stats[to->id].packets_in);
+	}
+	free(stats);
+	return err;
+}
+
+int engine_tick(struct engine *engine)
+{
+	int err;
+
+	heartbeat(engine);
+	err = gc_step(&engine->gc, &engine->maps, &engine->table, &engine->hops, coarse_now());
+	if (!err)
+		err = count_traffic(engine);
+	nexthops_tick(&engine->hops, ticker_now_ns());
+	follow(engine);
+	return err ? log_err(err, "cannot read the tables of %s", engine->iface.name) : 0;
+}

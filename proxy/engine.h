@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A datapath with all that belongs to it. Its owner (see owner.h) runs it, or only opens one that
+ * was left by --keep, to change it.
+ */
+#ifndef PROXY_ENGINE_H
+#define PROXY_ENGINE_H
+
+#include <linux/types.h>
+#include <stdbool.h>
+
+#include "attach.h"
+#include "gc.h"
+#include "iface.h"
+#include "mapping.h"
+#include "maps.h"
+#include "nexthop.h"
+#include "options.h"
+#include "table.h"
+
+struct proxy;
+
+/* Originals that are asked for by ARP, so that their state is known before the first packet. */
+struct probes {
+	__be32 *addrs;
+	size_t count;
+	__u64 next_at; /* when the next round is due; 0: none is */
+	int rounds;    /* still to come */
+};
+
+struct engine {
+	const struct options *opt;
+	struct iface iface;
+	struct proxy *skel; /* NULL: opened, not running */
+	struct maps maps;
+	struct nexthops hops;
+	struct table table;
+	struct attachment at;
+	struct gc gc;
+	struct probes probes;
+	bool attached;
+	bool hops_open;
+};
+
+/** engine_init - make @engine empty, so that engine_close() is right from now on */
+void engine_init(struct engine *engine, const struct options *opt, const struct iface *iface);
+
+/** engine_close - forget the datapath; what is attached stays, see engine_stop() */
+void engine_close(struct engine *engine);
+
+/**
+ * engine_start - load the programs, take over what a former proxy has left, serve @list, attach
+ * Return: 0 or a negative errno, said on stderr already.
+ */
+int engine_start(struct engine *engine, const struct mapping_list *list);
+
+/**
+ * engine_open - open the datapath that is attached already
+ * @change: whether to be able to change it; else only the maps and the table are open
+ * Return: 0; -ENOENT if there is none; another negative errno, said on stderr already.
+ */
+int engine_open(struct engine *engine, bool change);
+
+/**
+ * engine_stop - end: remove the filters and the neighbours that we invented, or leave them (--keep)
+ * Return: 0 or a negative errno, said on stderr already.
+ */
+int engine_stop(struct engine *engine);
+
+/**
+ * engine_check - refuse mappings that cannot work on this interface
+ * Return: 0, or a negative errno with @error set.
+ */
+int engine_check(struct engine *engine, const struct mapping_list *list,
+		 struct mapping_error *error);
+
+/**
+ * engine_serve - from now on serve exactly the mappings of @list
+ * Return: 0, or a negative errno with @error set.
+ */
+int engine_serve(struct engine *engine, const struct mapping_list *list, bool kill,
+		 struct mapping_error *error);
+
+/** engine_warn - say which of the mappings in force will not do what they look like */
+void engine_warn(struct engine *engine);
+
+/** engine_tick - the work of each second; Return: 0 or a negative errno */
+int engine_tick(struct engine *engine);
+
+/** engine_event - take in what waits on engine->hops.watch_fd */
+void engine_event(struct engine *engine);
+
+/**
+ * engine_probe - ask by ARP for the originals whose turn it is
+ * Return: milliseconds until the next are due, -1 if none are.
+ */
+int engine_probe(struct engine *engine);
+
+#endif /* PROXY_ENGINE_H */

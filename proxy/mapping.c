@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "mapping.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "number.h"
+
+/* Longest text that can be right: two addresses with ports, "=", a protocol. */
+enum { TEXT_MAX = 64 };
+
+static int refuse(struct mapping_error *error, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static int refuse(struct mapping_error *error, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(error->text, sizeof(error->text), fmt, args);
+	va_end(args);
+	return -EINVAL;
+}
+
+const char *mapping_addr_text(__be32 addr, __be16 port, char buf[MAPPING_ADDR_LEN])
+{
+	const __u8 *a = (const __u8 *)&addr;
+
+	if (port)
+		snprintf(buf, MAPPING_ADDR_LEN, "%u.%u.%u.%u:%u", a[0], a[1], a[2], a[3],
+			 ntohs(port));
+	else
+		snprintf(buf, MAPPING_ADDR_LEN, "%u.%u.%u.%u", a[0], a[1], a[2], a[3]);
+	return buf;
+}
+
+const char *mapping_proto_text(__u8 proto)
+{
+	return proto == IPPROTO_TCP ? "tcp" : "udp";
+}
+
+/* Addresses that no single host can have. */
+static const char *unusable(__be32 addr)
+{
+	__u32 host = ntohl(addr);
+
+	if (!host)
+		return "is the wildcard address";
+	if (host >> 24 == 0)
+		return "is not a host's address (0.0.0.0/8)";
+	if (IN_MULTICAST(host))
+		return "is a multicast address";
+	if (host == INADDR_BROADCAST)
+		return "is the broadcast address";
+	return NULL;
+}
+
+/* ADDR[:PORT]; @text is cut at the colon. */
+static int parse_addr(char *text, __be32 *addr, __be16 *port, struct mapping_error *error)
+{
+	char *colon = strchr(text, ':');
+	struct in_addr in;
+	__u64 number = 0;
+
+	if (colon)
+		*colon = 0;
+	if (inet_pton(AF_INET, text, &in) != 1)
+		return refuse(error, "'%s' is not an IPv4 address", text);
+	if (unusable(in.s_addr))
+		return refuse(error, "%s %s, which cannot be mapped", text, unusable(in.s_addr));
+	if (colon && number_parse(colon + 1, 1, 65535, &number))
+		return refuse(error, "port must be 1 to 65535, not '%s'", colon + 1);
+	*addr = in.s_addr;
+	*port = htons((__u16)number);
+	return 0;
+}
+
+/* Cut "/tcp" or "/udp" off @text; a protocol of 0 stands for both. */
+static int parse_proto(char *text, __u8 *proto, struct mapping_error *error)
+{
+	char *slash = strchr(text, '/');
+
+	*proto = 0;
+	if (!slash)
+		return 0;
+	if (!strcmp(slash, "/tcp"))
+		*proto = IPPROTO_TCP;
+	else if (!strcmp(slash, "/udp"))
+		*proto = IPPROTO_UDP;
+	else
+		return refuse(error, "protocol must be tcp or udp, not '%s'", slash + 1);
+	*slash = 0;
+	return 0;
+}
+
+int mapping_parse_dest(const char *text, struct proxy_dest *dest, struct mapping_error *error)
+{
+	struct proxy_dest found = { 0 };
+	char copy[TEXT_MAX];
+	int err;
+
+	if (strlen(text) >= sizeof(copy))
+		return refuse(error, "'%.40s...' is too long for ADDR[:PORT][/tcp|/udp]", text);
+	strcpy(copy, text);
+	err = parse_proto(copy, &found.proto, error)
+		      ?: parse_addr(copy, &found.addr, &found.port, error);
+	if (!err)
+		*dest = found;
+	return err;
+}
+
+static int parse(const char *text, struct mapping *mapping, struct mapping_error *error)
+{
+	char copy[TEXT_MAX], *to;
+	int err;
+
+	if (strlen(text) >= sizeof(copy))
+		return refuse(error, "'%.40s...' is too long for FROM=TO[/tcp|/udp]", text);
+	strcpy(copy, text);
+	to = strchr(copy, '=');
+	if (!to)
+		return refuse(error, "'%s' is not FROM=TO[/tcp|/udp]", text);
+	*to++ = 0;
+	err = parse_proto(to, &mapping->from.proto, error) ?:
+	      parse_addr(copy, &mapping->from.addr, &mapping->from.port, error) ?:
+	      parse_addr(to, &mapping->to_addr, &mapping->to_port, error);
+	if (err)
+		return err;
+	if (!mapping->to_port)
+		mapping->to_port = mapping->from.port;
+	if (mapping->from.addr == mapping->to_addr && mapping->from.port == mapping->to_port)
+		return refuse(error, "'%s' maps an address to itself", text);
+	return 0;
+}
+
+void mapping_list_free(struct mapping_list *list)
+{
+	free(list->entries);
+	memset(list, 0, sizeof(*list));
+}
+
+int mapping_list_append(struct mapping_list *list, const struct mapping *mapping)
+{
+	size_t room = list->room ? 2 * list->room : 16;
+	struct mapping *grown;
+
+	if (list->count == list->room) {
+		grown = reallocarray(list->entries, room, sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		list->entries = grown;
+		list->room = room;
+	}
+	list->entries[list->count++] = *mapping;
+	return 0;
+}
+
+int mapping_list_add(struct mapping_list *list, const char *text, int line,
+		     struct mapping_error *error)
+{
+	static const __u8 both[] = { IPPROTO_TCP, IPPROTO_UDP };
+	struct mapping mapping = { .line = line };
+	size_t count = list->count;
+	int err = parse(text, &mapping, error);
+
+	if (err)
+		return err;
+	if (mapping.from.proto)
+		err = mapping_list_append(list, &mapping);
+	for (size_t i = 0; !mapping.from.proto && i < sizeof(both) && !err; i++) {
+		struct mapping one = mapping;
+
+		one.from.proto = both[i];
+		err = mapping_list_append(list, &one);
+	}
+	if (err) {
+		list->count = count;
+		refuse(error, "cannot hold the mappings: %s", strerror(-err));
+		return err;
+	}
+	list->texts++;
+	return 0;
+}
+
+/* Cut a comment and the space around the rest. */
+static char *trim(char *line)
+{
+	char *end = line + strcspn(line, "#\r\n");
+
+	while (end > line && isspace((unsigned char)end[-1]))
+		end--;
+	*end = 0;
+	while (isspace((unsigned char)*line))
+		line++;
+	return line;
+}
+
+int mapping_list_load(struct mapping_list *list, const char *path, struct mapping_error *error)
+{
+	struct mapping_error why;
+	char *buf = NULL, *text;
+	size_t size = 0;
+	int line = 0, err = 0;
+	FILE *file = fopen(path, "re");
+
+	if (!file) {
+		err = -errno;
+		refuse(error, "cannot read %s: %s", path, strerror(errno));
+		return err;
+	}
+	while (!err && getline(&buf, &size, file) >= 0) {
+		line++;
+		text = trim(buf);
+		if (*text)
+			err = mapping_list_add(list, text, line, &why);
+	}
+	if (err) {
+		refuse(error, "%s:%d: %s", path, line, why.text);
+	} else if (ferror(file)) {
+		err = -EIO;
+		refuse(error, "cannot read %s: %s", path, strerror(errno ?: EIO));
+	}
+	free(buf);
+	fclose(file);
+	return err;
+}
+
+/* By address and protocol, then by port, any port first. */
+static int compare_dest(const struct proxy_dest *a, const struct proxy_dest *b)
+{
+	__u32 addr_a = ntohl(a->addr), addr_b = ntohl(b->addr);
+	__u16 port_a = ntohs(a->port), port_b = ntohs(b->port);
+
+	if (addr_a != addr_b)
+		return addr_a < addr_b ? -1 : 1;
+	if (a->proto != b->proto)
+		return a->proto < b->proto ? -1 : 1;
+	return (port_a > port_b) - (port_a < port_b);
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct mapping *one = a, *two = b;
+
+	return compare_dest(&one->from, &two->from)
+		       ?: (one->line > two->line) - (one->line < two->line);
+}
+
+/* The first entry that is not before @from; may be one past the end. */
+static struct mapping *lower_bound(const struct mapping_list *list, const struct proxy_dest *from)
+{
+	size_t low = 0, high = list->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (compare_dest(&list->entries[middle].from, from) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return list->entries + low;
+}
+
+struct mapping *mapping_list_find(const struct mapping_list *list, const struct proxy_dest *from)
+{
+	struct mapping *found = list->count ? lower_bound(list, from) : NULL;
+
+	if (!found || found == list->entries + list->count || compare_dest(&found->from, from))
+		return NULL;
+	return found;
+}
+
+/* The mapping that takes packets to @mapping's TO; for a TO of any port, one that takes some. */
+static const struct mapping *next_in_chain(const struct mapping_list *list,
+					   const struct mapping *mapping)
+{
+	struct proxy_dest to = { .addr = mapping->to_addr, .proto = mapping->from.proto };
+	const struct mapping *found = lower_bound(list, &to);
+
+	/* Any port of the address sorts first, and catches every port. */
+	if (found < list->entries + list->count && found->from.addr == to.addr &&
+	    found->from.proto == to.proto && (!mapping->to_port || !found->from.port))
+		return found;
+	to.port = mapping->to_port;
+	return mapping_list_find(list, &to);
+}
+
+static const char *where(const struct mapping *mapping, char buf[32])
+{
+	if (mapping->line)
+		snprintf(buf, 32, "line %d: ", mapping->line);
+	else
+		*buf = 0;
+	return buf;
+}
+
+int mapping_list_finish(struct mapping_list *list, struct mapping_error *error)
+{
+	char from[MAPPING_ADDR_LEN], to[MAPPING_ADDR_LEN], line[32];
+
+	if (list->count)
+		qsort(list->entries, list->count, sizeof(*list->entries), compare);
+	for (size_t i = 1; i < list->count; i++) {
+		const struct mapping *first = &list->entries[i - 1], *second = &list->entries[i];
+
+		if (!compare_dest(&first->from, &second->from))
+			return refuse(error, "%s%s/%s is mapped twice; keep one of the two",
+				      where(second, line),
+				      mapping_addr_text(second->from.addr, second->from.port, from),
+				      mapping_proto_text(second->from.proto));
+	}
+	for (size_t i = 0; i < list->count; i++) {
+		const struct mapping *mapping = &list->entries[i];
+
+		if (next_in_chain(list, mapping))
+			return refuse(
+				error, "%s%s=%s: the target is mapped on; map to the final target",
+				where(mapping, line),
+				mapping_addr_text(mapping->from.addr, mapping->from.port, from),
+				mapping_addr_text(mapping->to_addr, mapping->to_port, to));
+	}
+	return 0;
+}

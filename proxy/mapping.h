@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Mappings as people write them: FROM=TO[/tcp|/udp], on the command line or one a line in a file.
+ */
+#ifndef PROXY_MAPPING_H
+#define PROXY_MAPPING_H
+
+#include <linux/types.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "proxy.h"
+
+#define MAPPING_BUILTIN "10.0.0.10:12345=10.0.0.138:23456"
+
+/* One address and protocol to rewrite. A text without a protocol makes two of these. */
+struct mapping {
+	struct proxy_dest from;
+	__be32 to_addr;
+	__be16 to_port; /* 0: the packet's own, which FROM without a port allows */
+	__u16 reserved;
+	int line; /* of the file; 0: the command line */
+};
+
+/* Why a mapping is refused: one line for people. */
+struct mapping_error {
+	char text[256];
+};
+
+/* An owned, growing array; all zero: empty. */
+struct mapping_list {
+	struct mapping *entries;
+	size_t count;
+	size_t room;
+	size_t texts; /* how many mappings people would say these are */
+};
+
+void mapping_list_free(struct mapping_list *list);
+
+/**
+ * mapping_list_add - parse @text and append what it maps: one entry, or two without a protocol
+ * @line: line of the file, 0 for the command line
+ * Return: 0; -EINVAL or -ENOMEM with @error set and @list untouched.
+ */
+int mapping_list_add(struct mapping_list *list, const char *text, int line,
+		     struct mapping_error *error);
+
+/** mapping_list_append - append a copy of @mapping; Return: 0 or -ENOMEM */
+int mapping_list_append(struct mapping_list *list, const struct mapping *mapping);
+
+/**
+ * mapping_list_load - append what the lines of the file @path map; "#" begins a comment
+ *
+ * A broken line is named by its number in @error.
+ * Return: 0; a negative errno with @error set; @list may then have grown.
+ */
+int mapping_list_load(struct mapping_list *list, const char *path, struct mapping_error *error);
+
+/**
+ * mapping_list_finish - sort the list by FROM, and refuse what cannot work together
+ *
+ * Refused are the same FROM twice, and a TO that another mapping takes as its FROM: a packet is
+ * translated once, so A to B and B to C would send A's packets to B and not to C.
+ * Return: 0, or -EINVAL with @error set.
+ */
+int mapping_list_finish(struct mapping_list *list, struct mapping_error *error);
+
+/**
+ * mapping_list_find - the entry for exactly @from in a list that mapping_list_finish() has sorted
+ * Return: the entry or NULL.
+ */
+struct mapping *mapping_list_find(const struct mapping_list *list, const struct proxy_dest *from);
+
+/**
+ * mapping_parse_dest - parse ADDR[:PORT][/PROTO], the name of a mapping
+ * @dest: a protocol of 0 stands for both
+ * Return: 0, or -EINVAL with @error set.
+ */
+int mapping_parse_dest(const char *text, struct proxy_dest *dest, struct mapping_error *error);
+
+/* "255.255.255.255:65535" */
+enum { MAPPING_ADDR_LEN = 22 };
+
+/** mapping_addr_text - write "ADDR:PORT", or "ADDR" for port 0, to @buf; Return: @buf */
+const char *mapping_addr_text(__be32 addr, __be16 port, char buf[MAPPING_ADDR_LEN]);
+
+/** mapping_proto_text - "tcp" or "udp" */
+const char *mapping_proto_text(__u8 proto);
+
+#endif /* PROXY_MAPPING_H */

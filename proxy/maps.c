@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "maps.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/membarrier.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+enum {
+	BATCH = 4096, /* far more than any bucket of the hash holds */
+	IDS_MAX = 64,
+};
+
+static const struct {
+	const char *name;
+	__u32 key_size;
+	__u32 value_size;
+} layout[MAPS_COUNT] = {
+	[MAPS_EGRESS] = { "egress", sizeof(struct proxy_dest), sizeof(struct proxy_mapping) },
+	[MAPS_INGRESS] = { "ingress", sizeof(struct proxy_reply), sizeof(struct proxy_flow) },
+	[MAPS_PINNED] = { "pinned", sizeof(struct proxy_origin), sizeof(struct proxy_reply) },
+	[MAPS_NEXTHOPS] = { "nexthops", sizeof(__u32), sizeof(struct proxy_nexthop) },
+	[MAPS_HOSTS] = { "hosts", sizeof(__be32), sizeof(struct proxy_host) },
+	[MAPS_FRAGMENTS] = { "fragments", sizeof(struct proxy_fragment),
+			     sizeof(struct proxy_fragment_rule) },
+	[MAPS_STATE] = { "state", sizeof(__u32), sizeof(struct proxy_state) },
+	[MAPS_PREFILTER] = { "prefilter", sizeof(__u32), sizeof(struct proxy_prefilter) },
+	[MAPS_MAPPING_STATS] = { "mapping_stats", sizeof(__u32),
+				 sizeof(struct proxy_mapping_stats) },
+	[MAPS_COUNTERS] = { "counters", sizeof(__u32), sizeof(__u64) },
+};
+
+void maps_init(struct maps *maps)
+{
+	memset(maps, 0, sizeof(*maps));
+	for (int i = 0; i < MAPS_COUNT; i++)
+		maps->fd[i] = -1;
+}
+
+static size_t shared_size(const struct maps *maps, enum maps_index index)
+{
+	size_t size = (size_t)layout[index].value_size * maps->max_entries[index];
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return (size + page - 1) / page * page;
+}
+
+static void unmap(const struct maps *maps, enum maps_index index, void *memory)
+{
+	if (memory)
+		munmap(memory, shared_size(maps, index));
+}
+
+void maps_close(struct maps *maps)
+{
+	unmap(maps, MAPS_NEXTHOPS, maps->nexthops);
+	unmap(maps, MAPS_STATE, maps->state);
+	unmap(maps, MAPS_PREFILTER, maps->prefilter);
+	for (int i = 0; i < MAPS_COUNT; i++)
+		if (maps->fd[i] >= 0)
+			close(maps->fd[i]);
+	maps_init(maps);
+}
+
+/* Keep @fd if it is one of our maps; it is closed otherwise. */
+static int add_fd(struct maps *maps, int fd)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info);
+	int err = bpf_obj_get_info_by_fd(fd, &info, &len);
+
+	for (int i = 0; !err && i < MAPS_COUNT; i++) {
+		if (maps->fd[i] >= 0 || strcmp(info.name, layout[i].name))
+			continue;
+		if (info.key_size != layout[i].key_size ||
+		    info.value_size != layout[i].value_size) {
+			err = -EPROTO;
+			break;
+		}
+		maps->fd[i] = fd;
+		maps->max_entries[i] = info.max_entries;
+		return 0;
+	}
+	close(fd);
+	return err;
+}
+
+int maps_add_prog(struct maps *maps, __u32 prog_id)
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 ids[IDS_MAX], len = sizeof(info);
+	int prog_fd = bpf_prog_get_fd_by_id(prog_id), err;
+
+	if (prog_fd < 0)
+		return prog_fd;
+	info.map_ids = (__u64)(unsigned long)ids;
+	info.nr_map_ids = IDS_MAX;
+	err = bpf_obj_get_info_by_fd(prog_fd, &info, &len);
+	close(prog_fd);
+	for (__u32 i = 0; !err && i < info.nr_map_ids && i < IDS_MAX; i++) {
+		int fd = bpf_map_get_fd_by_id(ids[i]);
+
+		err = fd < 0 ? fd : add_fd(maps, fd);
+	}
+	return err;
+}
+
+int maps_check_layout(const struct maps *maps)
+{
+	struct proxy_state state;
+	__u32 key = 0;
+	int err;
+
+	if (maps->fd[MAPS_STATE] < 0)
+		return -EPROTO;
+	err = bpf_map_lookup_elem(maps->fd[MAPS_STATE], &key, &state);
+	if (err)
+		return err;
+	return state.layout == PROXY_LAYOUT ? 0 : -EPROTO;
+}
+
+int maps_reuse(const struct maps *maps, struct bpf_object *obj)
+{
+	for (int i = 0; i < MAPS_COUNT; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(obj, layout[i].name);
+		int err = map ? 0 : -ENOENT;
+
+		if (!err && maps->fd[i] >= 0)
+			err = bpf_map__reuse_fd(map, maps->fd[i]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int maps_from_object(struct maps *maps, struct bpf_object *obj)
+{
+	for (int i = 0; i < MAPS_COUNT; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(obj, layout[i].name);
+
+		if (!map)
+			return -ENOENT;
+		maps->fd[i] = fcntl(bpf_map__fd(map), F_DUPFD_CLOEXEC, 0);
+		if (maps->fd[i] < 0)
+			return -errno;
+		maps->max_entries[i] = bpf_map__max_entries(map);
+	}
+	return 0;
+}
+
+static int map_shared(const struct maps *maps, enum maps_index index, void **memory)
+{
+	void *at = mmap(NULL, shared_size(maps, index), PROT_READ | PROT_WRITE, MAP_SHARED,
+			maps->fd[index], 0);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	*memory = at;
+	return 0;
+}
+
+int maps_mmap(struct maps *maps)
+{
+	return map_shared(maps, MAPS_NEXTHOPS, (void **)&maps->nexthops) ?:
+	       map_shared(maps, MAPS_STATE, (void **)&maps->state) ?:
+	       map_shared(maps, MAPS_PREFILTER, (void **)&maps->prefilter);
+}
+
+/* Call @take with each entry of the per-CPU array @map_fd, one slot per possible CPU. */
+static int read_per_cpu(int map_fd, size_t value_size, __u32 count,
+			void (*take)(void *sums, __u32 key, const void *value), void *sums)
+{
+	int cpus = libbpf_num_possible_cpus(), err = 0;
+	__u32 done = 0, last;
+
+	if (cpus < 0)
+		return cpus;
+	char *values = calloc(BATCH, value_size * (size_t)cpus);
+	__u32 *keys = calloc(BATCH, sizeof(*keys));
+
+	if (!values || !keys)
+		err = -ENOMEM;
+	while (!err && done < count) {
+		__u32 got = count - done < BATCH ? count - done : BATCH;
+
+		err = bpf_map_lookup_batch(map_fd, done ? &last : NULL, &last, keys, values, &got,
+					   NULL);
+		if (err == -ENOENT && got)
+			err = 0; /* the end of the map */
+		for (__u32 i = 0; !err && i < got; i++)
+			for (int cpu = 0; cpu < cpus; cpu++)
+				take(sums, keys[i],
+				     values +
+					     value_size * ((size_t)i * (size_t)cpus + (size_t)cpu));
+		done += got;
+	}
+	free(values);
+	free(keys);
+	return err;
+}
+
+static void add_counter(void *sums, __u32 key, const void *value)
+{
+	((__u64 *)sums)[key] += *(const __u64 *)value;
+}
+
+int maps_counters(const struct maps *maps, __u64 sums[PROXY_COUNTER_MAX])
+{
+	memset(sums, 0, PROXY_COUNTER_MAX * sizeof(*sums));
+	return read_per_cpu(maps->fd[MAPS_COUNTERS], sizeof(__u64), PROXY_COUNTER_MAX, add_counter,
+			    sums);
+}
+
+static void add_stats(void *sums, __u32 key, const void *value)
+{
+	struct proxy_mapping_stats *sum = (struct proxy_mapping_stats *)sums + key;
+	const struct proxy_mapping_stats *stats = value;
+
+	sum->packets_out += stats->packets_out;
+	sum->bytes_out += stats->bytes_out;
+	sum->packets_in += stats->packets_in;
+	sum->bytes_in += stats->bytes_in;
+}
+
+int maps_mapping_stats(const struct maps *maps, struct proxy_mapping_stats *sums, __u32 count)
+{
+	memset(sums, 0, count * sizeof(*sums));
+	return read_per_cpu(maps->fd[MAPS_MAPPING_STATS], sizeof(*sums), count, add_stats, sums);
+}
+
+int maps_mapping_stats_clear(const struct maps *maps, __u32 id)
+{
+	int cpus = libbpf_num_possible_cpus(), err;
+	struct proxy_mapping_stats *zeros;
+
+	if (cpus < 0)
+		return cpus;
+	zeros = calloc((size_t)cpus, sizeof(*zeros));
+	if (!zeros)
+		return -ENOMEM;
+	err = bpf_map_update_elem(maps->fd[MAPS_MAPPING_STATS], &id, zeros, BPF_ANY);
+	free(zeros);
+	return err;
+}
+
+int maps_write(int map_fd, const void *keys, const void *values, __u32 count)
+{
+	return count ? bpf_map_update_batch(map_fd, keys, values, &count, NULL) : 0;
+}
+
+void maps_wait_programs(void)
+{
+	/* The global barrier waits for an RCU grace period, and programs run within one. */
+	syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+}
+
+int flow_batch_open(struct flow_batch *batch)
+{
+	memset(batch, 0, sizeof(*batch));
+	batch->keys = calloc(BATCH, sizeof(*batch->keys));
+	batch->flows = calloc(BATCH, sizeof(*batch->flows));
+	return batch->keys && batch->flows ? 0 : -ENOMEM;
+}
+
+void flow_batch_close(struct flow_batch *batch)
+{
+	free(batch->keys);
+	free(batch->flows);
+	memset(batch, 0, sizeof(*batch));
+}
+
+void flow_batch_rewind(struct flow_batch *batch)
+{
+	batch->started = batch->done = false;
+	batch->count = 0;
+}
+
+int flow_batch_next(struct flow_batch *batch, const struct maps *maps)
+{
+	__u32 next;
+	int err;
+
+	batch->count = BATCH;
+	err = bpf_map_lookup_batch(maps->fd[MAPS_INGRESS], batch->started ? &batch->position : NULL,
+				   &next, batch->keys, batch->flows, &batch->count, NULL);
+	if (err && err != -ENOENT) {
+		batch->count = 0;
+		return err;
+	}
+	batch->started = true;
+	batch->done = err == -ENOENT;
+	batch->position = next;
+	return 0;
+}
+
+struct proxy_origin flow_origin(const struct proxy_reply *key, const struct proxy_flow *flow)
+{
+	return (struct proxy_origin){ .client = flow->client,
+				      .orig = flow->orig,
+				      .cport = flow->cport,
+				      .oport = flow->oport,
+				      .proto = key->proto };
+}

@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "nexthop.h"
+
+#include <errno.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arp.h"
+#include "iface.h"
+#include "number.h"
+#include "ticker.h"
+
+enum {
+	LOOKS_PER_TICK = 256, /* some 10 us each */
+	ASKS_PER_TICK = 64,
+};
+
+/* The states in which the kernel itself would use the MAC address. */
+#define NUD_USABLE (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
+
+/* All routes at most so often, however fast routing messages come. */
+#define LOOK_ALL_NS (NSEC_PER_SEC / 5)
+/* A next hop is in use for so long after a flow was; the pass over a full table takes a while. */
+#define USED_NS (10 * NSEC_PER_SEC)
+
+static __u32 *hash_slot(struct nexthops *hops, __be32 target)
+{
+	__u32 at = (target * 0x9e3779b1U) >> 8;
+
+	for (;; at++) {
+		__u32 *slot = &hops->hash[at & hops->hash_mask];
+
+		if (!*slot || hops->table[*slot].target == target)
+			return slot;
+	}
+}
+
+static void hash_rebuild(struct nexthops *hops)
+{
+	memset(hops->hash, 0, (hops->hash_mask + 1) * sizeof(*hops->hash));
+	for (__u32 i = 1; i < hops->count; i++)
+		if (hops->table[i].target)
+			*hash_slot(hops, hops->table[i].target) = i;
+}
+
+int nexthops_open(struct nexthops *hops, struct proxy_nexthop *shared, __u32 max, int ifindex,
+		  bool loopback)
+{
+	__u32 slots = 16;
+	int err;
+
+	while (slots < 2 * max)
+		slots *= 2;
+	hops->ifindex = ifindex;
+	hops->loopback = loopback;
+	hops->shared = shared;
+	hops->max = max;
+	hops->count = 1; /* PROXY_NEXTHOP_NONE */
+	hops->hash_mask = slots - 1;
+	hops->table = calloc(max, sizeof(*hops->table));
+	hops->hash = calloc(slots, sizeof(*hops->hash));
+	if (!hops->table || !hops->hash)
+		return -ENOMEM;
+	err = netlink_open(&hops->nl);
+	if (err)
+		return err;
+	hops->watch_fd = netlink_watch_open();
+	if (hops->watch_fd < 0)
+		return hops->watch_fd;
+	/* Without CAP_NET_RAW, a silent neighbour is noticed by the kernel alone, only later. */
+	hops->arp_fd = arp_open();
+	return 0;
+}
+
+void nexthops_close(struct nexthops *hops)
+{
+	netlink_close(&hops->nl);
+	if (hops->watch_fd >= 0)
+		close(hops->watch_fd);
+	if (hops->arp_fd >= 0)
+		close(hops->arp_fd);
+	hops->watch_fd = hops->arp_fd = -1;
+	free(hops->table);
+	free(hops->hash);
+	hops->table = NULL;
+	hops->hash = NULL;
+}
+
+static bool reachable(const struct nexthop *hop)
+{
+	return !hop->error && hop->route.type == RTN_UNICAST;
+}
+
+/* Hand what is known to the datapath. */
+static void publish(struct nexthops *hops, __u32 index)
+{
+	const struct nexthop *hop = &hops->table[index];
+	struct proxy_nexthop *shared = &hops->shared[index];
+	struct proxy_nexthop now = { 0 };
+
+	if (hop->target && reachable(hop)) {
+		now.oif = (__u32)hop->route.oif;
+		now.via = hop->route.via;
+		if (hop->l3)
+			now.flags = PROXY_NEXTHOP_L3;
+		else if (hop->has_mac && hop->neigh_state & NUD_USABLE)
+			now.flags = PROXY_NEXTHOP_MAC;
+		if (now.flags & PROXY_NEXTHOP_MAC)
+			memcpy(now.dmac, hop->mac, sizeof(now.dmac));
+	}
+	if (shared->oif != now.oif || shared->via != now.via) {
+		/* No packet may see the old MAC address with the new device. */
+		__atomic_store_n(&shared->link, 0, __ATOMIC_RELEASE);
+		__atomic_store_n(&shared->oif, now.oif, __ATOMIC_RELEASE);
+		__atomic_store_n(&shared->via, now.via, __ATOMIC_RELEASE);
+	}
+	if (shared->link != now.link)
+		__atomic_store_n(&shared->link, now.link, __ATOMIC_RELEASE);
+}
+
+static bool device_is_l3(int ifindex)
+{
+	char name[IF_NAMESIZE];
+	struct iface iface;
+
+	return if_indextoname((unsigned int)ifindex, name) && !iface_open(name, &iface) &&
+	       !iface.l2_len;
+}
+
+static void look_up_neigh(struct nexthops *hops, struct nexthop *hop)
+{
+	struct netlink_neigh neigh;
+
+	hop->neigh_state = 0;
+	hop->has_mac = false;
+	if (!reachable(hop) || hop->l3 ||
+	    netlink_neigh_get(&hops->nl, hop->route.oif, hop->route.via, &neigh))
+		return;
+	hop->neigh_state = neigh.state;
+	hop->has_mac = neigh.has_mac;
+	memcpy(hop->mac, neigh.mac, sizeof(hop->mac));
+}
+
+static void look_up(struct nexthops *hops, __u32 index)
+{
+	struct nexthop *hop = &hops->table[index];
+	struct netlink_route route = { 0 };
+	int err = netlink_route_get(&hops->nl, hop->target, &route);
+
+	if (!err && route.via_ipv6)
+		err = -EAFNOSUPPORT;
+	if (!err && (route.type == RTN_BROADCAST || route.type == RTN_MULTICAST))
+		err = -EADDRNOTAVAIL;
+	if (err != hop->error || route.type != hop->route.type || route.oif != hop->route.oif) {
+		hops->moved = true;
+		hop->l3 = !err && device_is_l3(route.oif);
+	}
+	hop->error = err;
+	hop->route = route;
+	look_up_neigh(hops, hop);
+	publish(hops, index);
+}
+
+static bool wants_use(const struct nexthop *hop)
+{
+	return reachable(hop) && !hop->l3 &&
+	       (!hop->neigh_state || hop->neigh_state & (NUD_STALE | NUD_FAILED));
+}
+
+void nexthops_adopt(struct nexthops *hops, __u32 index, __be32 target)
+{
+	if (index == PROXY_NEXTHOP_NONE || index >= hops->max || hops->table[index].target ||
+	    *hash_slot(hops, target))
+		return;
+	hops->table[index].target = target;
+	if (hops->count <= index)
+		hops->count = index + 1;
+	*hash_slot(hops, target) = index;
+	look_up(hops, index);
+}
+
+int nexthops_get(struct nexthops *hops, __be32 target, __u32 *index)
+{
+	__u32 *slot, place;
+
+	if (hops->loopback) {
+		*index = PROXY_NEXTHOP_NONE;
+		return 0;
+	}
+	slot = hash_slot(hops, target);
+	if (*slot) {
+		*index = *slot;
+		return 0;
+	}
+	for (place = hops->count < hops->max ? hops->count : 1; place < hops->max; place++)
+		if (!hops->table[place].target)
+			break;
+	if (place >= hops->max)
+		return -ENOSPC;
+	if (place >= hops->count)
+		hops->count = place + 1;
+	memset(&hops->table[place], 0, sizeof(hops->table[place]));
+	hops->table[place].target = target;
+	*slot = place;
+	look_up(hops, place);
+	/* The first packet is to find the MAC address; but many targets would flood the link. */
+	if (hops->count <= ASKS_PER_TICK && wants_use(&hops->table[place]))
+		netlink_neigh_use(&hops->nl, hops->table[place].route.oif,
+				  hops->table[place].route.via);
+	*index = place;
+	return 0;
+}
+
+const struct nexthop *nexthops_at(const struct nexthops *hops, __u32 index)
+{
+	return index == PROXY_NEXTHOP_NONE || index >= hops->count ? NULL : &hops->table[index];
+}
+
+void nexthops_clear_users(struct nexthops *hops)
+{
+	for (__u32 i = 1; i < hops->count; i++)
+		hops->table[i].users = 0;
+}
+
+void nexthops_add_user(struct nexthops *hops, __u32 index)
+{
+	if (nexthops_at(hops, index))
+		hops->table[index].users++;
+}
+
+bool nexthops_local(const struct nexthops *hops, __u32 index)
+{
+	const struct nexthop *hop = nexthops_at(hops, index);
+
+	return hop && !hop->error && hop->route.type == RTN_LOCAL;
+}
+
+static void look_up_all(struct nexthops *hops, __u64 now)
+{
+	hops->stale = false;
+	hops->looked_at = now;
+	for (__u32 i = 1; i < hops->count; i++)
+		if (hops->table[i].target)
+			look_up(hops, i);
+}
+
+static void neigh_changed(struct nexthops *hops, const struct netlink_neigh *neigh)
+{
+	for (__u32 i = 1; i < hops->count; i++) {
+		struct nexthop *hop = &hops->table[i];
+
+		if (!hop->target || hop->route.oif != neigh->ifindex ||
+		    hop->route.via != neigh->addr)
+			continue;
+		hop->neigh_state = neigh->state;
+		hop->has_mac = neigh->has_mac;
+		memcpy(hop->mac, neigh->mac, sizeof(hop->mac));
+		publish(hops, i);
+	}
+}
+
+void nexthops_event(struct nexthops *hops)
+{
+	struct netlink_neigh neigh;
+	enum netlink_event event;
+	__u64 now = ticker_now_ns();
+
+	while ((event = netlink_watch_next(hops->watch_fd, &neigh)) != NETLINK_NOTHING) {
+		if (event == NETLINK_NEIGH)
+			neigh_changed(hops, &neigh);
+		else
+			hops->stale = true;
+	}
+	if (hops->stale && now - hops->looked_at >= LOOK_ALL_NS)
+		look_up_all(hops, now);
+}
+
+int nexthops_wait_ms(const struct nexthops *hops, __u64 now)
+{
+	__u64 due = hops->looked_at + LOOK_ALL_NS;
+
+	if (!hops->stale)
+		return -1;
+	return due > now ? (int)((due - now) / 1000000) + 1 : 0;
+}
+
+void nexthops_traffic(struct nexthops *hops, __u32 index, __u64 out, __u64 in)
+{
+	if (!nexthops_at(hops, index))
+		return;
+	hops->table[index].out += out;
+	hops->table[index].in += in;
+}
+
+/* Packets go out, none comes back: its MAC address may be another without our having been told. */
+static bool silent(struct nexthop *hop, __u64 now)
+{
+	bool sent = hop->out != hop->last_out, heard = hop->in != hop->last_in;
+
+	hop->last_out = hop->out;
+	hop->last_in = hop->in;
+	hop->out = hop->in = 0;
+	if (sent)
+		hop->used = now;
+	return sent && !heard;
+}
+
+static void keep_alive(struct nexthops *hops, __u64 now)
+{
+	int asks = 0;
+
+	for (__u32 i = 1; i < hops->count; i++) {
+		struct nexthop *hop = &hops->table[i];
+		bool quiet = hop->target && silent(hop, now);
+
+		if (!hop->target || now - hop->used > USED_NS || asks == ASKS_PER_TICK)
+			continue;
+		if (wants_use(hop) && ++asks)
+			netlink_neigh_use(&hops->nl, hop->route.oif, hop->route.via);
+		else if (quiet && reachable(hop) && !hop->l3 && hops->arp_fd >= 0 && ++asks)
+			arp_request(hops->arp_fd, hop->route.oif, hop->route.src, hop->route.via);
+	}
+}
+
+void nexthops_tick(struct nexthops *hops, __u64 now)
+{
+	if (hops->stale) {
+		look_up_all(hops, now);
+	} else {
+		for (int looks = 0; looks < LOOKS_PER_TICK && looks + 1 < (int)hops->count;
+		     looks++) {
+			if (++hops->cursor >= hops->count)
+				hops->cursor = 1;
+			if (hops->table[hops->cursor].target)
+				look_up(hops, hops->cursor);
+		}
+	}
+	keep_alive(hops, now);
+}
+
+void nexthops_flow_seen(struct nexthops *hops, __u32 index, __be32 target, __u64 last_seen)
+{
+	struct nexthop *hop;
+
+	if (index == PROXY_NEXTHOP_NONE || index >= hops->max)
+		return;
+	nexthops_adopt(hops, index, target);
+	hop = &hops->table[index];
+	hop->has_flows = true;
+	if (hop->used < last_seen)
+		hop->used = last_seen;
+}
+
+void nexthops_flows_done(struct nexthops *hops)
+{
+	bool freed = false;
+
+	for (__u32 i = 1; i < hops->count; i++) {
+		struct nexthop *hop = &hops->table[i];
+
+		/* Two passes: the one that ends may have begun before the last mapping left. */
+		if (hop->target && !hop->users && !hop->has_flows && !hop->had_flows) {
+			memset(hop, 0, sizeof(*hop));
+			publish(hops, i);
+			freed = true;
+		}
+		hop->had_flows = hop->has_flows || hop->users;
+		hop->has_flows = false;
+	}
+	if (freed)
+		hash_rebuild(hops);
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "number.h"
+#include "option-table.h"
+
+enum {
+	EXIT_USAGE = 2,
+	OPT_MAX_FLOWS = 256,
+	OPT_TCP_SYN,
+	OPT_TCP_ESTABLISHED,
+	OPT_TCP_CLOSING,
+	OPT_UDP,
+	OPT_KILL,
+	OPT_LIST,
+	OPT_ADD,
+	OPT_DELETE,
+	OPT_FLUSH,
+	FLOWS_DEFAULT = 262144,
+	FLOWS_MAX = 1 << 26,
+};
+
+#define INTERVAL_MIN_NS (NSEC_PER_SEC / 10)
+#define SECONDS_MAX 1000000000ULL
+
+static const struct option_entry table[] = {
+	{ "map", 'm', "FROM=TO[/PROTO]",
+	  "send what goes to FROM (ADDR[:PORT]) to TO instead; PROTO tcp\n"
+	  "or udp, both if left out; FROM without a port: any port;\n"
+	  "repeatable (default " MAPPING_BUILTIN ")" },
+	{ "map-file", 'f', "FILE", "mappings, one a line, # comments; read again on SIGHUP" },
+	{ "interface", 'i', "IFACE", "the same as the operand IFACE" },
+	{ "keep", 'k', NULL, "leave the filters working after the end" },
+	{ "kill", OPT_KILL, NULL,
+	  "a mapping that changes or goes takes its running flows with it" },
+	{ "max-flows", OPT_MAX_FLOWS, "N",
+	  "size of the flow table (default 262144; some 100 bytes each)" },
+	{ "tcp-syn", OPT_TCP_SYN, "SECONDS", "forget a half-open TCP flow after (default 240)" },
+	{ "tcp-established", OPT_TCP_ESTABLISHED, "SECONDS",
+	  "forget an idle TCP flow after (default 7440)" },
+	{ "tcp-closing", OPT_TCP_CLOSING, "SECONDS",
+	  "forget a closed TCP flow after (default 240)" },
+	{ "udp", OPT_UDP, "SECONDS", "forget an idle UDP flow after (default 300)" },
+	{ "output", 'o', "FORMAT", "text (default) or jsonl" },
+	{ "interval", 'I', "SECONDS", "time between reports, 0.1 or more (default 1)" },
+	{ "count", 'c', "N", "stop after N reports" },
+	{ "duration", 't', "SECONDS", "stop after this time" },
+	{ "list", OPT_LIST, NULL, "print the mappings of a running or kept proxy" },
+	{ "add", OPT_ADD, "MAP", "add a mapping to it, or change its target" },
+	{ "delete", OPT_DELETE, "MAP|FROM", "delete a mapping from it" },
+	{ "flush-flows", OPT_FLUSH, NULL, "forget all its flows" },
+	{ "verbose", 'v', NULL, "show the messages of libbpf and the verifier" },
+	{ "version", 'V', NULL, "print the version" },
+	{ "help", 'h', NULL, "print this help" },
+	{ NULL, 0, NULL, NULL },
+};
+
+static void help(void)
+{
+	printf("Usage: proxy [OPTIONS] IFACE\n"
+	       "       proxy --list|--add MAP|--delete MAP|--flush-flows IFACE\n"
+	       "Rewrite the destination of packets that leave by IFACE, and the source of the\n"
+	       "replies, without netfilter.\n\n");
+	option_table_help(table);
+}
+
+static void __attribute__((noreturn)) usage_error(void)
+{
+	exit(EXIT_USAGE);
+}
+
+static void seconds(const char *name, const char *text, __u64 min_ns, __u64 *out_ns)
+{
+	if (!number_parse_seconds(text, min_ns, SECONDS_MAX * NSEC_PER_SEC, out_ns))
+		return;
+	log_note("--%s must be %.1f to %llu seconds, not '%s'", name, (double)min_ns / NSEC_PER_SEC,
+		 SECONDS_MAX, text);
+	usage_error();
+}
+
+static __u64 number(const char *name, const char *text, __u64 min, __u64 max)
+{
+	__u64 value;
+
+	if (number_parse(text, min, max, &value)) {
+		log_note("--%s must be %llu to %llu, not '%s'", name, min, max, text);
+		usage_error();
+	}
+	return value;
+}
+
+static void set_verb(struct options *opt, enum proxy_verb verb, const char *arg)
+{
+	if (opt->verb != PROXY_RUN) {
+		log_note("only one of --list, --add, --delete and --flush-flows at a time");
+		usage_error();
+	}
+	opt->verb = verb;
+	opt->verb_arg = arg;
+}
+
+static void set_interface(struct options *opt, const char *name)
+{
+	if (opt->ifname) {
+		log_note("one interface only, not '%s' and '%s'; run one proxy for each",
+			 opt->ifname, name);
+		usage_error();
+	}
+	opt->ifname = name;
+}
+
+static void add_map(struct options *opt, const char *text)
+{
+	struct mapping_error error;
+
+	if (mapping_list_add(&opt->maps, text, 0, &error)) {
+		log_note("--map: %s", error.text);
+		usage_error();
+	}
+}
+
+static void set_output(struct options *opt, const char *text)
+{
+	opt->jsonl = !strcmp(text, "jsonl");
+	if (opt->jsonl || !strcmp(text, "text"))
+		return;
+	log_note("--output must be text or jsonl, not '%s'", text);
+	usage_error();
+}
+
+static void apply(struct options *opt, int id, const char *arg)
+{
+	switch (id) {
+	case 'm':
+		add_map(opt, arg);
+		break;
+	case 'f':
+		opt->map_file = arg;
+		break;
+	case 'i':
+		set_interface(opt, arg);
+		break;
+	case 'k':
+		opt->keep = true;
+		break;
+	case 'o':
+		set_output(opt, arg);
+		break;
+	case 'I':
+		seconds("interval", arg, INTERVAL_MIN_NS, &opt->interval_ns);
+		break;
+	case 'c':
+		opt->count = number("count", arg, 1, ~0U);
+		break;
+	case 't':
+		seconds("duration", arg, INTERVAL_MIN_NS, &opt->duration_ns);
+		break;
+	case 'v':
+		opt->verbose = true;
+		break;
+	case OPT_KILL:
+		opt->kill = true;
+		break;
+	case OPT_MAX_FLOWS:
+		opt->max_flows = (__u32)number("max-flows", arg, 1, FLOWS_MAX);
+		break;
+	case OPT_TCP_SYN:
+		seconds("tcp-syn", arg, NSEC_PER_SEC, &opt->timeouts.tcp_syn);
+		break;
+	case OPT_TCP_ESTABLISHED:
+		seconds("tcp-established", arg, NSEC_PER_SEC, &opt->timeouts.tcp_established);
+		break;
+	case OPT_TCP_CLOSING:
+		seconds("tcp-closing", arg, NSEC_PER_SEC, &opt->timeouts.tcp_closing);
+		break;
+	case OPT_UDP:
+		seconds("udp", arg, NSEC_PER_SEC, &opt->timeouts.udp);
+		break;
+	case OPT_LIST:
+		set_verb(opt, PROXY_LIST, NULL);
+		break;
+	case OPT_ADD:
+		set_verb(opt, PROXY_ADD, arg);
+		break;
+	case OPT_DELETE:
+		set_verb(opt, PROXY_DELETE, arg);
+		break;
+	case OPT_FLUSH:
+		set_verb(opt, PROXY_FLUSH, NULL);
+		break;
+	case 'V':
+		puts("proxy " VERSION);
+		exit(EXIT_SUCCESS);
+	case 'h':
+		help();
+		exit(EXIT_SUCCESS);
+	default:
+		usage_error();
+	}
+}
+
+void options_parse(struct options *opt, int argc, char **argv)
+{
+	int id;
+
+	*opt = (struct options){
+		/* RFC 5382 REQ-5 (2 h 4 min, 4 min), RFC 7857 section 2.1, RFC 4787 REQ-5. */
+		.timeouts = { .tcp_syn = 240 * NSEC_PER_SEC,
+			      .tcp_established = 7440 * NSEC_PER_SEC,
+			      .tcp_closing = 240 * NSEC_PER_SEC,
+			      .udp = 300 * NSEC_PER_SEC },
+		.interval_ns = NSEC_PER_SEC,
+		.max_flows = FLOWS_DEFAULT,
+	};
+	while ((id = option_table_next(table, argc, argv)) != -1)
+		apply(opt, id, optarg);
+	for (; optind < argc; optind++)
+		set_interface(opt, argv[optind]);
+	if (!opt->ifname) {
+		log_note("which interface? (try --help)");
+		usage_error();
+	}
+	if (opt->verb != PROXY_RUN && (opt->maps.count || opt->map_file)) {
+		log_note("--map and --map-file belong to a proxy that runs; use --add");
+		usage_error();
+	}
+}
+
+void options_free(struct options *opt)
+{
+	mapping_list_free(&opt->maps);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The command line of proxy. */
+#ifndef PROXY_OPTIONS_H
+#define PROXY_OPTIONS_H
+
+#include <linux/types.h>
+#include <stdbool.h>
+
+#include "mapping.h"
+
+enum proxy_verb {
+	PROXY_RUN,
+	PROXY_LIST,
+	PROXY_ADD,
+	PROXY_DELETE,
+	PROXY_FLUSH,
+};
+
+/* How long a flow may be idle before it leaves the table, in nanoseconds. */
+struct proxy_timeouts {
+	__u64 tcp_syn;
+	__u64 tcp_established;
+	__u64 tcp_closing;
+	__u64 udp;
+};
+
+struct options {
+	enum proxy_verb verb;
+	const char *verb_arg; /* of --add and --delete */
+	const char *ifname;
+	struct mapping_list maps; /* of --map, in the order given */
+	const char *map_file;	  /* NULL: none */
+	struct proxy_timeouts timeouts;
+	__u64 interval_ns;
+	__u64 count;	   /* 0: no limit */
+	__u64 duration_ns; /* 0: no limit */
+	__u32 max_flows;
+	bool keep;
+	bool kill;
+	bool jsonl;
+	bool verbose;
+};
+
+/**
+ * options_parse - read the command line into @opt
+ *
+ * Leaves the process by itself: 0 after --help and --version, 2 with one line on stderr for a
+ * wrong use.
+ */
+void options_parse(struct options *opt, int argc, char **argv);
+
+void options_free(struct options *opt);
+
+#endif /* PROXY_OPTIONS_H */
