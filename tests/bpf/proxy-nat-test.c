@@ -1,0 +1,707 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Packet in, packet out: what the proxy's programs make of every kind of packet. */
+#include <arpa/inet.h>
+#include <linux/pkt_cls.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "check.h"
+#include "proxy-rig.h"
+
+static struct rig rig;
+static __u8 in[FRAME_MAX], out[FRAME_MAX], want[FRAME_MAX];
+
+/* Run @in, which has to come out as @expected with verdict @verdict. */
+static void run(const char *name, enum rig_direction direction, size_t len, const __u8 *expected,
+		int verdict)
+{
+	size_t out_len;
+	int got = rig_run(&rig, direction, in, len, out, &out_len);
+	size_t i = 0;
+
+	check_begin(name);
+	EXPECT(got == verdict, "verdict %d, want %d", got, verdict);
+	EXPECT(out_len == len, "length %zu, want %zu", out_len, len);
+	if (verdict != TC_ACT_SHOT) {
+		while (i < len && out[i] == expected[i])
+			i++;
+		EXPECT(i == len, "byte %zu is %02x, want %02x", i, out[i], expected[i]);
+	}
+	check_end();
+}
+
+/* A packet that becomes another one, or (@to NULL) stays as it is. */
+static void packet(const char *name, enum rig_direction direction, struct spec from,
+		   const struct spec *to)
+{
+	size_t len = frame_build(in, &from);
+
+	if (to)
+		frame_build(want, to);
+	run(name, direction, len, to ? want : in, TC_ACT_UNSPEC);
+}
+
+/* @spec with other addresses and ports. */
+static struct spec with(struct spec spec, const char *src, __u16 sport, const char *dst,
+			__u16 dport)
+{
+	spec.src = src;
+	spec.sport = sport;
+	spec.dst = dst;
+	spec.dport = dport;
+	return spec;
+}
+
+static struct spec with_flags(struct spec spec, __u8 flags)
+{
+	spec.tcp_flags = flags;
+	return spec;
+}
+
+static const struct spec tcp_syn = {
+	.src = CLIENT,
+	.dst = ORIGINAL,
+	.sport = CLIENT_PORT,
+	.dport = ORIGINAL_PORT,
+	.proto = IPPROTO_TCP,
+	.tcp_flags = TCP_SYN,
+};
+static const struct spec udp = {
+	.src = CLIENT,
+	.dst = ORIGINAL,
+	.sport = CLIENT_PORT,
+	.dport = ORIGINAL_PORT,
+	.proto = IPPROTO_UDP,
+	.payload = 18,
+};
+
+/* What the target gets of a packet of the client, and what it answers. */
+static struct spec at_target(struct spec spec)
+{
+	return with(spec, spec.src, spec.sport, TARGET, TARGET_PORT);
+}
+
+static struct spec reply(struct spec spec)
+{
+	return with(spec, spec.dst, spec.dport, spec.src, spec.sport);
+}
+
+static void both_ways(const char *name, struct spec spec)
+{
+	struct spec sent = at_target(spec), answer = reply(sent), back = reply(spec);
+	char line[128];
+
+	snprintf(line, sizeof(line), "%s, egress", name);
+	packet(line, RIG_EGRESS, spec, &sent);
+	snprintf(line, sizeof(line), "%s, ingress", name);
+	if (answer.proto == IPPROTO_TCP)
+		answer.tcp_flags = back.tcp_flags = TCP_SYN | TCP_ACK;
+	packet(line, RIG_INGRESS, answer, &back);
+}
+
+static void translation(void)
+{
+	struct spec spec;
+	int payload;
+
+	both_ways("TCP", tcp_syn);
+	both_ways("UDP", udp);
+	spec = udp;
+	spec.no_check = true;
+	both_ways("UDP without a checksum", spec);
+	spec = tcp_syn;
+	spec.options = 10;
+	both_ways("TCP with IP options", spec);
+	spec = udp;
+	spec.options = 1;
+	both_ways("UDP with IP options", spec);
+	spec = udp;
+	spec.payload = 1471;
+	both_ways("UDP of odd length", spec);
+
+	check_begin("UDP checksums come out right, never as 0");
+	for (payload = 0; payload < 1400; payload++) {
+		size_t len, out_len;
+
+		spec = udp;
+		spec.payload = payload % 64;
+		spec.id = payload;
+		len = frame_build(in, &spec);
+		if (spec.payload >= 2) { /* so that every value of the sum occurs */
+			put16(in + L2_LEN + 28, payload * 47);
+			put16(in + L2_LEN + 26, 0);
+			put16(in + L2_LEN + 26,
+			      ~sum16(in + L2_LEN + 20, 8 + spec.payload,
+				     sum16(in + L2_LEN + 12, 8, 17 + 8 + spec.payload))
+				      ?: 0xffff);
+		}
+		rig_run(&rig, RIG_EGRESS, in, len, out, &out_len);
+		EXPECT(!frame_wrong(out, out_len), "length %d: %s", payload,
+		       frame_wrong(out, out_len));
+		EXPECT(get16(out + L2_LEN + 26), "length %d: 0", payload);
+	}
+	check_end();
+}
+
+static void not_ours(void)
+{
+	__u64 misses = 0;
+	enum proxy_counter counter;
+	struct spec spec;
+	size_t len;
+
+	rig_clear(&rig);
+	packet("another port of the original", RIG_EGRESS,
+	       with(tcp_syn, CLIENT, CLIENT_PORT, ORIGINAL, 80), NULL);
+	packet("another host", RIG_EGRESS, with(udp, CLIENT, CLIENT_PORT, ROUTER, ORIGINAL_PORT),
+	       NULL);
+	packet("a packet of the target that is no reply", RIG_INGRESS,
+	       with(udp, TARGET, 53, CLIENT, CLIENT_PORT), NULL);
+	spec = udp;
+	spec.proto = IPPROTO_GRE;
+	packet("another protocol", RIG_EGRESS, spec, NULL);
+	frame_build(want, &udp);
+	len = frame_error(in, CLIENT, ORIGINAL, 8, 0, want, 28);
+	run("an echo request to the original", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	len = frame_build(in, &tcp_syn);
+	put16(in + 12, 0x86dd);
+	run("IPv6", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	for (counter = PROXY_OK; counter < PROXY_COUNTER_MAX; counter++)
+		if (counter != PROXY_FLOWS)
+			misses += rig_counter(&rig, counter);
+	CHECK_EQ(misses, 0, "none of which is counted");
+}
+
+static void malformed(void)
+{
+	enum rig_direction direction;
+	size_t len, full, out_len;
+	__u64 before;
+	struct spec spec;
+
+	rig_clear(&rig);
+	both_ways("a flow, for what follows", udp);
+	both_ways("another, for what follows", tcp_syn);
+	check_begin("a frame cut short at any length passes untouched");
+	for (direction = RIG_EGRESS; direction <= RIG_INGRESS; direction++) {
+		static const __u8 protos[] = { IPPROTO_UDP, IPPROTO_TCP };
+		unsigned int i;
+
+		for (i = 0; i < 2; i++) {
+			spec = i ? tcp_syn : udp;
+			spec.proto = protos[i];
+			spec.options = 3;
+			if (direction == RIG_INGRESS)
+				spec = reply(at_target(spec));
+			full = frame_build(in, &spec);
+			for (len = L2_LEN + 20; len < full; len++) {
+				int got = rig_run(&rig, direction, in, len, out, &out_len);
+
+				EXPECT(got == TC_ACT_UNSPEC && out_len == len &&
+					       !memcmp(in, out, len),
+				       "protocol %d, direction %d, length %zu", protos[i],
+				       direction, len);
+			}
+		}
+	}
+	check_end();
+
+	before = rig_counter(&rig, PROXY_MALFORMED);
+	len = frame_build(in, &tcp_syn);
+	in[L2_LEN] = 0x44;
+	run("an IP header of 16 bytes", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	in[L2_LEN] = 0x65;
+	run("IP version 6 in an IPv4 frame", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	frame_build(in, &tcp_syn);
+	put16(in + L2_LEN + 2, 41);
+	run("a total length beyond the frame", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	put16(in + L2_LEN + 2, 39);
+	run("a total length within the TCP header", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	put16(in + L2_LEN + 2, 0);
+	run("a total length of 0", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	frame_build(in, &tcp_syn);
+	in[L2_LEN + 32] = 4 << 4;
+	run("a TCP header of 16 bytes", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	in[L2_LEN + 32] = 6 << 4;
+	run("a TCP header beyond the packet", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	len = frame_build(in, &udp);
+	put16(in + L2_LEN + 24, 7);
+	run("a UDP length of 7", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	put16(in + L2_LEN + 24, 27);
+	run("a UDP length beyond the packet", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	CHECK_EQ(rig_counter(&rig, PROXY_MALFORMED) - before, 9, "which is counted");
+
+	len = frame_build(in, &udp);
+	spec = at_target(udp);
+	frame_build(want, &spec);
+	memset(in + len, 0xa5, 6);
+	memset(want + len, 0xa5, 6);
+	run("link-layer padding is left alone", RIG_EGRESS, len + 6, want, TC_ACT_UNSPEC);
+}
+
+static void errors(void)
+{
+	static const struct {
+		__u8 type, code;
+	} kinds[] = { { 3, 0 }, { 3, 1 }, { 3, 3 }, { 3, 4 }, { 3, 13 }, { 11, 0 }, { 12, 0 } };
+	struct spec spec, sent, answer, back;
+	__u64 before, seen_before;
+	struct proxy_flow flow;
+	unsigned int i, proto;
+	size_t len, quoted;
+	__u8 about[FRAME_MAX];
+	char name[128];
+
+	for (proto = 0; proto < 2; proto++) {
+		rig_clear(&rig);
+		spec = proto ? tcp_syn : udp;
+		both_ways(proto ? "a TCP flow" : "a UDP flow", spec);
+		sent = at_target(spec);
+		answer = reply(sent);
+		back = reply(spec);
+		for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+			for (quoted = 28; quoted <= 40; quoted += 12) {
+				bool from_target = i % 2;
+
+				snprintf(name, sizeof(name),
+					 "ICMP %d/%d about %s from %s, %zu bytes quoted",
+					 kinds[i].type, kinds[i].code, proto ? "TCP" : "UDP",
+					 from_target ? "the target" : "a router", quoted);
+				frame_build(about, &sent);
+				len = frame_error(in, from_target ? TARGET : ROUTER, CLIENT,
+						  kinds[i].type, kinds[i].code, about, quoted);
+				frame_build(about, &spec);
+				frame_error(want, from_target ? ORIGINAL : ROUTER, CLIENT,
+					    kinds[i].type, kinds[i].code, about, quoted);
+				run(name, RIG_INGRESS, len, want, TC_ACT_UNSPEC);
+
+				snprintf(name, sizeof(name),
+					 "ICMP %d/%d about %s of the client's, %zu bytes quoted",
+					 kinds[i].type, kinds[i].code, proto ? "TCP" : "UDP",
+					 quoted);
+				frame_build(about, &back);
+				len = frame_error(in, CLIENT, ORIGINAL, kinds[i].type,
+						  kinds[i].code, about, quoted);
+				frame_build(about, &answer);
+				frame_error(want, CLIENT, TARGET, kinds[i].type, kinds[i].code,
+					    about, quoted);
+				run(name, RIG_EGRESS, len, want, TC_ACT_UNSPEC);
+			}
+		}
+	}
+
+	/* A short datagram, then the padding and the extension of RFC 4884 where TCP's checksum is.
+	 */
+	spec = udp;
+	spec.payload = 0;
+	sent = at_target(spec);
+	both_ways("an empty datagram", spec);
+	memset(about, 0, sizeof(about));
+	frame_build(about, &sent);
+	memset(about + L2_LEN + 28, 0, 108);
+	len = frame_error(in, ROUTER, CLIENT, 11, 0, about, 136);
+	memset(about, 0, sizeof(about));
+	frame_build(about, &spec);
+	memset(about + L2_LEN + 28, 0, 108);
+	frame_error(want, ROUTER, CLIENT, 11, 0, about, 136);
+	run("a quote with an extension behind it", RIG_INGRESS, len, want, TC_ACT_UNSPEC);
+
+	sent = at_target(tcp_syn);
+	frame_build(about, &sent);
+	len = frame_error(in, ROUTER, CLIENT, 5, 1, about, 28);
+	run("a redirect passes untouched", RIG_INGRESS, len, in, TC_ACT_UNSPEC);
+	len = frame_error(in, ROUTER, CLIENT, 3, 1, about, 27);
+	run("a quote of 7 bytes passes untouched", RIG_INGRESS, len, in, TC_ACT_UNSPEC);
+	put16(about + L2_LEN + 6, 0x2001);
+	len = frame_error(in, ROUTER, CLIENT, 3, 1, about, 28);
+	run("an error about a later fragment passes untouched", RIG_INGRESS, len, in,
+	    TC_ACT_UNSPEC);
+
+	rig_clear(&rig);
+	before = rig_counter(&rig, PROXY_ICMP);
+	frame_build(about, &back);
+	len = frame_error(in, CLIENT, ORIGINAL, 3, 3, about, 28);
+	run("an error about no known flow passes untouched", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	CHECK_EQ(rig_counter(&rig, PROXY_ICMP) - before, 1, "and is counted");
+	CHECK_EQ(rig_count_flows(&rig), 0, "and makes no flow");
+
+	both_ways("a flow, once more", tcp_syn);
+	CHECK(!rig_flow(&rig, TARGET, TARGET_PORT, CLIENT, CLIENT_PORT, IPPROTO_TCP, &flow),
+	      "which is there");
+	seen_before = flow.state;
+	sent = at_target(tcp_syn);
+	frame_build(about, &sent);
+	len = frame_error(in, TARGET, CLIENT, 3, 3, about, 28);
+	frame_build(about, &tcp_syn);
+	frame_error(want, ORIGINAL, CLIENT, 3, 3, about, 28);
+	run("an error about it", RIG_INGRESS, len, want, TC_ACT_UNSPEC);
+	rig_flow(&rig, TARGET, TARGET_PORT, CLIENT, CLIENT_PORT, IPPROTO_TCP, &flow);
+	CHECK_EQ(flow.state, seen_before, "does not change its state (RFC 5508, REQ-6)");
+}
+
+static struct spec fragment(struct spec spec, __u16 fragment_field, __u16 id)
+{
+	spec.fragment = fragment_field;
+	spec.id = id;
+	spec.payload = 64;
+	return spec;
+}
+
+/* The first fragment of a datagram claims the length of the whole. */
+static size_t first_fragment(__u8 *frame, struct spec spec, __u16 id)
+{
+	struct spec first = fragment(spec, FRAGMENT_MORE, id);
+
+	return frame_build(frame, &first);
+}
+
+static void fragments(void)
+{
+	struct spec answer = reply(at_target(udp)), back = reply(udp), later, to;
+	struct spec other = with(udp, TARGET, 53, CLIENT, CLIENT_PORT);
+	__u64 before;
+	size_t len;
+
+	rig_clear(&rig);
+	to = at_target(udp);
+	len = first_fragment(in, udp, 1);
+	first_fragment(want, to, 1);
+	run("a first fragment, egress", RIG_EGRESS, len, want, TC_ACT_UNSPEC);
+	later = fragment(udp, FRAGMENT_MORE | 9, 1);
+	to = fragment(to, FRAGMENT_MORE | 9, 1);
+	packet("a middle fragment, egress", RIG_EGRESS, later, &to);
+	later.fragment = to.fragment = 18;
+	packet("the last fragment, egress", RIG_EGRESS, later, &to);
+
+	len = first_fragment(in, answer, 2);
+	first_fragment(want, back, 2);
+	run("a first fragment, ingress", RIG_INGRESS, len, want, TC_ACT_UNSPEC);
+	later = fragment(answer, 9, 2);
+	to = fragment(back, 9, 2);
+	packet("the last fragment, ingress", RIG_INGRESS, later, &to);
+
+	before = rig_counter(&rig, PROXY_GUESSED);
+	later.id = to.id = 3;
+	packet("a fragment that overtakes its first one, ingress", RIG_INGRESS, later, &to);
+	CHECK_EQ(rig_counter(&rig, PROXY_GUESSED) - before, 1, "is known by the hosts");
+
+	len = first_fragment(in, other, 4);
+	run("a first fragment of other traffic of the target", RIG_INGRESS, len, in, TC_ACT_UNSPEC);
+	packet("the last fragment of it", RIG_INGRESS, fragment(other, 9, 4), NULL);
+	before = rig_counter(&rig, PROXY_FRAGMENT);
+	packet("after which nothing is guessed any more", RIG_INGRESS, fragment(answer, 9, 5),
+	       NULL);
+	CHECK_EQ(rig_counter(&rig, PROXY_FRAGMENT) - before, 1, "which is counted");
+	packet("but what is known still goes on", RIG_INGRESS, fragment(answer, 9, 2),
+	       &(struct spec){
+		       .src = ORIGINAL,
+		       .dst = CLIENT,
+		       .proto = IPPROTO_UDP,
+		       .fragment = 9,
+		       .id = 2,
+		       .payload = 64,
+	       });
+
+	/* 8 bytes of TCP header: legal, but its checksum is in the next fragment. */
+	before = rig_counter(&rig, PROXY_MALFORMED);
+	len = frame_build(in, &tcp_syn);
+	put16(in + L2_LEN + 6, FRAGMENT_MORE);
+	put16(in + L2_LEN + 2, 28);
+	run("a TCP header in two fragments", RIG_EGRESS, L2_LEN + 28, in, TC_ACT_UNSPEC);
+	CHECK_EQ(rig_counter(&rig, PROXY_MALFORMED) - before, 1, "passes and is counted");
+	(void)len;
+}
+
+static void tcp_state(const char *name, enum proxy_tcp_phase phase)
+{
+	struct proxy_flow flow;
+
+	if (!CHECK(!rig_flow(&rig, TARGET, TARGET_PORT, CLIENT, CLIENT_PORT, IPPROTO_TCP, &flow),
+		   "%s: the flow is there", name))
+		return;
+	CHECK_EQ(proxy_tcp_phase(flow.state), phase, "%s", name);
+}
+
+static void tcp_send(__u8 flags, bool from_client)
+{
+	struct spec spec = with_flags(from_client ? tcp_syn : reply(at_target(tcp_syn)), flags);
+	size_t len = frame_build(in, &spec), out_len;
+
+	rig_run(&rig, from_client ? RIG_EGRESS : RIG_INGRESS, in, len, out, &out_len);
+}
+
+static void tcp_states(void)
+{
+	__u64 before;
+
+	rig_clear(&rig);
+	tcp_send(TCP_SYN, true);
+	tcp_state("after SYN: opening", PROXY_TCP_OPENING);
+	tcp_send(TCP_SYN | TCP_ACK, false);
+	tcp_state("after SYN-ACK: opening", PROXY_TCP_OPENING);
+	tcp_send(TCP_ACK, true);
+	tcp_state("after ACK: established", PROXY_TCP_ESTABLISHED);
+	tcp_send(TCP_SYN, true);
+	tcp_state("a stray SYN changes nothing", PROXY_TCP_ESTABLISHED);
+	tcp_send(TCP_ACK | TCP_FIN, true);
+	tcp_state("after one FIN: established (half closed)", PROXY_TCP_ESTABLISHED);
+	tcp_send(TCP_ACK | TCP_FIN, false);
+	tcp_state("after both FINs: closing", PROXY_TCP_CLOSING);
+	tcp_send(TCP_ACK, true);
+	tcp_state("the last ACK: still closing", PROXY_TCP_CLOSING);
+	tcp_send(TCP_SYN, true);
+	tcp_state("a new SYN: opening", PROXY_TCP_OPENING);
+	tcp_send(TCP_RST | TCP_ACK, false);
+	tcp_state("refused: closing", PROXY_TCP_CLOSING);
+	tcp_send(TCP_SYN, true);
+	tcp_send(TCP_SYN | TCP_ACK, false);
+	tcp_send(TCP_ACK, true);
+	tcp_state("again: established", PROXY_TCP_ESTABLISHED);
+	tcp_send(TCP_RST, false);
+	tcp_state("a reset: closing", PROXY_TCP_CLOSING);
+	tcp_send(TCP_ACK, true);
+	tcp_state("still, whatever the other side had on the way", PROXY_TCP_CLOSING);
+	tcp_send(TCP_ACK, false);
+	tcp_state("not if its sender goes on talking: it was forged", PROXY_TCP_ESTABLISHED);
+	CHECK_EQ(rig_count_flows(&rig), 1, "all of it is one flow");
+
+	rig_clear(&rig);
+	tcp_send(TCP_ACK | TCP_PSH, true);
+	CHECK_EQ(rig_count_flows(&rig), 1, "a connection is picked up in the middle");
+	tcp_send(TCP_ACK, false);
+	tcp_state("and established once it is answered", PROXY_TCP_ESTABLISHED);
+
+	rig_clear(&rig);
+	before = rig_counter(&rig, PROXY_NO_FLOW);
+	packet("a reset of nothing", RIG_EGRESS, with_flags(tcp_syn, TCP_RST), NULL);
+	packet("no flags at all", RIG_EGRESS, with_flags(tcp_syn, 0), NULL);
+	packet("SYN and FIN", RIG_EGRESS, with_flags(tcp_syn, TCP_SYN | TCP_FIN), NULL);
+	CHECK_EQ(rig_counter(&rig, PROXY_NO_FLOW) - before, 3, "are counted");
+	CHECK_EQ(rig_count_flows(&rig), 0, "and make no flow");
+
+	packet("an answer to a connection of the original's own", RIG_EGRESS,
+	       with_flags(tcp_syn, TCP_SYN | TCP_ACK), NULL);
+	packet("which goes on undisturbed", RIG_EGRESS, with_flags(tcp_syn, TCP_ACK), NULL);
+	packet("in both directions", RIG_INGRESS, with_flags(reply(tcp_syn), TCP_ACK), NULL);
+}
+
+/* The source port of a frame that went out, when its flow may have been given another. */
+static __u16 port_out(struct spec spec)
+{
+	size_t len = frame_build(in, &spec), out_len;
+
+	if (rig_run(&rig, RIG_EGRESS, in, len, out, &out_len) != TC_ACT_UNSPEC)
+		return 0;
+	return frame_wrong(out, out_len) ? 0 : get16(out + L2_LEN + 20);
+}
+
+static void collisions(void)
+{
+	struct spec second = with(tcp_syn, CLIENT, CLIENT_PORT, ORIGINAL_2, ORIGINAL_PORT);
+	struct spec direct = with(tcp_syn, CLIENT, CLIENT_PORT, TARGET, TARGET_PORT), to, back;
+	__u16 ports[3], low;
+
+	rig_clear(&rig);
+	ports[0] = port_out(tcp_syn);
+	ports[1] = port_out(second);
+	ports[2] = port_out(direct);
+	CHECK_EQ(ports[0], CLIENT_PORT, "the first flow keeps its port");
+	CHECK(ports[1] >= 1024 && ports[1] != CLIENT_PORT && !(ports[1] & 1),
+	      "a second one to the same target gets another");
+	CHECK(ports[2] >= 1024 && ports[2] != CLIENT_PORT && ports[2] != ports[1],
+	      "so does one without the proxy");
+	CHECK_EQ(rig_count_flows(&rig), 3, "three flows");
+
+	to = with(second, CLIENT, ports[1], TARGET, TARGET_PORT);
+	packet("the second goes on with its port", RIG_EGRESS, second, &to);
+	back = reply(second);
+	packet("and gets its replies", RIG_INGRESS, reply(to), &back);
+	to = with(direct, CLIENT, ports[2], TARGET, TARGET_PORT);
+	packet("so does the direct one", RIG_EGRESS, direct, &to);
+	back = reply(direct);
+	packet("and its replies", RIG_INGRESS, reply(to), &back);
+	to = at_target(tcp_syn);
+	packet("and the first", RIG_EGRESS, tcp_syn, &to);
+	back = reply(tcp_syn);
+	packet("with its own replies", RIG_INGRESS, reply(to), &back);
+
+	rig_clear(&rig);
+	CHECK_EQ(port_out(direct), CLIENT_PORT, "a direct flow that comes first keeps its port");
+	CHECK(port_out(tcp_syn) != CLIENT_PORT, "and a mapped one gets another");
+	packet("whose replies are left alone", RIG_INGRESS, reply(direct), NULL);
+
+	rig_clear(&rig);
+	second.sport = direct.sport = 513;
+	port_out(direct);
+	low = port_out(second);
+	CHECK(low && low < 1024 && low != 513 && low & 1,
+	      "a privileged port stays privileged, an odd one odd");
+}
+
+static void no_port(void)
+{
+	struct spec spec = with(udp, CLIENT, CLIENT_PORT, ORIGINAL_2, ORIGINAL_PORT);
+	struct proxy_reply key = {
+		.remote = htonl(ip(TARGET)),
+		.local = htonl(ip(CLIENT)),
+		.rport = htons(TARGET_PORT),
+		.proto = IPPROTO_UDP,
+	};
+	struct proxy_flow flow = { .orig = htonl(ip(ORIGINAL)), .client = key.local };
+	__u64 before = rig_counter(&rig, PROXY_NO_PORT);
+	__u32 port;
+	size_t len;
+
+	rig_clear(&rig);
+	for (port = 1; port < 65536; port++) {
+		key.lport = htons(port);
+		bpf_map__update_elem(rig.skel->maps.ingress, &key, sizeof(key), &flow, sizeof(flow),
+				     BPF_ANY);
+	}
+	len = frame_build(in, &spec);
+	run("a flow for which no port is free is dropped", RIG_EGRESS, len, in, TC_ACT_SHOT);
+	CHECK_EQ(rig_counter(&rig, PROXY_NO_PORT) - before, 1, "and counted");
+	rig_clear(&rig);
+}
+
+static void changes(void)
+{
+	struct spec to = at_target(tcp_syn), moved, back, data = with_flags(tcp_syn, TCP_ACK);
+	struct spec other = with(tcp_syn, CLIENT, CLIENT_PORT + 1, ORIGINAL, ORIGINAL_PORT);
+	__u64 before;
+
+	rig_clear(&rig);
+	rig_mapping_set(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_TCP, TARGET, TARGET_PORT,
+			PROXY_MAPPING_PIN);
+	packet("a connection begins while its mapping is about to change", RIG_EGRESS, tcp_syn,
+	       &to);
+	rig_mapping_set(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_TCP, TARGET_2, TARGET_PORT, 0);
+	to = with_flags(to, TCP_ACK);
+	packet("it keeps its target", RIG_EGRESS, data, &to);
+	moved = with(other, CLIENT, CLIENT_PORT + 1, TARGET_2, TARGET_PORT);
+	packet("a new one gets the new target", RIG_EGRESS, other, &moved);
+	back = with_flags(reply(tcp_syn), TCP_ACK);
+	packet("replies of the old target are restored", RIG_INGRESS,
+	       with_flags(reply(to), TCP_ACK), &back);
+	tcp_send(TCP_FIN | TCP_ACK, true);
+	tcp_send(TCP_FIN | TCP_ACK, false);
+	moved = with(tcp_syn, CLIENT, CLIENT_PORT, TARGET_2, TARGET_PORT);
+	packet("its ports begin a connection anew: to the new target", RIG_EGRESS, tcp_syn, &moved);
+	moved = with_flags(moved, TCP_ACK);
+	packet("and stay there", RIG_EGRESS, data, &moved);
+
+	rig_clear(&rig);
+	to = at_target(udp);
+	packet("a UDP flow", RIG_EGRESS, udp, &to);
+	rig_mapping_set(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_UDP, TARGET_2, TARGET_PORT, 0);
+	moved = with(udp, CLIENT, CLIENT_PORT, TARGET_2, TARGET_PORT);
+	packet("moves with its mapping", RIG_EGRESS, udp, &moved);
+
+	rig_mapping_set(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_TCP, TARGET, TARGET_PORT, 0);
+	rig_mapping_set(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_UDP, TARGET, TARGET_PORT, 0);
+	rig_clear(&rig);
+	to = at_target(tcp_syn);
+	packet("a connection of a mapping", RIG_EGRESS, tcp_syn, &to);
+	rig_mapping_set(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_TCP, TARGET, TARGET_PORT,
+			PROXY_MAPPING_DRAINING);
+	to = with_flags(to, TCP_ACK);
+	packet("goes on when that is deleted", RIG_EGRESS, data, &to);
+	before = rig_counter(&rig, PROXY_DRAINING);
+	packet("a new one passes untouched", RIG_EGRESS, other, NULL);
+	CHECK_EQ(rig_counter(&rig, PROXY_DRAINING) - before, 1, "and is counted");
+	rig_mapping_set(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_TCP, TARGET, TARGET_PORT, 0);
+}
+
+static void wildcards(void)
+{
+	struct spec spec = with(udp, CLIENT, CLIENT_PORT, "10.0.0.20", 4711), to;
+
+	rig_clear(&rig);
+	rig_map(&rig, "10.0.0.20", 0, IPPROTO_UDP, "10.0.0.140", 0, 0);
+	rig_map(&rig, "10.0.0.20", 53, IPPROTO_UDP, "10.0.0.141", 5353, 0);
+	to = with(spec, CLIENT, CLIENT_PORT, "10.0.0.140", 4711);
+	packet("any port of an address", RIG_EGRESS, spec, &to);
+	packet("and back", RIG_INGRESS, reply(to),
+	       &(struct spec){ .src = "10.0.0.20",
+			       .dst = CLIENT,
+			       .sport = 4711,
+			       .dport = CLIENT_PORT,
+			       .proto = IPPROTO_UDP,
+			       .payload = 18 });
+	spec.dport = 53;
+	to = with(spec, CLIENT, CLIENT_PORT, "10.0.0.141", 5353);
+	packet("an exact match wins", RIG_EGRESS, spec, &to);
+	spec.proto = IPPROTO_TCP;
+	spec.tcp_flags = TCP_SYN;
+	packet("the protocol counts", RIG_EGRESS, spec, NULL);
+}
+
+static void nexthops(void)
+{
+	struct spec to = at_target(udp);
+	struct spec answer = reply(to);
+	size_t len, out_len;
+
+	rig_clear(&rig);
+	rig_nexthop(&rig, TARGET, 0x77);
+	len = frame_build(in, &udp);
+	frame_build(want, &to);
+	memcpy(want, "\x02\x00\x00\x00\x01\x77", 6);
+	run("the target's MAC address is put in", RIG_EGRESS, len, want, TC_ACT_UNSPEC);
+	len = frame_build(in, &answer);
+	rig_run(&rig, RIG_INGRESS, in, len, out, &out_len);
+	CHECK(!memcmp(in, out, L2_LEN), "a reply's stay as they are");
+	rig_heartbeat(&rig, PROXY_HEARTBEAT_NS + 1000000000ULL);
+	len = frame_build(in, &udp);
+	CHECK_EQ(rig_run(&rig, RIG_EGRESS, in, len, out, &out_len), TC_ACT_REDIRECT,
+		 "without a heartbeat the kernel resolves it");
+	rig_heartbeat(&rig, 0);
+}
+
+static void full(void)
+{
+	struct rig_sizes sizes = { .flows = 16, .pinned = 16 };
+	struct spec spec = udp, to;
+	__u64 before;
+	size_t len;
+	int i, passed = 0;
+
+	rig_close(&rig);
+	rig_open(&rig, sizes);
+	rig_map(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_UDP, TARGET, TARGET_PORT, 0);
+	for (i = 0; i < 16; i++) {
+		spec.sport = CLIENT_PORT + i;
+		passed += port_out(spec) == CLIENT_PORT + i;
+	}
+	CHECK_EQ(passed, 16, "a table of 16 holds 16 flows");
+	before = rig_counter(&rig, PROXY_FULL);
+	spec.sport = CLIENT_PORT + 100;
+	len = frame_build(in, &spec);
+	run("one more is dropped", RIG_EGRESS, len, in, TC_ACT_SHOT);
+	CHECK_EQ(rig_counter(&rig, PROXY_FULL) - before, 1, "and counted");
+	to = at_target(udp);
+	packet("those that are there go on", RIG_EGRESS, udp, &to);
+}
+
+int main(void)
+{
+	rig_open(&rig, (struct rig_sizes){ 0 });
+	rig_map(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_TCP, TARGET, TARGET_PORT, 0);
+	rig_map(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_UDP, TARGET, TARGET_PORT, 0);
+	not_ours();
+	translation();
+	malformed();
+	errors();
+	fragments();
+	tcp_states();
+	rig_map(&rig, ORIGINAL_2, ORIGINAL_PORT, IPPROTO_TCP, TARGET, TARGET_PORT, 0);
+	rig_map(&rig, ORIGINAL_2, ORIGINAL_PORT, IPPROTO_UDP, TARGET, TARGET_PORT, 0);
+	collisions();
+	no_port();
+	changes();
+	wildcards();
+	nexthops();
+	full();
+	rig_close(&rig);
+	return check_exit();
+}

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "proxy-rig.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+enum { LO = 1 }; /* the interface that test runs take place on, in any network namespace */
+
+static void die(const char *what)
+{
+	printf("FAIL %s: %s\n", what, strerror(errno));
+	exit(EXIT_FAILURE);
+}
+
+__u32 ip(const char *text)
+{
+	struct in_addr addr;
+
+	if (!inet_aton(text, &addr))
+		die(text);
+	return ntohl(addr.s_addr);
+}
+
+void rig_heartbeat(struct rig *rig, __u64 ago_ns)
+{
+	int fd = bpf_map__fd(rig->skel->maps.state);
+	struct proxy_state settings;
+	struct timespec now;
+	__u32 zero = 0;
+
+	if (bpf_map_lookup_elem(fd, &zero, &settings))
+		die("read the state");
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	settings.layout = PROXY_LAYOUT;
+	settings.heartbeat = now.tv_sec * 1000000000ULL + now.tv_nsec - ago_ns;
+	if (bpf_map_update_elem(fd, &zero, &settings, 0))
+		die("write the state");
+}
+
+void rig_open(struct rig *rig, struct rig_sizes sizes)
+{
+	memset(rig, 0, sizeof(*rig));
+	rig->skel = proxy__open();
+	if (!rig->skel)
+		die("open the programs");
+	bpf_map__set_max_entries(rig->skel->maps.ingress, sizes.flows ?: 65536);
+	bpf_map__set_max_entries(rig->skel->maps.pinned, sizes.pinned ?: 65536);
+	bpf_map__set_max_entries(rig->skel->maps.fragments, sizes.fragments ?: 8192);
+	if (proxy__load(rig->skel))
+		die("load the programs");
+	rig_heartbeat(rig, 0);
+}
+
+void rig_close(struct rig *rig)
+{
+	proxy__destroy(rig->skel);
+}
+
+static void prefilter_add(struct rig *rig, __be32 addr)
+{
+	static struct proxy_prefilter filter;
+	int fd = bpf_map__fd(rig->skel->maps.prefilter);
+	__u32 zero = 0, bit = proxy_prefilter_bit(addr);
+
+	if (bpf_map_lookup_elem(fd, &zero, &filter))
+		die("read the prefilter");
+	filter.words[bit / 64] |= 1ULL << bit % 64;
+	if (bpf_map_update_elem(fd, &zero, &filter, 0))
+		die("write the prefilter");
+}
+
+/*
+ * Note in "hosts" that @addr is exchanged for @other. Return: the next hop of @addr.
+ */
+static __u32 host_pair(struct rig *rig, __be32 addr, __be32 other, bool original, __u32 nexthop)
+{
+	int fd = bpf_map__fd(rig->skel->maps.hosts);
+	struct proxy_host host = { 0 };
+	bool known = !bpf_map_lookup_elem(fd, &addr, &host);
+	__be32 *sole = original ? &host.sole_target : &host.sole_orig;
+
+	if (!known)
+		host.nexthop = nexthop ?: ++rig->nexthops;
+	if (original)
+		host.flags |= PROXY_HOST_ANSWER;
+	/* Entered by an earlier mapping with another counterpart: there is no sole one. */
+	*sole = !known || *sole == other ? other : 0;
+	if (bpf_map_update_elem(fd, &addr, &host, 0))
+		die("enter a host");
+	return host.nexthop;
+}
+
+void rig_map(struct rig *rig, const char *from, __u16 from_port, __u8 proto, const char *to,
+	     __u16 to_port, __u16 flags)
+{
+	int fd = bpf_map__fd(rig->skel->maps.egress);
+	__be32 from_addr = htonl(ip(from)), to_addr = htonl(ip(to));
+	struct proxy_dest key = { .addr = from_addr, .port = htons(from_port), .proto = proto };
+	struct proxy_mapping mapping = {
+		.addr = to_addr,
+		.port = htons(to_port),
+		.flags = flags,
+		.id = rig->mappings++,
+	};
+
+	mapping.nexthop = host_pair(rig, to_addr, from_addr, false, 0);
+	host_pair(rig, from_addr, to_addr, true, mapping.nexthop);
+	prefilter_add(rig, from_addr);
+	prefilter_add(rig, to_addr);
+	if (bpf_map_update_elem(fd, &key, &mapping, BPF_ANY))
+		die("enter a mapping");
+	if (!from_port) {
+		struct proxy_state settings;
+		__u32 zero = 0;
+
+		bpf_map_lookup_elem(bpf_map__fd(rig->skel->maps.state), &zero, &settings);
+		settings.flags |= PROXY_STATE_WILDCARDS;
+		bpf_map_update_elem(bpf_map__fd(rig->skel->maps.state), &zero, &settings, 0);
+	}
+	key.addr = to_addr;
+	key.port = htons(to_port);
+	mapping.flags = PROXY_MAPPING_DIRECT;
+	mapping.nexthop = PROXY_NEXTHOP_NONE;
+	bpf_map_update_elem(fd, &key, &mapping, BPF_NOEXIST);
+}
+
+void rig_mapping_set(struct rig *rig, const char *from, __u16 from_port, __u8 proto, const char *to,
+		     __u16 to_port, __u16 flags)
+{
+	int fd = bpf_map__fd(rig->skel->maps.egress);
+	struct proxy_dest key = {
+		.addr = htonl(ip(from)),
+		.port = htons(from_port),
+		.proto = proto,
+	};
+	struct proxy_mapping mapping;
+
+	if (bpf_map_lookup_elem(fd, &key, &mapping))
+		die("find a mapping");
+	mapping.addr = htonl(ip(to));
+	mapping.port = htons(to_port);
+	mapping.flags = flags;
+	prefilter_add(rig, mapping.addr);
+	if (bpf_map_update_elem(fd, &key, &mapping, BPF_ANY))
+		die("change a mapping");
+}
+
+void rig_nexthop(struct rig *rig, const char *target, __u8 mac)
+{
+	__be32 addr = htonl(ip(target));
+	struct proxy_nexthop nexthop = {
+		.dmac = { 2, 0, 0, 0, 1, mac },
+		.flags = PROXY_NEXTHOP_MAC,
+		.oif = LO,
+		.via = addr,
+	};
+	struct proxy_host host;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(rig->skel->maps.hosts), &addr, &host) ||
+	    bpf_map_update_elem(bpf_map__fd(rig->skel->maps.nexthops), &host.nexthop, &nexthop, 0))
+		die("enter a next hop");
+}
+
+int rig_run(struct rig *rig, enum rig_direction direction, const void *in, size_t len, void *out,
+	    size_t *out_len)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = len, .data_out = out,
+		    .data_size_out = FRAME_MAX);
+	struct bpf_program *prog = direction == RIG_EGRESS ? rig->skel->progs.proxy_egress
+							   : rig->skel->progs.proxy_ingress;
+
+	if (bpf_prog_test_run_opts(bpf_program__fd(prog), &opts))
+		die("run a program");
+	*out_len = opts.data_size_out;
+	return (int)opts.retval;
+}
+
+__u64 rig_counter(struct rig *rig, enum proxy_counter counter)
+{
+	int i, cpus = libbpf_num_possible_cpus();
+	__u32 key = counter;
+	__u64 *values, sum = 0;
+
+	values = calloc(cpus, sizeof(*values));
+	if (!values || bpf_map_lookup_elem(bpf_map__fd(rig->skel->maps.counters), &key, values))
+		die("read a counter");
+	for (i = 0; i < cpus; i++)
+		sum += values[i];
+	free(values);
+	return sum;
+}
+
+int rig_flow(struct rig *rig, const char *remote, __u16 rport, const char *local, __u16 lport,
+	     __u8 proto, struct proxy_flow *flow)
+{
+	struct proxy_reply key = {
+		.remote = htonl(ip(remote)),
+		.local = htonl(ip(local)),
+		.rport = htons(rport),
+		.lport = htons(lport),
+		.proto = proto,
+	};
+
+	return bpf_map_lookup_elem(bpf_map__fd(rig->skel->maps.ingress), &key, flow);
+}
+
+size_t rig_count_flows(struct rig *rig)
+{
+	struct proxy_reply key;
+	void *previous = NULL;
+	size_t n = 0;
+
+	for (; !bpf_map_get_next_key(bpf_map__fd(rig->skel->maps.ingress), previous, &key); n++)
+		previous = &key;
+	return n;
+}
+
+static void map_clear(const struct bpf_map *map)
+{
+	__u8 key[64];
+
+	while (!bpf_map_get_next_key(bpf_map__fd(map), NULL, key))
+		bpf_map_delete_elem(bpf_map__fd(map), key);
+}
+
+void rig_clear(struct rig *rig)
+{
+	map_clear(rig->skel->maps.ingress);
+	map_clear(rig->skel->maps.pinned);
+	map_clear(rig->skel->maps.fragments);
+}
+
+__u32 sum16(const __u8 *data, size_t len, __u32 sum)
+{
+	for (; len > 1; data += 2, len -= 2)
+		sum += get16(data);
+	if (len)
+		sum += data[0] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+static __u32 pseudo_sum(const __u8 *l3, __u8 proto, size_t len)
+{
+	return sum16(l3 + 12, 8, proto + len);
+}
+
+static size_t check_offset(__u8 proto)
+{
+	return proto == IPPROTO_TCP ? 16 : 6;
+}
+
+size_t frame_build(__u8 *frame, const struct spec *spec)
+{
+	static const __u8 link[] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0 };
+	size_t header = 20 + spec->options * 4UL, l4_len = spec->payload, i;
+	__u8 *l3 = frame + L2_LEN, *l4 = l3 + header;
+	bool later = spec->fragment & 0x1fff;
+	__u16 check;
+
+	if (!later)
+		l4_len += spec->proto == IPPROTO_TCP ? 20 : 8;
+	memcpy(frame, link, sizeof(link));
+	memset(l3, 0, header + l4_len);
+	l3[0] = 0x40 | header / 4;
+	put16(l3 + 2, header + l4_len);
+	put16(l3 + 4, spec->id);
+	put16(l3 + 6, spec->fragment);
+	l3[8] = 64;
+	l3[9] = spec->proto;
+	put32(l3 + 12, ip(spec->src));
+	put32(l3 + 16, ip(spec->dst));
+	memset(l3 + 20, 1, spec->options * 4UL); /* no-operation */
+	put16(l3 + 10, ~sum16(l3, header, 0));
+	for (i = 0; i < spec->payload; i++)
+		l4[l4_len - spec->payload + i] = i * 7 + spec->id;
+	if (later)
+		return L2_LEN + header + l4_len;
+
+	put16(l4, spec->sport);
+	put16(l4 + 2, spec->dport);
+	if (spec->proto == IPPROTO_TCP) {
+		put32(l4 + 4, 0x01020304);
+		l4[12] = 5 << 4;
+		l4[13] = spec->tcp_flags;
+		put16(l4 + 14, 8192);
+	} else {
+		put16(l4 + 4, l4_len);
+	}
+	if (spec->proto == IPPROTO_UDP && spec->no_check)
+		return L2_LEN + header + l4_len;
+	check = ~sum16(l4, l4_len, pseudo_sum(l3, spec->proto, l4_len));
+	if (spec->proto == IPPROTO_UDP && !check)
+		check = 0xffff;
+	put16(l4 + check_offset(spec->proto), check);
+	return L2_LEN + header + l4_len;
+}
+
+size_t frame_error(__u8 *frame, const char *src, const char *dst, __u8 type, __u8 code,
+		   const __u8 *about, size_t quoted)
+{
+	/* Its header has 8 bytes, as UDP's has. */
+	const struct spec outer = {
+		.src = src,
+		.dst = dst,
+		.proto = IPPROTO_ICMP,
+		.payload = quoted,
+	};
+	size_t len = frame_build(frame, &outer);
+	__u8 *icmp = frame + L2_LEN + 20;
+
+	memset(icmp, 0, 8);
+	icmp[0] = type;
+	icmp[1] = code;
+	if (type == 3 && code == 4)
+		put16(icmp + 6, 1280);
+	memcpy(icmp + 8, about + L2_LEN, quoted);
+	put16(icmp + 2, ~sum16(icmp, 8 + quoted, 0));
+	return len;
+}
+
+/* A transport checksum over @len bytes, of which @have are there: a shorter one cannot be told. */
+static const char *l4_wrong(const __u8 *l3, const __u8 *l4, size_t len, size_t have)
+{
+	__u8 proto = l3[9];
+
+	if (len > have || len < check_offset(proto) + 2)
+		return NULL;
+	if (proto == IPPROTO_UDP && !get16(l4 + 6))
+		return NULL;
+	return sum16(l4, len, pseudo_sum(l3, proto, len)) == 0xffff ? NULL : "transport checksum";
+}
+
+const char *frame_wrong(const __u8 *frame, size_t len)
+{
+	const __u8 *l3 = frame + L2_LEN, *quote;
+	size_t header = (l3[0] & 15) * 4UL, total = get16(l3 + 2), here;
+	const __u8 *l4 = l3 + header;
+
+	if (len < L2_LEN + total)
+		return "length";
+	if (sum16(l3, header, 0) != 0xffff)
+		return "IP checksum";
+	if (get16(l3 + 6) & 0x3fff)
+		return NULL;
+	if (l3[9] == IPPROTO_TCP || l3[9] == IPPROTO_UDP)
+		return l4_wrong(l3, l4, total - header, total - header);
+	if (l3[9] != IPPROTO_ICMP)
+		return NULL;
+	if (sum16(l4, total - header, 0) != 0xffff)
+		return "ICMP checksum";
+	if (l4[0] != 3 && l4[0] != 11 && l4[0] != 12)
+		return NULL;
+	quote = l4 + 8;
+	header = (quote[0] & 15) * 4UL;
+	here = l3 + total - quote;
+	if (sum16(quote, header, 0) != 0xffff)
+		return "quoted IP checksum";
+	if (quote[9] != IPPROTO_TCP && quote[9] != IPPROTO_UDP)
+		return NULL;
+	if (l4_wrong(quote, quote + header, get16(quote + 2) - header, here - header))
+		return "quoted transport checksum";
+	return NULL;
+}
