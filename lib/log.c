@@ -2,9 +2,11 @@
 #include "log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <bpf/libbpf.h>
 
@@ -17,8 +19,17 @@ static int log_libbpf(enum libbpf_print_level level, const char *fmt, va_list ar
 	return log_verbose ? vfprintf(stderr, fmt, args) : 0;
 }
 
+/* The wrong way round, so that its use still fails. */
+static void occupy_stdio(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 void log_setup(const char *tool, bool verbose)
 {
+	occupy_stdio();
 	log_tool = tool;
 	log_verbose = verbose;
 	libbpf_set_print(log_libbpf);

@@ -10,6 +10,9 @@
  * @tool: static string, put before each line
  * @verbose: let libbpf's own messages (verifier log included) through; otherwise they are dropped,
  *	     since the caller says in one line of its own what failed
+ *
+ * Also keeps whatever is opened later from becoming standard input, output or error where those are
+ * closed: a report would be written into a socket or a map.
  */
 void log_setup(const char *tool, bool verbose);
 
