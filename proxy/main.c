@@ -29,6 +29,7 @@ struct session {
 	int owner_fd;
 	int iface_fd;
 	__u64 reports;
+	bool mute;     /* a report could not be written */
 	__u64 end_at;  /* 0: no limit */
 	__u64 tick_at; /* when engine_tick() is due */
 };
@@ -73,10 +74,14 @@ static void reload(struct session *session)
 static int report(struct session *session)
 {
 	struct engine *engine = &session->engine;
+	int err;
 
 	session->reports++;
-	return output_report(&engine->table, &engine->maps, engine->iface.name,
-			     session->opt->jsonl);
+	err = output_report(&engine->table, &engine->maps, engine->iface.name, session->opt->jsonl);
+	session->mute = err;
+	if (err && err != -EPIPE)
+		log_err(err, "cannot write the report");
+	return err;
 }
 
 /* Return: 0 to go on, 1 to end well, or a negative errno. */
@@ -185,15 +190,11 @@ static int loop(struct session *session)
 /* Reports that cannot be written end the tool; a reader that has gone does so cleanly. */
 static int last_report(struct session *session, int err)
 {
-	int written = err == -EPIPE ? -EPIPE : 0;
+	bool counted = session->opt->count && session->reports >= session->opt->count;
+	int written = session->mute || counted ? 0 : report(session);
 
-	if (!written && !(session->opt->count && session->reports >= session->opt->count))
-		written = report(session);
-	if (err == -EPIPE || written == -EPIPE)
-		return err == -EPIPE ? 0 : err;
-	if (written && !err)
-		return log_err(written, "cannot write the report");
-	return err;
+	err = err ?: written;
+	return err == -EPIPE ? 0 : err;
 }
 
 static int acquire(const struct iface *iface)
