@@ -177,12 +177,13 @@ format:
 		scripts/*/*.[ch] $(TOOLS:%=%/*.[ch]))
 
 install: all
-	$(INSTALL) -d $(DESTDIR)$(sbindir) $(DESTDIR)$(mandir)/man8
-	$(INSTALL) -m 755 $(TOOLS:%=$(BUILD)/bin/%) remove-filters-and-qdisc.sh $(DESTDIR)$(sbindir)
-	$(INSTALL) -m 644 $(wildcard $(foreach t,$(TOOLS),$(t)/$(t).8)) $(DESTDIR)$(mandir)/man8
+	$(call quiet,INSTALL)$(INSTALL) -d $(DESTDIR)$(sbindir) $(DESTDIR)$(mandir)/man8 && \
+	$(INSTALL) -m 755 $(TOOLS:%=$(BUILD)/bin/%) remove-filters-and-qdisc.sh \
+		$(DESTDIR)$(sbindir) && \
+	$(INSTALL) -m 644 $(foreach t,$(TOOLS),$(t)/$(t).8) $(DESTDIR)$(mandir)/man8
 
 uninstall:
-	rm -f $(TOOLS:%=$(DESTDIR)$(sbindir)/%) $(DESTDIR)$(sbindir)/remove-filters-and-qdisc.sh \
+	$(call quiet,REMOVE)rm -f $(TOOLS:%=$(DESTDIR)$(sbindir)/%) $(DESTDIR)$(sbindir)/remove-filters-and-qdisc.sh \
 		$(TOOLS:%=$(DESTDIR)$(mandir)/man8/%.8)
 
 clean:

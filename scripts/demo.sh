@@ -1,0 +1,125 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Show both tools on real traffic. Works as the first command on a new machine: installs what is
+# missing, builds, and plays in network namespaces that are gone afterwards. Needs root or sudo.
+set -eu
+cd "$(dirname "$0")/.."
+BIN=${BUILD:-build}/bin
+PATH=$PATH:/usr/sbin:/sbin
+
+if [ "${1:-}" != --in-namespace ]; then
+	case ${1:-} in
+	'') ;;
+	-h | --help)
+		echo "Usage: scripts/demo.sh: install what is missing, build, and show both tools"
+		exit 0
+		;;
+	*)
+		echo "scripts/demo.sh: takes no arguments" >&2
+		exit 2
+		;;
+	esac
+	scripts/install-deps.sh build demo
+	${MAKE:-make} -s -j "$(nproc)"
+	as_root=()
+	[ "$(id -u)" = 0 ] || as_root=(sudo --preserve-env=BUILD)
+	# When the first process of the new process namespace ends, all others do.
+	exec "${as_root[@]}" unshare --net --mount --propagation private --pid --fork --kill-child \
+		--mount-proc "$0" --in-namespace
+fi
+
+# A /run of its own, where "ip netns" keeps its names and the demo its files.
+mount -t tmpfs tmpfs /run
+mkdir /run/netns
+FILES=/run
+
+title()
+{
+	printf '\n=== %s\n' "$*"
+}
+
+# wait_for COMMAND...: at most 10 s
+wait_for()
+{
+	local tries=200
+	until "$@" > /dev/null 2>&1; do
+		tries=$((tries - 1))
+		if [ $tries -eq 0 ]; then
+			echo "demo.sh: waited in vain for: $*" >&2
+			cat $FILES/*.err >&2
+			exit 1
+		fi
+		sleep 0.05
+	done
+}
+
+# show COMMAND: what a user would type in the client, and what it prints
+show()
+{
+	printf '$ %s\n' "$1"
+	ip netns exec client sh -c "$1" 2>&1 || true
+}
+
+cat <<'PICTURE'
+
+        client 10.0.0.1 ------------+------------ target 10.0.0.138
+        packet-monitor and proxy    |             serves TCP and UDP
+        run here, on eth0           |             on port 23456
+                                    |
+                      nobody has the address 10.0.0.10
+PICTURE
+
+ip netns add switch
+ip -n switch link add br0 type bridge
+ip -n switch link set br0 up
+for name in client:10.0.0.1 target:10.0.0.138; do
+	host=${name%:*}
+	ip netns add "$host"
+	ip -n "$host" link set lo up
+	ip -n "$host" link add eth0 type veth peer name "$host" netns switch
+	ip -n "$host" address add "${name#*:}/24" dev eth0
+	ip -n "$host" link set eth0 up
+	ip -n switch link set "$host" master br0 up
+done
+
+# shellcheck disable=SC2016
+ANSWER='SYSTEM:read question; echo "you are $SOCAT_PEERADDR and said: $question"'
+ip netns exec target socat TCP4-LISTEN:23456,fork,reuseaddr "$ANSWER" &
+ip netns exec target socat UDP4-RECVFROM:23456,fork "$ANSWER" &
+wait_for ip netns exec target sh -c 'ss -Hltn sport = :23456 | grep -q . && ss -Hlun sport = :23456 | grep -q .'
+
+title "without the proxy, nobody answers at 10.0.0.10"
+show 'echo hello | socat - TCP4:10.0.0.10:12345,connect-timeout=0.5'
+# The kernel still holds that attempt's packet and would send it as soon as it could.
+ip -n client neigh flush dev eth0
+
+title "proxy eth0: 10.0.0.10:12345 is mapped to 10.0.0.138:23456"
+ip netns exec client "$BIN/proxy" eth0 > $FILES/proxy.out 2> $FILES/proxy.err &
+proxy=$!
+wait_for grep attached $FILES/proxy.err
+cat $FILES/proxy.err
+ip netns exec client "$BIN/packet-monitor" eth0 > $FILES/monitor.out 2> $FILES/monitor.err &
+monitor=$!
+wait_for grep attached $FILES/monitor.err
+cat $FILES/monitor.err
+
+title "the client talks to 10.0.0.10:12345; the target says whom it heard, at which address"
+show 'echo hello by TCP | socat -t 2 - TCP4:10.0.0.10:12345'
+show 'echo hello by UDP | socat -t 1 - UDP4:10.0.0.10:12345'
+
+# Both stop with a last report.
+kill -INT $monitor
+wait $monitor
+kill -INT $proxy
+wait $proxy
+
+title "what packet-monitor printed meanwhile: what is on the wire (report after report, then the sums)"
+cat $FILES/monitor.out
+sed 1d $FILES/monitor.err
+
+title "what proxy printed meanwhile: its two maps"
+cat $FILES/proxy.out
+sed 1d $FILES/proxy.err
+
+title "both have removed their filters; remove-filters-and-qdisc.sh takes the qdisc away"
+show './remove-filters-and-qdisc.sh eth0'
