@@ -213,9 +213,20 @@ struct flow_request {
 };
 
 /*
- * Enter @flow with the first free source port from @key->lport on. The insert is the lock: whoever
- * comes second gets -EEXIST and looks for another port.
+ * Enter @flow under @key if nobody has its ports. The insert is the lock: whoever comes second gets
+ * -EEXIST. A global function: the verifier goes through it once, and not once for each port.
  */
+__noinline int flow_enter(struct __sk_buff *skb, const struct proxy_reply *key,
+			  const struct proxy_flow *flow, int check_sockets)
+{
+	if (!key || !flow)
+		return -EINVAL;
+	if (check_sockets && socket_has(skb, key))
+		return -EEXIST;
+	return bpf_map_update_elem(&ingress, key, flow, BPF_NOEXIST);
+}
+
+/* Enter @flow with the first free source port from @key->lport on. */
 static __always_inline enum proxy_counter flow_insert(struct __sk_buff *skb,
 						      struct proxy_reply *key,
 						      struct proxy_flow *flow, int check_sockets)
@@ -223,12 +234,11 @@ static __always_inline enum proxy_counter flow_insert(struct __sk_buff *skb,
 	int i;
 
 	for (i = 0; i <= PORT_TRIES; i++) {
-		long err = -EEXIST;
+		int err;
 
 		if (i)
 			key->lport = port_pick(flow->cport);
-		if (!check_sockets || !socket_has(skb, key))
-			err = bpf_map_update_elem(&ingress, key, flow, BPF_NOEXIST);
+		err = flow_enter(skb, key, flow, check_sockets);
 		if (!err)
 			return PROXY_OK;
 		if (err == -E2BIG || err == -ENOMEM)
