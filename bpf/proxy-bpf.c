@@ -64,21 +64,21 @@ static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
 	}
 	flow_touch(flow, flow_bits_out(p), PROXY_FLOW_RST_OUT, req->now);
 
+	if (flow_is_identity(flow)) {
+		if (p->fragment)
+			fragment_first(p, PROXY_FRAGMENT_OUT, 0, 0, req->now);
+		return PROXY_OK;
+	}
+	if (!(flow->state & PROXY_FLOW_DIRECT)) {
+		flow_count(skb, p, flow->mapping, 1);
+		*nexthop = flow->nexthop;
+	}
 	to.saddr = p->saddr;
 	to.daddr = req->key.remote;
 	to.sport = req->key.lport;
 	to.dport = req->key.rport;
-	if (flow->state & PROXY_FLOW_DIRECT) {
-		if (!(flow->state & PROXY_FLOW_PORT))
-			to.daddr = 0; /* for the fragments: they stay as they are */
-	} else {
-		flow_count(skb, p, flow->mapping, 1);
-		*nexthop = flow->nexthop;
-	}
 	if (p->fragment)
 		fragment_first(p, PROXY_FRAGMENT_OUT, to.daddr, *nexthop, req->now);
-	if (!to.daddr)
-		return PROXY_OK;
 	return packet_rewrite(skb, p, &to) ? PROXY_FAILED : PROXY_OK;
 }
 
@@ -136,14 +136,13 @@ static __always_inline enum proxy_counter ingress_ports(struct __sk_buff *skb, s
 	key.lport = p->dport;
 	key.proto = p->proto;
 	flow = bpf_map_lookup_elem(&ingress, &key);
-	if (!flow || (flow->state & (PROXY_FLOW_DIRECT | PROXY_FLOW_PORT)) == PROXY_FLOW_DIRECT) {
-		if (flow)
-			flow_touch(flow, flow_bits_in(p), PROXY_FLOW_RST_IN, now);
+	if (flow)
+		flow_touch(flow, flow_bits_in(p), PROXY_FLOW_RST_IN, now);
+	if (!flow || flow_is_identity(flow)) {
 		if (p->fragment)
 			fragment_first(p, PROXY_FRAGMENT_IN, 0, 0, now);
 		return PROXY_OK;
 	}
-	flow_touch(flow, flow_bits_in(p), PROXY_FLOW_RST_IN, now);
 	if (!(flow->state & PROXY_FLOW_DIRECT))
 		flow_count(skb, p, flow->mapping, 0);
 	to.saddr = flow->orig;
@@ -167,22 +166,23 @@ int proxy_ingress(struct __sk_buff *skb)
 		__be32 saddr;
 	} peek;
 	__u64 now;
+	int known;
 
 	if (skb->protocol != bpf_htons(ETH_P_IP)) {
 		if (skb->protocol == bpf_htons(ETH_P_ARP))
 			arp_ingress(skb);
 		return TC_ACT_UNSPEC;
 	}
-	/* An ICMP error may come from any router: its quote tells. */
-	if (pkt_read(skb, cfg_l2_len + offsetof(struct iphdr, ttl), &peek, sizeof(peek)) ||
-	    (!known_address(peek.saddr) && peek.proto != IPPROTO_ICMP))
+	if (pkt_read(skb, cfg_l2_len + offsetof(struct iphdr, ttl), &peek, sizeof(peek)))
 		return TC_ACT_UNSPEC;
-	if (skb->vlan_present)
-		return known_address(peek.saddr) ? untouched(PROXY_VLAN) : TC_ACT_UNSPEC;
-
-	reason = packet_read_ip(skb, &p);
+	/* An ICMP error may come from any router: its quote tells whether it is for us. */
+	known = known_address(peek.saddr);
+	if (!known && peek.proto != IPPROTO_ICMP)
+		return TC_ACT_UNSPEC;
+	reason = skb->vlan_present ? PROXY_VLAN : packet_read_ip(skb, &p);
 	if (reason != PROXY_OK)
-		return untouched(reason);
+		return untouched(known ? reason : PROXY_OK);
+
 	now = bpf_ktime_get_coarse_ns();
 	if (p.proto == IPPROTO_ICMP)
 		reason = icmp_ingress(skb, &p);

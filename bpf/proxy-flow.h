@@ -53,6 +53,12 @@ static __always_inline int flow_is(const struct proxy_flow *flow, const struct p
 	       flow->oport == p->dport && flow->cport == p->sport;
 }
 
+/** flow_is_identity - whether @flow is only known, and its packets stay as they are */
+static __always_inline int flow_is_identity(const struct proxy_flow *flow)
+{
+	return (flow->state & (PROXY_FLOW_DIRECT | PROXY_FLOW_PORT)) == PROXY_FLOW_DIRECT;
+}
+
 static __always_inline int is_syn(const struct packet *p)
 {
 	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
@@ -304,10 +310,13 @@ flow_open(struct __sk_buff *skb, const struct proxy_mapping *mapping, struct flo
 		if (!flow_is(flow, p))
 			flow = NULL;
 		/* The mapping has another target now: connections stay, all else moves there. */
-		if (moved && (!flow || p->proto == IPPROTO_UDP || flow_reopens(flow, p)))
+		if (moved && (!flow || p->proto == IPPROTO_UDP || flow_reopens(flow, p))) {
+			bpf_map_delete_elem(&pinned, &origin);
+			pinned_key = NULL;
 			flow = NULL;
-		else
+		} else {
 			req->key = key;
+		}
 	}
 	if (flow && !flow_reopens(flow, p))
 		return flow;
@@ -323,11 +332,13 @@ flow_open(struct __sk_buff *skb, const struct proxy_mapping *mapping, struct flo
 		return flow;
 	}
 	if (!may_begin(p)) {
+		const __u8 syn_ack = TCP_SYN | TCP_ACK;
+
 		/*
 		 * An answer to a connection that the original host itself has opened from the
 		 * mapped port: known from here on, and left alone.
 		 */
-		if (direct || (p->tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK)) {
+		if (direct || (p->tcp_flags & (syn_ack | TCP_RST)) != syn_ack) {
 			req->reason = direct ? PROXY_OK : PROXY_NO_FLOW;
 			return NULL;
 		}
@@ -335,8 +346,10 @@ flow_open(struct __sk_buff *skb, const struct proxy_mapping *mapping, struct flo
 		req->key.rport = p->dport;
 		direct = pin = 1;
 	}
-	if (direct)
+	if (direct) {
 		fresh.state |= PROXY_FLOW_DIRECT;
+		fresh.nexthop = PROXY_NEXTHOP_NONE;
+	}
 	if (req->key.lport != p->sport)
 		fresh.state |= PROXY_FLOW_PORT;
 	reason = flow_insert(skb, &req->key, &fresh, !direct);

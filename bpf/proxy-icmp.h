@@ -149,6 +149,8 @@ static __noinline enum proxy_counter icmp_egress(struct __sk_buff *skb, const st
 	flow = flow_find(mapping, &sent, &key);
 	if (!flow)
 		return mapping->flags & PROXY_MAPPING_DIRECT ? PROXY_OK : PROXY_ICMP;
+	if (flow_is_identity(flow))
+		return PROXY_OK;
 	to.saddr = key.remote;
 	to.daddr = quote.p.daddr;
 	to.sport = key.rport;
@@ -180,7 +182,7 @@ static __noinline enum proxy_counter icmp_ingress(struct __sk_buff *skb, const s
 	key.lport = quote.p.sport;
 	key.proto = quote.p.proto;
 	flow = bpf_map_lookup_elem(&ingress, &key);
-	if (!flow)
+	if (!flow || flow_is_identity(flow))
 		return PROXY_OK;
 	to.saddr = quote.p.saddr;
 	to.daddr = flow->orig;

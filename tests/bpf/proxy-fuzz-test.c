@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Random and mutated frames through the proxy's programs, each judged by the model: the same
+ * output, right checksums, and egress followed by ingress gives the original back. Arguments: the
+ * number of frames and a seed, to repeat a failure.
+ */
+#include <arpa/inet.h>
+#include <linux/pkt_cls.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "proxy-model.h"
+#include "proxy-rig.h"
+
+enum { SHORT_FRAMES = 300000, LONG_FRAMES = 10000000, ROUND = 20000 };
+
+static struct rig rig;
+static struct model model;
+static __u64 random_state;
+static __u64 runs, intact, round_trips, mutated;
+
+/* xorshift64*: the same frames for the same seed, everywhere. */
+static __u32 rnd(__u32 below)
+{
+	random_state ^= random_state >> 12;
+	random_state ^= random_state << 25;
+	random_state ^= random_state >> 27;
+	return (random_state * 0x2545f4914f6cdd1dULL >> 32) % below;
+}
+
+#define PICK(list) list[rnd(sizeof(list) / sizeof((list)[0]))]
+
+static const char *const clients[] = { CLIENT, "10.0.0.2", "192.0.2.77" };
+static const __u16 client_ports[] = { 40000, 40001, 513, 1023, 1024, 65535, 53 };
+static const char *const servers[] = {
+	ORIGINAL, ORIGINAL_2, "10.0.0.20", TARGET, TARGET_2, ROUTER
+};
+static const __u16 server_ports[] = { ORIGINAL_PORT, TARGET_PORT, 80, 53, 4711 };
+
+static const struct {
+	const char *from;
+	__u16 from_port;
+	__u8 proto;
+	const char *to;
+	__u16 to_port;
+} setup[] = {
+	{ ORIGINAL, ORIGINAL_PORT, IPPROTO_TCP, TARGET, TARGET_PORT },
+	{ ORIGINAL, ORIGINAL_PORT, IPPROTO_UDP, TARGET, TARGET_PORT },
+	{ ORIGINAL_2, ORIGINAL_PORT, IPPROTO_TCP, TARGET, TARGET_PORT },
+	{ ORIGINAL_2, ORIGINAL_PORT, IPPROTO_UDP, TARGET, TARGET_PORT },
+	{ ORIGINAL_2, 80, IPPROTO_TCP, TARGET_2, 80 },
+	{ "10.0.0.20", 0, IPPROTO_UDP, TARGET_2, 0 },
+	{ "10.0.0.20", 53, IPPROTO_UDP, TARGET_2, 4711 },
+	{ "10.0.0.20", 0, IPPROTO_TCP, TARGET_2, 0 },
+};
+enum { SETUP = sizeof(setup) / sizeof(setup[0]) };
+
+static void model_mapping(const char *from, __u16 from_port, __u8 proto, const char *to,
+			  __u16 to_port, __u16 flags)
+{
+	model.mappings[model.n_mappings++] = (struct model_mapping){
+		.from = ip(from),
+		.from_port = from_port,
+		.proto = proto,
+		.to = ip(to),
+		.to_port = to_port,
+		.flags = flags,
+		.mac = !(flags & PROXY_MAPPING_DIRECT) && !strcmp(to, TARGET),
+	};
+}
+
+static void map_all(void)
+{
+	size_t i, j;
+
+	for (i = 0; i < SETUP; i++) {
+		bool seen = false;
+
+		rig_map(&rig, setup[i].from, setup[i].from_port, setup[i].proto, setup[i].to,
+			setup[i].to_port, 0);
+		model_mapping(setup[i].from, setup[i].from_port, setup[i].proto, setup[i].to,
+			      setup[i].to_port, 0);
+		for (j = 0; j < i; j++)
+			seen |= setup[j].proto == setup[i].proto &&
+				setup[j].to_port == setup[i].to_port &&
+				!strcmp(setup[j].to, setup[i].to);
+		if (!seen)
+			model_mapping(setup[i].to, setup[i].to_port, setup[i].proto, setup[i].to,
+				      setup[i].to_port, PROXY_MAPPING_DIRECT);
+	}
+	rig_nexthop(&rig, TARGET, 0x77);
+	memcpy(model.nexthop, "\x02\x00\x00\x00\x01\x77", 6);
+}
+
+/* Sometimes a mapping changes; the target only between two ports, so that the rest stays the same.
+ */
+static void change_mapping(void)
+{
+	static const __u16 flags[] = { 0, 0, 0, PROXY_MAPPING_PIN, PROXY_MAPPING_DRAINING };
+	size_t which = rnd(4), i;
+	__u16 new_flags = PICK(flags), port = rnd(4) ? TARGET_PORT : TARGET_PORT + 1;
+
+	rig_mapping_set(&rig, setup[which].from, setup[which].from_port, setup[which].proto, TARGET,
+			port, new_flags);
+	for (i = 0; i < model.n_mappings; i++) {
+		struct model_mapping *mapping = &model.mappings[i];
+
+		if (mapping->from == ip(setup[which].from) &&
+		    mapping->proto == setup[which].proto &&
+		    mapping->from_port == setup[which].from_port) {
+			mapping->to_port = port;
+			mapping->flags = new_flags;
+		}
+	}
+}
+
+static struct spec random_spec(enum rig_direction direction)
+{
+	static const __u8 protos[] = { IPPROTO_TCP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDP,
+				       IPPROTO_SCTP };
+	static const __u8 flags[] = { TCP_SYN,		 TCP_SYN, TCP_SYN | TCP_ACK,
+				      TCP_ACK,		 TCP_ACK, TCP_ACK | TCP_PSH,
+				      TCP_ACK | TCP_FIN, TCP_RST, TCP_RST | TCP_ACK };
+	struct spec spec = {
+		.src = PICK(clients),
+		.sport = PICK(client_ports),
+		.dst = PICK(servers),
+		.dport = PICK(server_ports),
+		.proto = protos[rnd(16) ? rnd(4) : 4],
+		.tcp_flags = rnd(8) ? PICK(flags) : rnd(256),
+		.options = rnd(8) ? 0 : rnd(11),
+		.no_check = !rnd(8),
+		.id = rnd(16),
+		.payload = rnd(8) ? rnd(64) : rnd(1400),
+	};
+	struct model_flow *flow;
+
+	if (!rnd(6)) {
+		static const __u16 fragments[] = { FRAGMENT_MORE, FRAGMENT_MORE, FRAGMENT_MORE | 9,
+						   9, 18 };
+
+		spec.fragment = PICK(fragments);
+	}
+	if (direction == RIG_EGRESS)
+		return spec;
+	spec.src = PICK(servers);
+	spec.sport = PICK(server_ports);
+	spec.dst = PICK(clients);
+	spec.dport = PICK(client_ports);
+	if (model.n_flows && rnd(4)) { /* mostly something that is a reply */
+		static char remote[INET_ADDRSTRLEN], local[INET_ADDRSTRLEN];
+		struct in_addr addr;
+
+		flow = &model.flows[rnd(model.n_flows)];
+		addr.s_addr = htonl(flow->remote);
+		inet_ntop(AF_INET, &addr, remote, sizeof(remote));
+		addr.s_addr = htonl(flow->local);
+		inet_ntop(AF_INET, &addr, local, sizeof(local));
+		spec.src = remote;
+		spec.dst = local;
+		spec.sport = flow->rport;
+		spec.dport = flow->lport;
+		spec.proto = flow->proto;
+	}
+	return spec;
+}
+
+static size_t random_frame(__u8 *frame, enum rig_direction direction)
+{
+	static const __u8 types[] = { 3, 3, 3, 11, 12, 5, 8, 0 };
+	struct spec spec = random_spec(direction);
+	size_t len = frame_build(frame, &spec), most;
+	__u8 about[FRAME_MAX];
+
+	if (rnd(5))
+		return len;
+	/* An error about a packet that came the other way. */
+	spec = random_spec(direction == RIG_EGRESS ? RIG_INGRESS : RIG_EGRESS);
+	if (direction == RIG_EGRESS && model.n_flows && rnd(4)) {
+		const struct model_flow *flow = &model.flows[rnd(model.n_flows)];
+
+		most = frame_build(about, &spec) - L2_LEN;
+		put32(about + L2_LEN + 12, flow->orig);
+		put32(about + L2_LEN + 16, flow->client);
+		put16(about + L2_LEN + (about[L2_LEN] & 15) * 4, flow->oport);
+		put16(about + L2_LEN + (about[L2_LEN] & 15) * 4 + 2, flow->cport);
+		about[L2_LEN + 9] = flow->proto;
+	} else if (direction == RIG_INGRESS && model.n_flows && rnd(4)) {
+		const struct model_flow *flow = &model.flows[rnd(model.n_flows)];
+
+		most = frame_build(about, &spec) - L2_LEN;
+		put32(about + L2_LEN + 12, flow->local);
+		put32(about + L2_LEN + 16, flow->remote);
+		put16(about + L2_LEN + (about[L2_LEN] & 15) * 4, flow->lport);
+		put16(about + L2_LEN + (about[L2_LEN] & 15) * 4 + 2, flow->rport);
+		about[L2_LEN + 9] = flow->proto;
+	} else {
+		most = frame_build(about, &spec) - L2_LEN;
+	}
+	if (most > 28 && rnd(2))
+		most = 28 + rnd(most - 28);
+	return frame_error(frame, direction == RIG_EGRESS ? PICK(clients) : PICK(servers),
+			   direction == RIG_EGRESS ? PICK(servers) : PICK(clients), PICK(types),
+			   rnd(16), about, most);
+}
+
+static size_t mutate(__u8 *frame, size_t len)
+{
+	__u32 n = 1 + rnd(3);
+
+	while (n--) {
+		switch (rnd(6)) {
+		case 0: /* cut; the kernel refuses test runs with less than an IP header */
+			len = L2_LEN + 20 + rnd(len - L2_LEN - 19);
+			break;
+		case 1: /* pad */
+			if (len < FRAME_MAX - 64) {
+				size_t more = rnd(64);
+
+				memset(frame + len, 0x5a, more);
+				len += more;
+			}
+			break;
+		case 2: /* any byte */
+			frame[12 + rnd(len - 12)] = rnd(256);
+			break;
+		case 3: /* one bit */
+			frame[12 + rnd(len - 12)] ^= 1 << rnd(8);
+			break;
+		default: /* a byte of the headers, more likely to matter */
+			if (len > L2_LEN + 60)
+				frame[L2_LEN + rnd(60)] = rnd(4) ? rnd(256) : rnd(2) * 255;
+		}
+	}
+	return len;
+}
+
+static bool report(const char *wrong, enum rig_direction direction, const __u8 *in, size_t len,
+		   const __u8 *out, const __u8 *want)
+{
+	size_t i;
+
+	if (check_case_failures >= 3)
+		return false;
+	printf("  frame %llu, %s: %s\n   in  ", runs,
+	       direction == RIG_EGRESS ? "egress" : "ingress", wrong);
+	for (i = 0; i < len && i < 100; i++)
+		printf("%02x", in[i]);
+	printf("\n   out ");
+	for (i = 0; i < len && i < 100; i++)
+		printf("%02x", out[i]);
+	printf("\n   want");
+	for (i = 0; i < len && i < 100; i++)
+		printf("%02x", want[i]);
+	printf("\n");
+	return false;
+}
+
+static bool step(enum rig_direction direction, const __u8 *in, size_t len, __u8 *out)
+{
+	__u8 want[FRAME_MAX];
+	const char *wrong;
+	size_t out_len;
+	int verdict = rig_run(&rig, direction, in, len, out, &out_len);
+
+	runs++;
+	wrong = model_step(&model, direction, in, len, out, out_len, verdict, want);
+	if (!wrong)
+		return true;
+	report(wrong, direction, in, len, out, want);
+	return EXPECT(false, "the model disagrees");
+}
+
+/* Whether the frame is a TCP or UDP packet that is no later fragment. */
+static bool has_ports(const __u8 *frame)
+{
+	__u8 proto = frame[L2_LEN + 9];
+
+	return (proto == IPPROTO_TCP || proto == IPPROTO_UDP) &&
+	       !(get16(frame + L2_LEN + 6) & 0x1fff);
+}
+
+/* Exchange source and destination: no checksum changes. */
+static void turn(__u8 *frame)
+{
+	__u8 *l3 = frame + L2_LEN, *l4 = l3 + (l3[0] & 15) * 4UL, kept[4];
+
+	memcpy(kept, l3 + 12, 4);
+	memcpy(l3 + 12, l3 + 16, 4);
+	memcpy(l3 + 16, kept, 4);
+	memcpy(kept, l4, 2);
+	memcpy(l4, l4 + 2, 2);
+	memcpy(l4 + 2, kept, 2);
+}
+
+/* The target returns what it has got; the client has to get what it has sent. */
+static void round_trip(const __u8 *in, size_t len, const __u8 *translated)
+{
+	__u8 back[FRAME_MAX], out[FRAME_MAX];
+
+	memcpy(back, translated, len);
+	turn(back);
+	if (!step(RIG_INGRESS, back, len, out))
+		return;
+	turn(out);
+	round_trips++;
+	if (!EXPECT(!memcmp(in + 12, out + 12, len - 12), "egress and ingress do not cancel out"))
+		report("round trip", RIG_INGRESS, in, len, out, in);
+}
+
+static void fuzz(__u64 frames, __u64 seed)
+{
+	__u8 in[FRAME_MAX], out[FRAME_MAX];
+	char name[96];
+
+	random_state = seed;
+	snprintf(name, sizeof(name), "%llu frames come out as the model says (seed %llu)", frames,
+		 seed);
+	check_begin(name);
+	while (runs < frames && check_case_failures < 10) {
+		enum rig_direction direction = rnd(2) ? RIG_EGRESS : RIG_INGRESS;
+		size_t len = random_frame(in, direction);
+		bool whole = rnd(3);
+
+		if (!whole) {
+			len = mutate(in, len);
+			mutated++;
+		}
+		if (!step(direction, in, len, out))
+			continue;
+		if (whole && !frame_wrong(in, len)) {
+			intact++;
+			EXPECT(!frame_wrong(out, len), "frame %llu: %s", runs,
+			       frame_wrong(out, len));
+			if (direction == RIG_EGRESS && model.last_translated && has_ports(in))
+				round_trip(in, len, out);
+		}
+		if (!rnd(2000))
+			change_mapping();
+		if (runs / ROUND != (runs - 1) / ROUND) {
+			rig_clear(&rig);
+			model_clear(&model);
+		}
+	}
+	check_end();
+}
+
+int main(int argc, char **argv)
+{
+	__u64 frames = argc > 1	      ? strtoull(argv[1], NULL, 10)
+		       : check_soak() ? LONG_FRAMES
+				      : SHORT_FRAMES;
+	enum proxy_counter counter;
+
+	rig_open(&rig, (struct rig_sizes){ .flows = 16384, .pinned = 16384, .fragments = 65536 });
+	map_all();
+	fuzz(frames, argc > 2 ? strtoull(argv[2], NULL, 10) : 1);
+	check_begin("what is counted is what the model counts");
+	for (counter = PROXY_OK + 1; counter < PROXY_COUNTER_MAX; counter++)
+		EXPECT(rig_counter(&rig, counter) == model.counters[counter],
+		       "counter %d: %llu, want %llu", counter, rig_counter(&rig, counter),
+		       model.counters[counter]);
+	check_end();
+	CHECK(model.translated > frames / 5 && round_trips > frames / 50 && mutated > frames / 10,
+	      "enough of them were to the point");
+	printf("# %llu frames: %llu translated, %llu intact, %llu mutated, %llu round trips\n",
+	       runs, model.translated, intact, mutated, round_trips);
+	for (counter = PROXY_OK + 1; counter < PROXY_COUNTER_MAX; counter++)
+		printf("# counter %d: %llu\n", counter, model.counters[counter]);
+	rig_close(&rig);
+	return check_exit();
+}

@@ -1,0 +1,631 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "proxy-model.h"
+
+#include <arpa/inet.h>
+#include <linux/pkt_cls.h>
+#include <netinet/in.h>
+#include <string.h>
+
+/* A transport address pair as it stands in a packet. */
+struct ends {
+	__u32 src, dst;
+	__u16 sport, dport;
+};
+
+/* What is known of the frame at hand. */
+struct view {
+	const __u8 *in;
+	__u8 *want;
+	const __u8 *out;
+	size_t len;
+	size_t l4;  /* offset of the transport header */
+	size_t end; /* offset behind the IP packet */
+	__u8 proto;
+	__u8 flags; /* of TCP */
+	__u16 fragment, id;
+	struct ends ends;
+};
+
+void model_clear(struct model *model)
+{
+	model->n_flows = model->n_pins = model->n_fragments = model->n_strangers = 0;
+}
+
+/* Checksum fields are 65535 - x where x is the sum of all else modulo 65535, and x is never 0. */
+static __u16 check_moved(__u16 check, __u64 removed, __u64 added)
+{
+	__u64 rest = (65535U - check + added + 65535ULL * 65536 - removed % 65535) % 65535;
+
+	return rest ? 65535 - rest : 0;
+}
+
+static __u64 halves(__u32 word)
+{
+	return (word >> 16) + (word & 0xffff);
+}
+
+static __u64 sum_addrs(const struct ends *ends)
+{
+	return halves(ends->src) + halves(ends->dst);
+}
+
+static __u64 sum_ports(const struct ends *ends)
+{
+	return (__u64)ends->sport + ends->dport;
+}
+
+/* Put new addresses into the IP header at @at. */
+static void set_addrs(__u8 *at, const struct ends *from, const struct ends *to)
+{
+	put16(at + 10, check_moved(get16(at + 10), sum_addrs(from), sum_addrs(to)));
+	put32(at + 12, to->src);
+	put32(at + 16, to->dst);
+}
+
+/* Put new ports into the transport header at @at, and correct its checksum if @have bytes hold it.
+ */
+static void set_ports(__u8 *at, __u8 proto, const struct ends *from, const struct ends *to,
+		      size_t have)
+{
+	size_t offset = proto == IPPROTO_TCP ? 16 : 6;
+	bool changes = sum_addrs(from) != sum_addrs(to) || sum_ports(from) != sum_ports(to);
+	__u16 check;
+
+	put16(at, to->sport);
+	put16(at + 2, to->dport);
+	if (have < offset + 2 || !changes)
+		return;
+	check = get16(at + offset);
+	if (proto == IPPROTO_UDP && !check)
+		return;
+	check = check_moved(check, sum_addrs(from) + sum_ports(from),
+			    sum_addrs(to) + sum_ports(to));
+	if (proto == IPPROTO_UDP && !check)
+		check = 65535;
+	put16(at + offset, check);
+}
+
+/* Whether @addr shares its bit in the prefilter with an address of a mapping. */
+static bool known(const struct model *model, __u32 addr)
+{
+	__u32 bit = proxy_prefilter_bit(htonl(addr));
+	size_t i;
+
+	for (i = 0; i < model->n_mappings; i++)
+		if (proxy_prefilter_bit(htonl(model->mappings[i].from)) == bit ||
+		    proxy_prefilter_bit(htonl(model->mappings[i].to)) == bit)
+			return true;
+	return false;
+}
+
+static struct model_mapping *find_mapping(struct model *model, __u8 proto, __u32 addr, __u16 port)
+{
+	struct model_mapping *any = NULL;
+	size_t i;
+
+	for (i = 0; i < model->n_mappings; i++) {
+		struct model_mapping *mapping = &model->mappings[i];
+
+		if (mapping->proto != proto || mapping->from != addr)
+			continue;
+		if (mapping->from_port == port)
+			return mapping;
+		if (!mapping->from_port)
+			any = mapping;
+	}
+	return any;
+}
+
+static struct model_flow *find_reply(struct model *model, __u8 proto, __u32 remote, __u16 rport,
+				     __u32 local, __u16 lport)
+{
+	size_t i;
+
+	for (i = 0; i < model->n_flows; i++) {
+		struct model_flow *flow = &model->flows[i];
+
+		if (flow->remote == remote && flow->rport == rport && flow->local == local &&
+		    flow->lport == lport && flow->proto == proto)
+			return flow;
+	}
+	return NULL;
+}
+
+static bool is_from(const struct model_flow *flow, const struct ends *ends)
+{
+	return flow && flow->client == ends->src && flow->cport == ends->sport &&
+	       flow->orig == ends->dst && flow->oport == ends->dport;
+}
+
+static struct model_pin *find_pin(struct model *model, __u8 proto, const struct ends *ends)
+{
+	size_t i;
+
+	for (i = 0; i < model->n_pins; i++) {
+		struct model_pin *pin = &model->pins[i];
+
+		if (pin->client == ends->src && pin->cport == ends->sport &&
+		    pin->orig == ends->dst && pin->oport == ends->dport && pin->proto == proto)
+			return pin;
+	}
+	return NULL;
+}
+
+static bool ended(const struct model_flow *flow)
+{
+	return flow->rst_in || flow->rst_out || (flow->fin_in && flow->fin_out);
+}
+
+static bool starts(const struct view *view)
+{
+	return (view->flags & (TCP_SYN | TCP_ACK | TCP_FIN | TCP_RST)) == TCP_SYN;
+}
+
+static void note_out(struct model_flow *flow, const struct view *view)
+{
+	if (view->flags & TCP_RST) {
+		flow->rst_out = true;
+		return;
+	}
+	flow->rst_out = false;
+	flow->ack |= !!(view->flags & TCP_ACK);
+	flow->fin_out |= !!(view->flags & TCP_FIN);
+}
+
+static void note_in(struct model_flow *flow, const struct view *view)
+{
+	if (view->flags & TCP_RST) {
+		flow->rst_in = true;
+		return;
+	}
+	flow->rst_in = false;
+	flow->replied = true;
+	flow->fin_in |= !!(view->flags & TCP_FIN);
+}
+
+/* Whether @port may stand for @old: of the same class and parity. */
+static bool legal_port(__u16 old, __u16 port)
+{
+	return port && (old < 1024) == (port < 1024) && (old & 1) == (port & 1);
+}
+
+/*
+ * The flow of a packet at egress, made if need be. Return: NULL if there is none, for @reason.
+ */
+static struct model_flow *open_flow(struct model *model, const struct model_mapping *mapping,
+				    const struct view *view, enum proxy_counter *reason,
+				    const char **wrong)
+{
+	const struct ends *ends = &view->ends;
+	__u32 remote = mapping->to;
+	__u16 rport = mapping->to_port ? mapping->to_port : ends->dport;
+	bool direct = mapping->flags & PROXY_MAPPING_DIRECT, tcp = view->proto == IPPROTO_TCP;
+	struct model_flow *flow, *fresh;
+	bool pin = mapping->flags & PROXY_MAPPING_PIN;
+	struct model_pin *pinned = NULL;
+
+	*reason = PROXY_OK;
+	flow = find_reply(model, view->proto, remote, rport, ends->src, ends->sport);
+	if (!is_from(flow, ends)) {
+		flow = NULL;
+		pinned = find_pin(model, view->proto, ends);
+		if (pinned) {
+			bool moved = pinned->remote != remote || pinned->rport != rport;
+
+			flow = find_reply(model, view->proto, pinned->remote, pinned->rport,
+					  ends->src, pinned->lport);
+			if (moved && (!tcp || !flow || (ended(flow) && starts(view)))) {
+				*pinned = model->pins[--model->n_pins];
+				pinned = NULL;
+				flow = NULL;
+			}
+		}
+	}
+	if (flow && !(tcp && ended(flow) && starts(view)))
+		return flow;
+	if (mapping->flags & PROXY_MAPPING_DRAINING) {
+		*reason = PROXY_DRAINING;
+		return NULL;
+	}
+	if (flow) {
+		flow->ack = flow->replied = flow->fin_in = flow->fin_out = false;
+		flow->rst_in = flow->rst_out = false;
+		return flow;
+	}
+	if (tcp && !starts(view)) {
+		__u8 kind = view->flags & (TCP_SYN | TCP_ACK | TCP_RST);
+
+		if (kind == (TCP_SYN | TCP_ACK) && !direct) {
+			/* The original itself has opened this one. */
+			remote = ends->dst;
+			rport = ends->dport;
+			direct = pin = true;
+		} else if (kind != TCP_ACK) {
+			*reason = direct ? PROXY_OK : PROXY_NO_FLOW;
+			return NULL;
+		}
+	}
+	if (model->n_flows == MODEL_FLOWS || model->n_pins == MODEL_FLOWS) {
+		*wrong = "too many flows for the model";
+		return NULL;
+	}
+	fresh = &model->flows[model->n_flows];
+	*fresh = (struct model_flow){
+		.proto = view->proto,
+		.client = ends->src,
+		.local = ends->src,
+		.cport = ends->sport,
+		.orig = ends->dst,
+		.oport = ends->dport,
+		.remote = remote,
+		.rport = rport,
+		.lport = ends->sport,
+		.direct = direct,
+		.mac = mapping->mac && !direct,
+	};
+	if (find_reply(model, view->proto, remote, rport, ends->src, ends->sport)) {
+		__u16 port = get16(view->out + view->l4);
+
+		if (!legal_port(ends->sport, port)) {
+			*wrong = "the new source port is not of the same kind";
+			return NULL;
+		}
+		if (find_reply(model, view->proto, remote, rport, ends->src, port)) {
+			*wrong = "the new source port is in use";
+			return NULL;
+		}
+		fresh->lport = port;
+		model->counters[PROXY_PORTS]++;
+	}
+	if (pin || fresh->lport != fresh->cport)
+		model->pins[model->n_pins++] = (struct model_pin){
+			.proto = view->proto,
+			.client = ends->src,
+			.cport = ends->sport,
+			.orig = ends->dst,
+			.oport = ends->dport,
+			.remote = remote,
+			.rport = rport,
+			.lport = fresh->lport,
+		};
+	model->counters[PROXY_FLOWS]++;
+	model->n_flows++;
+	return fresh;
+}
+
+static bool unchanged(const struct model_flow *flow)
+{
+	return flow->direct && flow->lport == flow->cport;
+}
+
+static void set_mac(const struct model *model, const struct view *view)
+{
+	memcpy(view->want, model->nexthop, sizeof(model->nexthop));
+}
+
+static struct model_fragment *find_fragment(struct model_fragment *list, size_t n,
+					    const struct view *view, bool out, __u16 id)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (list[i].src == view->ends.src && list[i].dst == view->ends.dst &&
+		    list[i].proto == view->proto && list[i].out == out && list[i].id == id)
+			return &list[i];
+	return NULL;
+}
+
+static void first_fragment(struct model *model, const struct view *view, bool out, __u32 addr,
+			   bool mac)
+{
+	struct model_fragment fragment = {
+		.src = view->ends.src,
+		.dst = view->ends.dst,
+		.addr = addr,
+		.id = view->id,
+		.proto = view->proto,
+		.out = out,
+		.mac = mac,
+	};
+	struct model_fragment *old =
+		find_fragment(model->fragments, model->n_fragments, view, out, view->id);
+
+	*(old ? old : &model->fragments[model->n_fragments++]) = fragment;
+	fragment.id = 0;
+	if (!addr && !find_fragment(model->strangers, model->n_strangers, view, out, 0))
+		model->strangers[model->n_strangers++] = fragment;
+}
+
+/* The only address that @addr is exchanged for in any mapping, or 0. */
+static __u32 counterpart(const struct model *model, __u32 addr, bool out, bool *mac, bool *listed)
+{
+	__u32 found = 0;
+	size_t i;
+
+	*listed = *mac = false;
+	for (i = 0; i < model->n_mappings; i++) {
+		const struct model_mapping *mapping = &model->mappings[i];
+		__u32 other;
+
+		if (mapping->flags & PROXY_MAPPING_DIRECT)
+			continue;
+		if (mapping->from == addr || mapping->to == addr)
+			*listed = true;
+		if ((out ? mapping->from : mapping->to) != addr)
+			continue;
+		other = out ? mapping->to : mapping->from;
+		if (found && found != other)
+			return 0;
+		found = other;
+		*mac = out && mapping->mac;
+	}
+	return found;
+}
+
+static enum proxy_counter later_fragment(struct model *model, const struct view *view, bool out)
+{
+	struct model_fragment *fragment =
+		find_fragment(model->fragments, model->n_fragments, view, out, view->id);
+	struct ends to = view->ends;
+	bool mac, listed;
+	__u32 addr;
+
+	if (fragment) {
+		addr = fragment->addr;
+		mac = fragment->mac;
+		if (!addr)
+			return PROXY_OK;
+	} else {
+		addr = counterpart(model, out ? view->ends.dst : view->ends.src, out, &mac,
+				   &listed);
+		if (!listed)
+			return PROXY_OK;
+		if (!addr || find_fragment(model->strangers, model->n_strangers, view, out, 0))
+			return PROXY_FRAGMENT;
+		model->counters[PROXY_GUESSED]++;
+	}
+	if (out)
+		to.dst = addr;
+	else
+		to.src = addr;
+	set_addrs(view->want + L2_LEN, &view->ends, &to);
+	if (mac)
+		set_mac(model, view);
+	model->last_translated = true;
+	return PROXY_OK;
+}
+
+static bool read_ports(struct view *view)
+{
+	const __u8 *l4 = view->in + view->l4;
+	size_t have = view->end - view->l4, need;
+
+	if (view->proto == IPPROTO_TCP) {
+		if (have < 20)
+			return false;
+		need = (l4[12] >> 4) * 4UL;
+		if (need < 20 || need > have)
+			return false;
+		view->flags = l4[13];
+	} else {
+		if (have < 8)
+			return false;
+		need = get16(l4 + 4);
+		if (need < 8 || (!view->fragment && need > have))
+			return false;
+		view->flags = 0;
+	}
+	view->ends.sport = get16(l4);
+	view->ends.dport = get16(l4 + 2);
+	return true;
+}
+
+static void translate(struct model *model, const struct view *view, const struct ends *to)
+{
+	set_addrs(view->want + L2_LEN, &view->ends, to);
+	set_ports(view->want + view->l4, view->proto, &view->ends, to, view->end - view->l4);
+	model->last_translated = true;
+}
+
+static enum proxy_counter ports_out(struct model *model, struct view *view, const char **wrong)
+{
+	struct model_mapping *mapping;
+	enum proxy_counter reason;
+	struct model_flow *flow;
+	struct ends to;
+
+	if (!read_ports(view))
+		return PROXY_MALFORMED;
+	mapping = find_mapping(model, view->proto, view->ends.dst, view->ends.dport);
+	if (!mapping) {
+		if (view->fragment)
+			first_fragment(model, view, true, 0, false);
+		return PROXY_OK;
+	}
+	flow = open_flow(model, mapping, view, &reason, wrong);
+	if (!flow)
+		return reason;
+	note_out(flow, view);
+	if (view->fragment)
+		first_fragment(model, view, true, unchanged(flow) ? 0 : flow->remote, flow->mac);
+	if (unchanged(flow))
+		return PROXY_OK;
+	to = (struct ends){
+		.src = view->ends.src,
+		.sport = flow->lport,
+		.dst = flow->remote,
+		.dport = flow->rport,
+	};
+	translate(model, view, &to);
+	if (flow->mac)
+		set_mac(model, view);
+	return PROXY_OK;
+}
+
+static enum proxy_counter ports_in(struct model *model, struct view *view)
+{
+	struct model_flow *flow;
+	struct ends to;
+
+	if (!read_ports(view))
+		return PROXY_MALFORMED;
+	flow = find_reply(model, view->proto, view->ends.src, view->ends.sport, view->ends.dst,
+			  view->ends.dport);
+	if (flow)
+		note_in(flow, view);
+	if (!flow || unchanged(flow)) {
+		if (view->fragment)
+			first_fragment(model, view, false, 0, false);
+		return PROXY_OK;
+	}
+	if (view->fragment)
+		first_fragment(model, view, false, flow->orig, false);
+	to = (struct ends){
+		.src = flow->orig,
+		.sport = flow->oport,
+		.dst = view->ends.dst,
+		.dport = flow->cport,
+	};
+	translate(model, view, &to);
+	return PROXY_OK;
+}
+
+static enum proxy_counter error(struct model *model, const struct view *view, bool out)
+{
+	const __u8 *icmp = view->in + view->l4, *quote = icmp + 8, *l4;
+	size_t have = view->end - view->l4, header, quoted;
+	struct ends inside, to, outer = view->ends;
+	struct model_flow *flow = NULL;
+	__u8 *want = view->want + view->l4;
+
+	if (view->fragment || have < 28)
+		return PROXY_OK;
+	if (icmp[0] != 3 && icmp[0] != 11 && icmp[0] != 12)
+		return PROXY_OK;
+	header = (quote[0] & 15) * 4UL;
+	quoted = have - 8;
+	if (get16(quote + 2) < quoted)
+		quoted = get16(quote + 2);
+	if (quote[0] >> 4 != 4 || header < 20 || header + 8 > quoted || get16(quote + 6) & 0x1fff)
+		return PROXY_OK;
+	if (quote[9] != IPPROTO_TCP && quote[9] != IPPROTO_UDP)
+		return PROXY_OK;
+	l4 = quote + header;
+	inside = (struct ends){
+		.src = get32(quote + 12),
+		.dst = get32(quote + 16),
+		.sport = get16(l4),
+		.dport = get16(l4 + 2),
+	};
+	to = inside;
+	if (out) {
+		const struct ends sent = {
+			.src = inside.dst,
+			.dst = inside.src,
+			.sport = inside.dport,
+			.dport = inside.sport,
+		};
+		struct model_mapping *mapping = find_mapping(model, quote[9], sent.dst, sent.dport);
+		struct model_pin *pin = find_pin(model, quote[9], &sent);
+
+		if (!mapping)
+			return PROXY_OK;
+		flow = find_reply(model, quote[9], mapping->to,
+				  mapping->to_port ? mapping->to_port : sent.dport, sent.src,
+				  sent.sport);
+		if (!is_from(flow, &sent))
+			flow = pin ? find_reply(model, quote[9], pin->remote, pin->rport, sent.src,
+						pin->lport)
+				   : NULL;
+		if (!flow)
+			return mapping->flags & PROXY_MAPPING_DIRECT ? PROXY_OK : PROXY_ICMP;
+		to.src = flow->remote;
+		to.sport = flow->rport;
+		to.dport = flow->lport;
+		if (outer.dst == flow->orig)
+			outer.dst = flow->remote;
+	} else {
+		flow = find_reply(model, quote[9], inside.dst, inside.dport, inside.src,
+				  inside.sport);
+		if (!flow)
+			return PROXY_OK;
+		to.dst = flow->orig;
+		to.dport = flow->oport;
+		to.sport = flow->cport;
+		if (outer.src == flow->remote)
+			outer.src = flow->orig;
+	}
+	if (unchanged(flow))
+		return PROXY_OK;
+	set_addrs(want + 8, &inside, &to);
+	set_ports(want + 8 + header, quote[9], &inside, &to, quoted - header);
+	/* All that has changed lies on even offsets. */
+	put16(want + 2, check_moved(get16(icmp + 2), sum16(quote, (have - 8) & ~1UL, 0),
+				    sum16(want + 8, (have - 8) & ~1UL, 0)));
+	set_addrs(view->want + L2_LEN, &view->ends, &outer);
+	if (out && flow->mac)
+		set_mac(model, view);
+	model->last_translated = true;
+	return PROXY_OK;
+}
+
+/* What is to become of the frame in @view: the reason, or PROXY_OK with the result in view->want.
+ */
+static enum proxy_counter judge(struct model *model, bool out, struct view *view,
+				const char **wrong)
+{
+	const __u8 *l3 = view->in + L2_LEN;
+	bool ours, icmp;
+	size_t total;
+
+	if (view->len < L2_LEN + 16 || get16(view->in + 12) != 0x0800)
+		return PROXY_OK;
+	if (out && view->len < L2_LEN + 20)
+		return PROXY_OK;
+	ours = known(model, out ? get32(l3 + 16) : get32(l3 + 12));
+	icmp = l3[9] == IPPROTO_ICMP;
+	if (!ours && (out || !icmp))
+		return PROXY_OK;
+	total = view->len < L2_LEN + 20 ? 0 : get16(l3 + 2);
+	if (l3[0] >> 4 != 4 || (l3[0] & 15) < 5 || total < (l3[0] & 15) * 4UL ||
+	    L2_LEN + total > view->len)
+		return ours ? PROXY_MALFORMED : PROXY_OK;
+	view->l4 = L2_LEN + (l3[0] & 15) * 4UL;
+	view->end = L2_LEN + total;
+	view->proto = l3[9];
+	view->id = get16(l3 + 4);
+	view->fragment = get16(l3 + 6) & 0x3fff;
+	view->ends.src = get32(l3 + 12);
+	view->ends.dst = get32(l3 + 16);
+	if (icmp)
+		return error(model, view, out);
+	if (view->proto != IPPROTO_TCP && view->proto != IPPROTO_UDP)
+		return PROXY_OK;
+	if (view->fragment & 0x1fff)
+		return later_fragment(model, view, out);
+	return out ? ports_out(model, view, wrong) : ports_in(model, view);
+}
+
+const char *model_step(struct model *model, enum rig_direction direction, const __u8 *in,
+		       size_t len, const __u8 *out, size_t out_len, int verdict, __u8 *want)
+{
+	struct view view = { .in = in, .out = out, .want = want, .len = len };
+	const char *wrong = NULL;
+	enum proxy_counter reason;
+
+	model->last_translated = false;
+	memcpy(want, in, len);
+	if (model->n_fragments == MODEL_FRAGMENTS || model->n_strangers == MODEL_FRAGMENTS)
+		return "too many fragments for the model";
+	if (out_len != len)
+		return "length";
+	reason = judge(model, direction == RIG_EGRESS, &view, &wrong);
+	if (wrong)
+		return wrong;
+	if (reason != PROXY_OK)
+		model->counters[reason]++;
+	model->translated += model->last_translated;
+	if (verdict != TC_ACT_UNSPEC)
+		return "verdict";
+	return memcmp(out, want, len) ? "frame" : NULL;
+}
