@@ -6,6 +6,7 @@
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,6 +209,9 @@ int engine_stop(struct engine *engine)
 		return 0;
 	engine->attached = false;
 	if (engine->opt->keep) {
+		/* The originals that nobody has are to be known as such. */
+		for (int ms; (ms = engine_probe(engine)) >= 0;)
+			poll(NULL, 0, ms);
 		/* Nobody follows the neighbours from now on: the kernel is to be asked. */
 		__atomic_store_n(&engine->maps.state->heartbeat, 0, __ATOMIC_RELAXED);
 		attach_close(&engine->at);
@@ -220,18 +224,19 @@ int engine_stop(struct engine *engine)
 
 /* --- checking --- */
 
-static int refuse(struct mapping_error *error, const struct mapping *mapping, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+static int refuse(struct mapping_error *error, const struct mapping_list *list,
+		  const struct mapping *mapping, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 
-static int refuse(struct mapping_error *error, const struct mapping *mapping, const char *fmt, ...)
+static int refuse(struct mapping_error *error, const struct mapping_list *list,
+		  const struct mapping *mapping, const char *fmt, ...)
 {
-	char from[MAPPING_ADDR_LEN], to[MAPPING_ADDR_LEN], line[32] = "";
+	char from[MAPPING_ADDR_LEN], to[MAPPING_ADDR_LEN], place[MAPPING_PLACE_LEN];
 	size_t used;
 	va_list args;
 
-	if (mapping->line)
-		snprintf(line, sizeof(line), "line %d: ", mapping->line);
-	snprintf(error->text, sizeof(error->text), "%s%s=%s: ", line,
+	snprintf(error->text, sizeof(error->text),
+		 "%s%s=%s: ", mapping_place_text(list, mapping, place),
 		 mapping_addr_text(mapping->from.addr, mapping->from.port, from),
 		 mapping_addr_text(mapping->to_addr, mapping->to_port, to));
 	used = strlen(error->text);
@@ -253,8 +258,8 @@ static bool is_local(struct engine *engine, __be32 addr)
 	return !netlink_route_get(&engine->hops.nl, addr, &route) && route.type == RTN_LOCAL;
 }
 
-static int check_one(struct engine *engine, const struct mapping *mapping,
-		     struct mapping_error *error)
+static int check_one(struct engine *engine, const struct mapping_list *list,
+		     const struct mapping *mapping, struct mapping_error *error)
 {
 	const struct nexthop *hop;
 	struct netlink_route route;
@@ -264,25 +269,26 @@ static int check_one(struct engine *engine, const struct mapping *mapping,
 	if (engine->iface.loopback) {
 		if (!is_local(engine, mapping->from.addr) || !is_local(engine, mapping->to_addr))
 			return refuse(
-				error, mapping,
+				error, list, mapping,
 				"both must be addresses of this host on %s, the loopback device",
 				engine->iface.name);
 		return 0;
 	}
 	if (is_loopback(mapping->from.addr) || is_loopback(mapping->to_addr))
 		return refuse(
-			error, mapping,
+			error, list, mapping,
 			"loopback addresses can be mapped on the loopback device only, not %s",
 			engine->iface.name);
 	if (!netlink_route_get(&engine->hops.nl, mapping->from.addr, &route) &&
 	    route.type == RTN_BROADCAST)
-		return refuse(error, mapping, "FROM is a broadcast address");
+		return refuse(error, list, mapping, "FROM is a broadcast address");
 	err = nexthops_get(&engine->hops, mapping->to_addr, &index);
 	if (err)
-		return refuse(error, mapping, "too many targets for the running datapath"), err;
+		return refuse(error, list, mapping, "too many targets for the running datapath"),
+		       err;
 	hop = nexthops_at(&engine->hops, index);
 	if (hop && hop->error == -EADDRNOTAVAIL)
-		return refuse(error, mapping, "TO is a broadcast address");
+		return refuse(error, list, mapping, "TO is a broadcast address");
 	return 0;
 }
 
@@ -292,7 +298,7 @@ int engine_check(struct engine *engine, const struct mapping_list *list,
 	int err = 0;
 
 	for (size_t i = 0; i < list->count && !err; i++)
-		err = check_one(engine, &list->entries[i], error);
+		err = check_one(engine, list, &list->entries[i], error);
 	return err;
 }
 

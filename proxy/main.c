@@ -29,7 +29,7 @@ struct session {
 	int owner_fd;
 	int iface_fd;
 	__u64 reports;
-	bool mute;     /* a report could not be written */
+	bool mute;     /* stdout does not take any more */
 	__u64 end_at;  /* 0: no limit */
 	__u64 tick_at; /* when engine_tick() is due */
 };
@@ -71,17 +71,16 @@ static void reload(struct session *session)
 	mapping_list_free(&list);
 }
 
+/* Return: 0; -EPIPE if the reader has gone; another negative errno, said on stderr already. */
 static int report(struct session *session)
 {
 	struct engine *engine = &session->engine;
-	int err;
+	int err = output_report(&engine->table, &engine->maps, engine->iface.name,
+				session->opt->jsonl);
 
 	session->reports++;
-	err = output_report(&engine->table, &engine->maps, engine->iface.name, session->opt->jsonl);
 	session->mute = err;
-	if (err && err != -EPIPE)
-		log_err(err, "cannot write the report");
-	return err;
+	return err && err != -EPIPE ? log_err(err, "cannot write the report") : err;
 }
 
 /* Return: 0 to go on, 1 to end well, or a negative errno. */
@@ -144,6 +143,11 @@ static int on_time(struct session *session, int *timeout)
 	return err;
 }
 
+static bool enough(const struct session *session)
+{
+	return session->opt->count && session->reports >= session->opt->count;
+}
+
 static int on_report(struct session *session)
 {
 	int err;
@@ -151,7 +155,7 @@ static int on_report(struct session *session)
 	if (!ticker_due(&session->ticker))
 		return 0;
 	err = report(session);
-	return err ?: session->opt->count && session->reports >= session->opt->count;
+	return err ?: enough(session);
 }
 
 /* Return: 0 for a good end, or a negative errno, said on stderr already. */
@@ -187,12 +191,13 @@ static int loop(struct session *session)
 	return end > 0 ? 0 : end;
 }
 
-/* Reports that cannot be written end the tool; a reader that has gone does so cleanly. */
+/* Return: how the tool ends; a reader that has gone is no failure. */
 static int last_report(struct session *session, int err)
 {
-	bool counted = session->opt->count && session->reports >= session->opt->count;
-	int written = session->mute || counted ? 0 : report(session);
+	int written = 0;
 
+	if (!session->mute && !enough(session))
+		written = report(session);
 	err = err ?: written;
 	return err == -EPIPE ? 0 : err;
 }

@@ -214,6 +214,7 @@ int mapping_list_load(struct mapping_list *list, const char *path, struct mappin
 		refuse(error, "cannot read %s: %s", path, strerror(errno));
 		return err;
 	}
+	list->file = path;
 	while (!err && getline(&buf, &size, file) >= 0) {
 		line++;
 		text = trim(buf);
@@ -223,8 +224,8 @@ int mapping_list_load(struct mapping_list *list, const char *path, struct mappin
 	if (err) {
 		refuse(error, "%s:%d: %s", path, line, why.text);
 	} else if (ferror(file)) {
-		err = -EIO;
-		refuse(error, "cannot read %s: %s", path, strerror(errno ?: EIO));
+		err = -errno;
+		refuse(error, "cannot read %s: %s", path, strerror(errno));
 	}
 	free(buf);
 	fclose(file);
@@ -292,18 +293,19 @@ static const struct mapping *next_in_chain(const struct mapping_list *list,
 	return mapping_list_find(list, &to);
 }
 
-static const char *where(const struct mapping *mapping, char buf[32])
+const char *mapping_place_text(const struct mapping_list *list, const struct mapping *mapping,
+			       char buf[MAPPING_PLACE_LEN])
 {
+	*buf = 0;
 	if (mapping->line)
-		snprintf(buf, 32, "line %d: ", mapping->line);
-	else
-		*buf = 0;
+		snprintf(buf, MAPPING_PLACE_LEN, "%s:%d: ", list->file ?: "line", mapping->line);
 	return buf;
 }
 
 int mapping_list_finish(struct mapping_list *list, struct mapping_error *error)
 {
-	char from[MAPPING_ADDR_LEN], to[MAPPING_ADDR_LEN], line[32];
+	char from[MAPPING_ADDR_LEN], to[MAPPING_ADDR_LEN];
+	char place[MAPPING_PLACE_LEN];
 
 	if (list->count)
 		qsort(list->entries, list->count, sizeof(*list->entries), compare);
@@ -312,7 +314,7 @@ int mapping_list_finish(struct mapping_list *list, struct mapping_error *error)
 
 		if (!compare_dest(&first->from, &second->from))
 			return refuse(error, "%s%s/%s is mapped twice; keep one of the two",
-				      where(second, line),
+				      mapping_place_text(list, second, place),
 				      mapping_addr_text(second->from.addr, second->from.port, from),
 				      mapping_proto_text(second->from.proto));
 	}
@@ -322,7 +324,7 @@ int mapping_list_finish(struct mapping_list *list, struct mapping_error *error)
 		if (next_in_chain(list, mapping))
 			return refuse(
 				error, "%s%s=%s: the target is mapped on; map to the final target",
-				where(mapping, line),
+				mapping_place_text(list, mapping, place),
 				mapping_addr_text(mapping->from.addr, mapping->from.port, from),
 				mapping_addr_text(mapping->to_addr, mapping->to_port, to));
 	}

@@ -31,7 +31,8 @@ struct mapping_list {
 	struct mapping *entries;
 	size_t count;
 	size_t room;
-	size_t texts; /* how many mappings people would say these are */
+	size_t texts;	  /* how many mappings people would say these are */
+	const char *file; /* that the numbered lines are from; borrowed */
 };
 
 void mapping_list_free(struct mapping_list *list);
@@ -50,7 +51,7 @@ int mapping_list_append(struct mapping_list *list, const struct mapping *mapping
 /**
  * mapping_list_load - append what the lines of the file @path map; "#" begins a comment
  *
- * A broken line is named by its number in @error.
+ * A broken line is named by its number in @error. @path has to live as long as the list.
  * Return: 0; a negative errno with @error set; @list may then have grown.
  */
 int mapping_list_load(struct mapping_list *list, const char *path, struct mapping_error *error);
@@ -79,6 +80,13 @@ int mapping_parse_dest(const char *text, struct proxy_dest *dest, struct mapping
 
 /* "255.255.255.255:65535" */
 enum { MAPPING_ADDR_LEN = 22 };
+
+/* "FILE:LINE: ", as long as messages need it. */
+enum { MAPPING_PLACE_LEN = 128 };
+
+/** mapping_place_text - write where @mapping of @list is from to @buf; "": the command line */
+const char *mapping_place_text(const struct mapping_list *list, const struct mapping *mapping,
+			       char buf[MAPPING_PLACE_LEN]);
 
 /** mapping_addr_text - write "ADDR:PORT", or "ADDR" for port 0, to @buf; Return: @buf */
 const char *mapping_addr_text(__be32 addr, __be16 port, char buf[MAPPING_ADDR_LEN]);

@@ -12,8 +12,13 @@
 
 enum { READ_BATCH = 1024 };
 
-/* Why a flow has to be looked at when its mapping changes. */
-enum mark { MARK_NONE, MARK_MOVED, MARK_GONE };
+/* What happens to a mapping: why its flows have to be looked at. */
+enum mark {
+	MARK_NONE,
+	MARK_MOVED,
+	MARK_GONE,
+	MARK_GONE_IN_USE, /* as a pass over the flows has found out */
+};
 
 static int compare_dest(const struct proxy_dest *a, const struct proxy_dest *b)
 {
@@ -415,13 +420,9 @@ static int draft_targets(struct change *change)
 					    .proto = next->entries[i].from.proto },
 				  .to = { .flags = PROXY_MAPPING_DIRECT } };
 
-		/* The target used to be an original itself: that ends here. */
+		/* A deleted original that is a target now: its flows have been pinned. */
 		from = find(next->entries, mappings, &entry.from);
 		if (from) {
-			if (table_shown(from)) {
-				change->marks[from->to.id] = MARK_GONE;
-				change->gone = true;
-			}
 			from->to = (struct proxy_mapping){ .addr = entry.from.addr,
 							   .port = entry.from.port,
 							   .flags = PROXY_MAPPING_DIRECT };
@@ -513,6 +514,8 @@ static int pin_one(void *arg, const struct proxy_reply *key, const struct proxy_
 
 	if (mark == MARK_NONE)
 		return 0;
+	if (mark == MARK_GONE && key->proto == IPPROTO_TCP)
+		change->marks[flow->mapping] = MARK_GONE_IN_USE;
 	if (key->proto == IPPROTO_TCP)
 		return bpf_map_update_elem(change->maps->fd[MAPS_PINNED], &origin, key, BPF_ANY);
 	/* A reply that is under way is still translated if the mapping stays. */
@@ -562,13 +565,19 @@ static int flag_old(struct change *change, bool set)
 /* Before any target changes: see to it that running TCP flows are found without their mapping. */
 static int pin_flows(struct change *change)
 {
+	struct draft *next = &change->next;
+	size_t kept = 0;
 	int err = flag_old(change, true);
 
 	maps_wait_programs();
 	if (!err)
 		err = each_flow(change->maps, pin_one, change);
-	if (err)
-		flag_old(change, false);
+	for (size_t i = 0; !err && i < next->count; i++)
+		if (!(next->entries[i].to.flags & PROXY_MAPPING_DRAINING) ||
+		    change->marks[next->entries[i].to.id] != MARK_GONE)
+			next->entries[kept++] = next->entries[i];
+	if (!err)
+		next->count = kept;
 	return err;
 }
 
@@ -643,6 +652,7 @@ static void adopt_draft(struct change *change)
 			id_release(table, id);
 }
 
+/* The draft is complete: make the datapath what it says. */
 static int commit(struct change *change)
 {
 	struct table *table = change->table;
@@ -658,8 +668,6 @@ static int commit(struct change *change)
 	}
 	__atomic_or_fetch(&maps->state->flags, flags, __ATOMIC_RELEASE);
 	err = write_hosts(maps, next->entries, next->count);
-	if (!err && !change->kill && (change->moved || change->gone))
-		err = pin_flows(change);
 	if (!err)
 		err = write_entries(change);
 	if (!err)
@@ -675,11 +683,23 @@ static int commit(struct change *change)
 	return err;
 }
 
-static int draft_all(struct change *change, const struct mapping_list *list)
+static int apply(struct change *change, const struct mapping_list *list)
 {
-	return draft_mappings(change, list) ?:
-	       draft_draining(change, list) ?:
-	       draft_targets(change);
+	bool pin;
+	int err = draft_mappings(change, list) ?: draft_draining(change, list);
+
+	pin = !err && !change->kill && (change->moved || change->gone);
+	if (pin)
+		err = pin_flows(change);
+	if (!err)
+		err = draft_targets(change);
+	if (!err && change->next.count > change->maps->max_entries[MAPS_EGRESS])
+		err = -ENOSPC;
+	if (!err)
+		err = commit(change);
+	if (err && pin)
+		flag_old(change, false);
+	return err;
 }
 
 int table_apply(struct table *table, struct maps *maps, struct nexthops *hops,
@@ -689,11 +709,7 @@ int table_apply(struct table *table, struct maps *maps, struct nexthops *hops,
 	int err;
 
 	change.marks = calloc(table->id_max, sizeof(*change.marks));
-	err = change.marks ? draft_all(&change, list) : -ENOMEM;
-	if (!err && change.next.count > maps->max_entries[MAPS_EGRESS])
-		err = -ENOSPC;
-	if (!err)
-		err = commit(&change);
+	err = change.marks ? apply(&change, list) : -ENOMEM;
 	if (!err) {
 		adopt_draft(&change);
 	} else {

@@ -1,0 +1,177 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Mappings that change while flows run: SIGHUP, --list, --add, --delete, --flush-flows, --kill.
+. "$(dirname "$0")/../lib.sh"
+needs socat nc jq
+
+# Two servers, which say who they are; one line in, one line out.
+lan_of_the_mapping
+host second
+link second eth0 switch p-second
+ip -n switch link set p-second master br0
+SECOND=10.0.0.139
+address second eth0 $SECOND/24
+for name in target second; do
+	start tcp-$name $name socat TCP-LISTEN:$TARGET_PORT,reuseaddr,fork \
+		SYSTEM:"while read line; do echo $name \\\$line; done"
+	start udp-$name $name socat UDP-RECVFROM:$TARGET_PORT,reuseaddr,fork \
+		SYSTEM:"read line; echo $name \\\$line"
+	wait_for 10 listening $name tcp $TARGET_PORT
+	wait_for 10 listening $name udp $TARGET_PORT
+done
+
+proxy()
+{
+	in_host client "$BIN/proxy" "$@"
+}
+
+# tcp [PORT]: who answers a new connection
+tcp()
+{
+	echo x | in_host client timeout 5 socat -t 2 - "TCP:$ORIGINAL:${1:-$ORIGINAL_PORT},connect-timeout=1" \
+		2> /dev/null | cut -d ' ' -f 1
+}
+
+# udp SOURCE_PORT: who answers a datagram
+udp()
+{
+	echo x | in_host client timeout 5 socat -t 0.5 - \
+		"UDP:$ORIGINAL:$ORIGINAL_PORT,sourceport=$1,reuseaddr" 2> /dev/null | cut -d ' ' -f 1
+}
+
+# A connection that stays open: say TEXT on it, and wait for the answer.
+open_connection()
+{
+	mkfifo $TMP/"$1".fifo
+	start "$1" client bash -c "socat -t 1 - TCP:$ORIGINAL:$ORIGINAL_PORT < $TMP/$1.fifo"
+	exec {fd}> $TMP/"$1".fifo
+	fds[$1]=$fd
+}
+declare -A fds=()
+answered()
+{
+	grep -q "^$2\$" $TMP/"$1".out
+}
+# says NAME CONNECTION TEXT SERVER
+says()
+{
+	echo "$3" >& "${fds[$2]}"
+	check "$1" wait_for 3 answered "$2" "$4 $3"
+}
+
+# noted TEXT TIMES: the tool has said this so often
+noted()
+{
+	[ "$(grep -c "$1" $TMP/proxy.err)" -ge "$2" ]
+}
+
+# --- SIGHUP
+cat > $TMP/maps <<-MAPS
+	# everything to the first server
+	$ORIGINAL:$ORIGINAL_PORT=$TARGET:$TARGET_PORT
+	$ORIGINAL:8080=$TARGET:80/tcp
+MAPS
+start_tool proxy client proxy -f $TMP/maps -I 0.2 -o jsonl eth0
+contains "the file is read" "$(cat $TMP/proxy.err)" "2 mappings"
+equal "a connection goes to the first server" "$(tcp)" target
+equal "a datagram, too" "$(udp 40001)" target
+open_connection old
+says "a connection stays open" old one target
+
+sed -i "s/=$TARGET:$TARGET_PORT/=$SECOND:$TARGET_PORT/; /8080/d" $TMP/maps
+kill -HUP "${pids[proxy]}"
+check "the file is read again" wait_for 3 noted "read again, 1 mapping" 1
+equal "a new connection goes to the second server" "$(tcp)" second
+equal "a UDP flow moves at once" "$(udp 40001)" second
+says "a TCP flow keeps its target" old two target
+equal "the list says so" "$(proxy --list eth0 | sed 's/ out .*//')" \
+	"$ORIGINAL:$ORIGINAL_PORT -> $SECOND:$TARGET_PORT tcp
+$ORIGINAL:$ORIGINAL_PORT -> $SECOND:$TARGET_PORT udp"
+
+for broken in "$ORIGINAL:1=$TARGET:0" nonsense "$ORIGINAL:$ORIGINAL_PORT=$TARGET:1" \
+	"$SECOND:$TARGET_PORT=$TARGET:1"; do
+	before=$(grep -c stay $TMP/proxy.err) || true
+	printf '%s\n' "$ORIGINAL:$ORIGINAL_PORT=$TARGET:$TARGET_PORT" "" "$broken" > $TMP/maps
+	[ "$broken" != "$SECOND:$TARGET_PORT=$TARGET:1" ] ||
+		sed -i "1s/=.*/=$SECOND:$TARGET_PORT/" $TMP/maps
+	kill -HUP "${pids[proxy]}"
+	check "a file with '$broken' is refused" wait_for 3 noted "; the running mappings stay" \
+		$((before + 1))
+	contains "and the line is named" "$(grep stay $TMP/proxy.err | tail -n 1)" "$TMP/maps:"
+	equal "and nothing has changed" "$(tcp)" second
+done
+mv $TMP/maps $TMP/gone
+kill -HUP "${pids[proxy]}"
+check "a missing file is refused" wait_for 3 noted "No such file or directory; the running" 1
+equal "and nothing has changed" "$(tcp)" second
+
+# --- verbs
+check "--add" proxy --add $ORIGINAL:81=$TARGET:$TARGET_PORT/tcp eth0
+equal "an added mapping works" "$(tcp 81)" target
+check "--add with another target" proxy --add $ORIGINAL:81=$SECOND:$TARGET_PORT/tcp eth0
+equal "moves it" "$(tcp 81)" second
+check_not "--add refuses a chain" proxy --add $SECOND:$TARGET_PORT=$TARGET:1 eth0
+check_not "--add refuses nonsense" proxy --add nonsense eth0
+contains "in one line" "$(proxy --add $ORIGINAL:0=$TARGET:1 eth0 2>&1)" \
+	"proxy: port must be 1 to 65535, not '0'"
+check_not "--delete refuses what is not there" proxy --delete $ORIGINAL:82 eth0
+check_not "--delete refuses a mapping with another target" \
+	proxy --delete $ORIGINAL:81=$TARGET:1/tcp eth0
+check "--delete" proxy --delete $ORIGINAL:81 eth0
+equal "a deleted mapping is gone" "$(tcp 81)" ""
+says "the old connection still goes on" old three target
+check "--delete of one that a connection uses" \
+	proxy --delete $ORIGINAL:$ORIGINAL_PORT=$SECOND:$TARGET_PORT eth0
+equal "no new connection" "$(tcp)" ""
+says "but the old one goes on" old four target
+contains "and is listed as deleted" "$(proxy --list eth0)" deleted
+equal "as JSON, too" "$(proxy --list -o jsonl eth0 | jq -r "select(.from == \"$ORIGINAL:$ORIGINAL_PORT\") | .draining")" true
+check "--add brings it back" proxy --add $ORIGINAL:$ORIGINAL_PORT=$TARGET:$TARGET_PORT eth0
+equal "for new connections" "$(tcp)" target
+says "and the old one goes on" old five target
+check "--flush-flows" proxy --flush-flows eth0
+says "a connection survives the loss of its entry" old six target
+check "--add --kill" proxy --kill --add $ORIGINAL:$ORIGINAL_PORT=$SECOND:$TARGET_PORT eth0
+echo seven >& "${fds[old]}"
+equal "new connections go to the second server" "$(tcp)" second
+check_not "--kill ends the old connection" answered old "target seven"
+
+# A deleted mapping leaves the table when its last flow has ended.
+open_connection last
+says "a last connection" last one second
+check "--delete" proxy --delete $ORIGINAL:$ORIGINAL_PORT eth0
+contains "it drains" "$(proxy --list eth0)" deleted
+check "--flush-flows" proxy --flush-flows eth0
+gone()
+{
+	[ -z "$(proxy --list eth0)" ]
+}
+check "and is gone when its flows are" wait_for 6 gone
+status=0
+stop proxy || status=$?
+equal "the tool ends well" $status 0
+
+# --- without a proxy
+check_not "--add needs a datapath" proxy --add $ORIGINAL:1=$TARGET:1 eth0
+contains "and says so" "$(proxy --list eth0 2>&1)" "no proxy serves eth0"
+
+# --- a kept datapath, with nobody to serve it
+start_tool proxy client proxy --keep eth0
+stop proxy
+equal "--keep leaves the filters" "$(our_filters client eth0 | sort -u | tr '\n' ' ')" \
+	"proxy_egress proxy_ingress "
+equal "which go on working" "$(tcp)" target
+check "--add on a kept datapath" proxy --add $ORIGINAL:81=$SECOND:$TARGET_PORT eth0
+equal "works" "$(tcp 81)" second
+check "--delete on a kept datapath" proxy --delete $ORIGINAL:$ORIGINAL_PORT/udp eth0
+equal "works" "$(udp 40002)" ""
+equal "--list on a kept datapath" "$(proxy --list eth0 | sed 's/ out .*//' | sort)" \
+	"$ORIGINAL:$ORIGINAL_PORT -> $TARGET:$TARGET_PORT tcp
+$ORIGINAL:81 -> $SECOND:$TARGET_PORT tcp
+$ORIGINAL:81 -> $SECOND:$TARGET_PORT udp"
+start_tool proxy client proxy -m $ORIGINAL:81=$TARGET:$TARGET_PORT eth0
+equal "the next proxy has its own mappings" "$(tcp 81)" target
+equal "and no others" "$(tcp)" ""
+stop proxy
+equal "no filter of ours remains" "$(our_filters client eth0)" ""
+finish
