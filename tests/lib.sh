@@ -235,6 +235,9 @@ start()
 	local id=$1 host=$2
 	shift 2
 	[ "$host" = - ] || set -- ip netns exec "$host" "$@"
+	# Here, not by the child only: what a former program of this name wrote must not be read.
+	: > "$TMP/$id.out"
+	: > "$TMP/$id.err"
 	env --default-signal=INT,QUIT "$@" > "$TMP/$id.out" 2> "$TMP/$id.err" < /dev/null &
 	pids[$id]=$!
 }
