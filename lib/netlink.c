@@ -255,7 +255,7 @@ static int neigh_dump_mac(struct netlink *nl, int ifindex, const __u8 mac[6], __
 int netlink_neigh_delete_mac(struct netlink *nl, int ifindex, const __u8 mac[6])
 {
 	enum { ROOM = 256 };
-	__be32 found[ROOM];
+	__be32 found[ROOM] = { 0 };
 	int count, err = 0;
 
 	do {

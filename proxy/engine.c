@@ -305,20 +305,22 @@ int engine_check(struct engine *engine, const struct mapping_list *list,
 static bool strict_rp_filter(int ifindex)
 {
 	static const char *const names[] = { "all", NULL };
-	char device[IF_NAMESIZE], path[96];
-	int strict = 0;
+	char device[IF_NAMESIZE], path[96], line[16];
+	__u64 strict = 0;
 
 	if (!if_indextoname((unsigned int)ifindex, device))
 		return false;
 	for (int i = 0; i < 2; i++) {
-		int value = 0;
+		__u64 value = 0;
 		FILE *file;
 
 		snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/rp_filter",
 			 names[i] ?: device);
 		file = fopen(path, "re");
-		if (file && fscanf(file, "%d", &value) != 1)
-			value = 0;
+		if (file && fgets(line, sizeof(line), file)) {
+			line[strcspn(line, "\n")] = '\0';
+			number_parse(line, 0, 2, &value);
+		}
 		if (file)
 			fclose(file);
 		strict = value > strict ? value : strict; /* the kernel takes the greater */
@@ -380,7 +382,7 @@ void engine_warn(struct engine *engine)
 		if (!table_shown(entry) || entry->to.flags & PROXY_MAPPING_DRAINING ||
 		    !suspect(engine, entry, text, sizeof(text)) || !strcmp(text, last))
 			continue;
-		strcpy(last, text);
+		snprintf(last, sizeof(last), "%s", text);
 		if (warned++ < WARNINGS_MAX)
 			log_note("warning: %s", text);
 	}

@@ -102,12 +102,13 @@ static int parse_proto(char *text, __u8 *proto, struct mapping_error *error)
 int mapping_parse_dest(const char *text, struct proxy_dest *dest, struct mapping_error *error)
 {
 	struct proxy_dest found = { 0 };
+	size_t len = strlen(text);
 	char copy[TEXT_MAX];
 	int err;
 
-	if (strlen(text) >= sizeof(copy))
+	if (len >= sizeof(copy))
 		return refuse(error, "'%.40s...' is too long for ADDR[:PORT][/tcp|/udp]", text);
-	strcpy(copy, text);
+	memcpy(copy, text, len + 1);
 	err = parse_proto(copy, &found.proto, error)
 		      ?: parse_addr(copy, &found.addr, &found.port, error);
 	if (!err)
@@ -117,12 +118,13 @@ int mapping_parse_dest(const char *text, struct proxy_dest *dest, struct mapping
 
 static int parse(const char *text, struct mapping *mapping, struct mapping_error *error)
 {
+	size_t len = strlen(text);
 	char copy[TEXT_MAX], *to;
 	int err;
 
-	if (strlen(text) >= sizeof(copy))
+	if (len >= sizeof(copy))
 		return refuse(error, "'%.40s...' is too long for FROM=TO[/tcp|/udp]", text);
-	strcpy(copy, text);
+	memcpy(copy, text, len + 1);
 	to = strchr(copy, '=');
 	if (!to)
 		return refuse(error, "'%s' is not FROM=TO[/tcp|/udp]", text);
