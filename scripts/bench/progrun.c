@@ -255,7 +255,7 @@ static void parse_addr(const char *text, __be32 *addr, __be16 *port)
 		errno = EINVAL;
 		die("%s is not ADDRESS:PORT", text);
 	}
-	*port = htons(atoi(colon + 1));
+	*port = htons((__u16)strtoul(colon + 1, NULL, 10));
 }
 
 static const char usage[] =

@@ -105,23 +105,22 @@ static __u64 ksoftirqd_ns(void)
 				continue;
 			if (fgets(comm, sizeof(comm), file) && !strncmp(comm, "ksoftirqd/", 10) &&
 			    nr < (int)(sizeof(pids) / sizeof(pids[0])))
-				pids[nr++] = atoi(entry->d_name);
+				pids[nr++] = (int)strtoul(entry->d_name, NULL, 10);
 			fclose(file);
 		}
 		if (proc)
 			closedir(proc);
 	}
 	for (int i = 0; i < nr; i++) {
-		unsigned long long ns = 0;
-		char path[64];
+		char path[64], line[128];
 		FILE *file;
 
 		snprintf(path, sizeof(path), "/proc/%d/schedstat", pids[i]);
 		file = fopen(path, "r");
 		if (!file)
 			continue;
-		if (fscanf(file, "%llu", &ns) == 1)
-			sum += ns;
+		if (fgets(line, sizeof(line), file))
+			sum += strtoull(line, NULL, 10);
 		fclose(file);
 	}
 	return sum;
@@ -431,7 +430,7 @@ static struct sockaddr_in parse_addr(const char *text)
 
 	if (colon && (size_t)(colon - text) < sizeof(host)) {
 		memcpy(host, text, colon - text);
-		addr.sin_port = htons(atoi(colon + 1));
+		addr.sin_port = htons((__u16)strtoul(colon + 1, NULL, 10));
 	}
 	if (!addr.sin_port || inet_pton(AF_INET, host, &addr.sin_addr) != 1) {
 		errno = EINVAL;
@@ -492,11 +491,11 @@ int main(int argc, char **argv)
 				die("%s is no address", optarg);
 			break;
 		case 'u':
-			opt.cpu = atoi(optarg);
+			opt.cpu = (int)strtoul(optarg, NULL, 10);
 			break;
 		case 'p':
 			if (opt.nr_tools < MAX_TOOLS)
-				opt.tools[opt.nr_tools++] = atoi(optarg);
+				opt.tools[opt.nr_tools++] = (int)strtoul(optarg, NULL, 10);
 			break;
 		case 'h':
 			fputs(usage, stdout);
