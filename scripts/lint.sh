@@ -73,7 +73,7 @@ tidy_one()
 	*-bpf.c) flags=(--target=bpf -O2 -idirafter "/usr/include/$(clang -print-multiarch)") ;;
 	*) flags=(-D_GNU_SOURCE -DVERSION='"0"' -Ilib -Itests "-I$OUT/skel") ;;
 	esac
-	hash=$({ cat "$1" .clang-tidy; cat "${@:2}"; clang-tidy --version; } | sha1sum | cut -c -40)
+	hash=$({ cat "$1" .clang-tidy tests/.clang-tidy; cat "${@:2}"; clang-tidy --version; } | sha1sum | cut -c -40)
 	[ "$(cat "$OUT/${1//\//_}.tidy" 2> /dev/null)" != "$hash" ] || return 0
 	clang-tidy --quiet "$1" -- -std=gnu11 -Iinclude "${flags[@]}" 2> "$OUT/${1//\//_}.err" &&
 		echo "$hash" > "$OUT/${1//\//_}.tidy"

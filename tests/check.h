@@ -104,6 +104,7 @@ static inline bool check_end(void)
 		printf("ok %s\n", check_case);
 	}
 	fflush(stdout);
+	check_case = NULL;
 	return !check_case_failures;
 }
 
