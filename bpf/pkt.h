@@ -11,8 +11,11 @@
 /* Offsets stay below this, which tells the verifier that the sums with them cannot wrap. */
 #define PKT_OFF_MAX 0x7fffU
 
+/* The longest read, in 8-byte words. */
+#define PKT_READ_MAX 8
+
 /**
- * pkt_read - copy @len bytes (a constant) at @off of the packet to @dst
+ * pkt_read - copy @len bytes (a constant, at most 64) at @off of the packet to @dst
  *
  * Direct access where the bytes are in the linear part, which is nearly always;
  * bpf_skb_load_bytes() where they are not (page fragments): it reads those without pulling or
@@ -23,14 +26,23 @@ static __always_inline int pkt_read(struct __sk_buff *skb, __u32 off, void *dst,
 {
 	void *data = (void *)(long)skb->data;
 	void *end = (void *)(long)skb->data_end;
+	/* Its address goes to the helper, so that @dst can stay in registers on the other path. */
+	__u64 slow[PKT_READ_MAX];
 
 	if (off > PKT_OFF_MAX)
 		return -ENODATA;
 	if (data + off + len <= end) {
-		__builtin_memcpy(dst, data + off, len);
+		/* Headers begin at even addresses; unaligned words would be read byte by byte. */
+		if (len % 4 == 0)
+			__builtin_memcpy(dst, __builtin_assume_aligned(data + off, 4), len);
+		else
+			__builtin_memcpy(dst, __builtin_assume_aligned(data + off, 2), len);
 		return 0;
 	}
-	return bpf_skb_load_bytes(skb, off, dst, len) ? -ENODATA : 0;
+	if (bpf_skb_load_bytes(skb, off, slow, len))
+		return -ENODATA;
+	__builtin_memcpy(dst, slow, len);
+	return 0;
 }
 
 #endif /* PKT_H */

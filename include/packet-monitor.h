@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The flow table of one interface: written by bpf/packet-monitor-bpf.c, read and recycled by
+ * packet-monitor/flow-table.c. docs/packet-monitor.md explains how the two sides work together.
+ */
+#ifndef PACKET_MONITOR_H
+#define PACKET_MONITOR_H
+
+#include <linux/types.h>
+
+enum pm_direction { PM_INGRESS, PM_EGRESS, PM_DIRECTIONS };
+
+/* The "kind" byte of a key: a family and two flags. */
+enum pm_kind {
+	PM_KIND_IPV4 = 0,
+	PM_KIND_IPV6 = 1,
+	PM_KIND_OTHER = 2, /* not IP: dport holds the EtherType */
+	PM_KIND_FAMILY = 3,
+	PM_KIND_EGRESS = 4,
+	PM_KIND_FRAGMENT = 8, /* a later fragment whose ports are unknown */
+};
+
+/*
+ * Which flow a packet belongs to. IPv4 and frames that are not IP leave what they do not need zero,
+ * so that two flows are the same if all five words are.
+ */
+struct pm_key {
+	__u64 meta; /* pm_key_meta() */
+	/*
+	 * IPv4: [0] is the source (low half) and the destination (high half), as in the packet.
+	 * IPv6: [0..1] are the source and [2..3] the destination, low half first, as in the packet.
+	 * Other: [0] is the source and [1] the destination MAC, the first byte highest.
+	 */
+	__u64 addr[4];
+};
+_Static_assert(sizeof(struct pm_key) == 40, "pm_key is shared with user space");
+
+/**
+ * pm_key_meta - the first word of a key
+ * @ports: source port (high half) and destination port; ICMP: type and code in the high half;
+ *	   not IP: the EtherType in the low half
+ * @proto: IPPROTO_*, or 0 for what is not IP
+ * @kind: enum pm_kind
+ * @vlan: VID of the outermost tag, or 0
+ */
+static inline __u64 pm_key_meta(__u32 ports, __u8 proto, __u8 kind, __u16 vlan)
+{
+	return (__u64)vlan << 48 | (__u64)kind << 40 | (__u64)proto << 32 | ports;
+}
+
+static inline __u16 pm_key_sport(const struct pm_key *key)
+{
+	return (__u16)(key->meta >> 16);
+}
+
+static inline __u16 pm_key_dport(const struct pm_key *key)
+{
+	return (__u16)key->meta;
+}
+
+static inline __u8 pm_key_proto(const struct pm_key *key)
+{
+	return (__u8)(key->meta >> 32);
+}
+
+static inline __u8 pm_key_kind(const struct pm_key *key)
+{
+	return (__u8)(key->meta >> 40);
+}
+
+static inline __u16 pm_key_vlan(const struct pm_key *key)
+{
+	return (__u16)(key->meta >> 48);
+}
+
+static inline enum pm_direction pm_key_direction(const struct pm_key *key)
+{
+	return key->meta >> 40 & PM_KIND_EGRESS ? PM_EGRESS : PM_INGRESS;
+}
+
+/* A flow and its counters: one cache line, in "slots". In use once @packets is not zero. */
+struct pm_slot {
+	struct pm_key key;
+	__u64 packets;
+	__u64 bytes;
+	__u32 entry; /* where "index" refers to this slot: bucket * PM_BUCKET_SIZE + place */
+	__u32 reserved;
+};
+_Static_assert(sizeof(struct pm_slot) == 64, "pm_slot is one cache line");
+
+/* One line of "index", the hash table. Each entry: tag (high half), slot + 1 (low half), or 0. */
+enum { PM_BUCKET_SIZE = 8 };
+struct pm_bucket {
+	__u64 entry[PM_BUCKET_SIZE];
+};
+_Static_assert(sizeof(struct pm_bucket) == 64, "pm_bucket is one cache line");
+
+/* One line of "free_slots", the ring of slots that may be taken. */
+enum { PM_FREE_LINE = 16 };
+struct pm_free_line {
+	__u32 slot[PM_FREE_LINE];
+};
+_Static_assert(sizeof(struct pm_free_line) == 64, "pm_free_line is one cache line");
+
+/*
+ * The two ends of that ring, each on a cache line of its own. They only ever grow; position N is
+ * slot[N % PM_FREE_LINE] of line N / PM_FREE_LINE, modulo the size of the ring.
+ */
+struct pm_free_ends {
+	__u64 head; /* next to take: the programs */
+	__u64 reserved1[7];
+	__u64 tail; /* next to put: user space */
+	__u64 reserved2[7];
+};
+_Static_assert(sizeof(struct pm_free_ends) == 128, "pm_free_ends is two cache lines");
+
+struct pm_count {
+	__u64 packets;
+	__u64 bytes;
+};
+_Static_assert(sizeof(struct pm_count) == 16, "pm_count is shared with user space");
+
+/* Why a packet has been counted without a flow. */
+enum pm_reason {
+	PM_OK,
+	PM_FILTERED,  /* not what the filter asks for */
+	PM_FULL,      /* every slot is in use */
+	PM_CROWDED,   /* no room in the flow's buckets */
+	PM_BUSY,      /* lost too many races against other CPUs */
+	PM_TRUNCATED, /* the frame, or the length its IP header states, ends within a header */
+	PM_MALFORMED, /* a header contradicts itself: version, header length */
+	PM_NESTED,    /* more VLAN tags or extension headers than we follow */
+	PM_REASONS
+};
+
+/* Value of "untracked", per CPU. */
+struct pm_untracked {
+	struct pm_count count[PM_DIRECTIONS][PM_REASONS];
+};
+_Static_assert(sizeof(struct pm_untracked) == 256, "pm_untracked is shared with user space");
+
+/* What the filter asks for; within a list one match is enough, lists that are empty accept all. */
+enum { PM_FILTER_MAX = 8 };
+
+struct pm_net {
+	__u64 addr[2]; /* laid out as in pm_key: IPv4 uses the low half of [0] */
+	__u64 mask[2];
+	__u32 family; /* PM_KIND_IPV4 or PM_KIND_IPV6 */
+	__u32 reserved;
+};
+_Static_assert(sizeof(struct pm_net) == 40, "pm_net is shared with user space");
+
+struct pm_filter {
+	__u32 families; /* 1 << PM_KIND_*; 0: all */
+	__u32 protos;	/* entries used below */
+	__u32 ports;
+	__u32 nets;
+	__u16 port[PM_FILTER_MAX]; /* host order; source or destination */
+	__u8 proto[PM_FILTER_MAX];
+	struct pm_net net[PM_FILTER_MAX]; /* source or destination */
+};
+_Static_assert(sizeof(struct pm_filter) == 360, "pm_filter is shared with user space");
+
+#endif /* PACKET_MONITOR_H */

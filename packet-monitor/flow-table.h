@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The flow table of one interface as user space sees it: memory shared with the BPF programs. */
+#ifndef FLOW_TABLE_H
+#define FLOW_TABLE_H
+
+#include <stdbool.h>
+
+#include "packet-monitor.h"
+
+struct flow_state;
+
+/* Sizes that follow from --max-flows. */
+struct flow_table_size {
+	__u32 max_flows;
+	__u32 buckets;	  /* a power of two */
+	__u32 free_lines; /* a power of two */
+};
+
+/** flow_table_size - how large to make the maps for @max_flows */
+struct flow_table_size flow_table_size(__u32 max_flows);
+
+/** flow_table_bytes - memory that the maps and the tool's own notes take for @max_flows */
+__u64 flow_table_bytes(__u32 max_flows);
+
+/* All zero: not open. */
+struct flow_table {
+	struct flow_table_size size;
+	struct pm_slot *slots;
+	struct pm_bucket *buckets;
+	struct pm_free_line *free_lines;
+	struct pm_free_ends *free_ends;
+	struct flow_state *states; /* one per slot: what the last report saw */
+	__u32 *leaving;		   /* slots whose index entry is gone, or about to go */
+	__u32 leaving_count;
+	bool grace_pending; /* entries are gone, but a running program may still hold the slots */
+	__u64 grace_ns;	    /* since when */
+	bool exhausted;	    /* nothing more to retire until the next report */
+	struct pm_count retired[PM_DIRECTIONS];
+	__u64 retired_flows[PM_DIRECTIONS];
+};
+
+/**
+ * flow_table_open - map the tables and hand every slot to the programs; call before they attach
+ * @free_ends: in the programs' .bss
+ * Return: 0 or a negative errno; flow_table_close() is right in either case.
+ */
+int flow_table_open(struct flow_table *table, struct flow_table_size size, int slots_fd,
+		    int buckets_fd, int free_fd, struct pm_free_ends *free_ends);
+
+void flow_table_close(struct flow_table *table);
+
+/* One flow of a report. */
+struct flow {
+	const struct pm_key *key;
+	struct pm_count total;
+	struct pm_count interval; /* since the report before */
+	__u64 age_ns;		  /* since the first report that showed it */
+	__u64 idle_ns;		  /* since the last report that showed new packets */
+};
+
+/**
+ * flow_table_scan - one pass over all flows, in which each is read once
+ * @visit: called for each flow; what it adds up is consistent with itself
+ */
+void flow_table_scan(struct flow_table *table, __u64 now_ns,
+		     void (*visit)(void *ctx, const struct flow *flow), void *ctx);
+
+/**
+ * flow_table_age - let go of flows that were idle for @idle_ns (0: never) at the last scan
+ *
+ * No packet is lost: the last ones are added to @retired when no program can hold the slot any
+ * more.
+ */
+void flow_table_age(struct flow_table *table, __u64 now_ns, __u64 idle_ns);
+
+/**
+ * flow_table_relieve - if few slots are free, let go of the flows that have been idle the longest
+ * @min_idle_ns: none that have been idle for less
+ */
+void flow_table_relieve(struct flow_table *table, __u64 now_ns, __u64 min_idle_ns);
+
+/** flow_table_under_pressure - whether flow_table_relieve() might have something to do soon */
+bool flow_table_under_pressure(const struct flow_table *table);
+
+#endif /* FLOW_TABLE_H */

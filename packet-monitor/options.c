@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "filter.h"
+#include "log.h"
+#include "number.h"
+#include "option-table.h"
+
+enum { EXIT_USAGE = 2 };
+
+enum {
+	OPT_IDLE = 256,
+	OPT_BY,
+	OPT_BIFLOW,
+	OPT_PROTO,
+	OPT_HOST,
+	OPT_NET,
+	OPT_PORT,
+	OPT_RESOLVE,
+	OPT_WAIT,
+	OPT_FILE,
+	OPT_NO_SUMMARY,
+};
+
+enum { MAX_FLOWS_DEFAULT = 65536, MAX_FLOWS_LIMIT = 1 << 26, IDLE_DEFAULT = 300 };
+
+static const struct option_entry table[] = {
+	{ "interface", 'i', "IFACE", "watch IFACE; the same as IFACE alone" },
+	{ "direction", 'Q', "in|out|both", "count what comes in, goes out, or both (default)" },
+	{ "output", 'o', "FORMAT",
+	  "table (default), classic, jsonl, csv, or prom: for the\n"
+	  "textfile collector of Prometheus' node_exporter" },
+	{ "jsonl", 'j', NULL, "the same as --output jsonl" },
+	{ "file", OPT_FILE, "FILE",
+	  "write there instead of to standard output; prom replaces\n"
+	  "FILE at each report" },
+	{ "interval", 'I', "SECONDS", "time between reports, 0.1 or more (default 1)" },
+	{ "count", 'c', "N", "stop after N reports" },
+	{ "duration", 't', "SECONDS", "stop after this time" },
+	{ "sort", 's', "KEY",
+	  "bytes (default), packets, bps, pps (of the last interval),\n"
+	  "src, dst, age" },
+	{ "rows", 'r', "N",
+	  "show the first N flows, 0: all (default: what fits the\n"
+	  "terminal, 20 in other tables and in prom, else all)" },
+	{ "biflow", OPT_BIFLOW, NULL, "show both directions of a connection as one row" },
+	{ "by", OPT_BY, "host|port|protocol", "add up the flows of each host, port or protocol" },
+	{ "resolve", OPT_RESOLVE, NULL,
+	  "show the names of hosts and services where they are known" },
+	{ "proto", OPT_PROTO, "PROTO",
+	  "only this protocol: tcp, udp, icmp, ..., or a number; like all\n"
+	  "filters below, it may be given up to eight times (one match is\n"
+	  "enough), and different filters have to match all" },
+	{ "host", OPT_HOST, "ADDRESS", "only packets from or to this address" },
+	{ "net", OPT_NET, "ADDRESS/LEN", "only packets from or to this network" },
+	{ "port", OPT_PORT, "PORT", "only packets from or to this port" },
+	{ "ipv4", '4', NULL, "only IPv4" },
+	{ "ipv6", '6', NULL, "only IPv6" },
+	{ "max-flows", 'm', "N",
+	  "room for N flows on each interface (default 65536); N takes\n"
+	  "about 130 bytes: 8 MiB for the default, 125 MiB for a million" },
+	{ "idle", OPT_IDLE, "SECONDS",
+	  "forget flows that were idle for so long (default 300, 0:\n"
+	  "never); their counts stay in the totals" },
+	{ "wait", OPT_WAIT, NULL,
+	  "wait for interfaces that do not exist (yet, or any more)\n"
+	  "instead of ending" },
+	{ "no-summary", OPT_NO_SUMMARY, NULL, "no summary on standard error at the end" },
+	{ "numeric", 'n', NULL, "no names; the default, for those used to type it" },
+	{ "verbose", 'v', NULL, "show what libbpf and the verifier say" },
+	{ "version", 'V', NULL, "print the version" },
+	{ "help", 'h', NULL, "print this help" },
+	{ NULL, 0, NULL, NULL },
+};
+
+/* One line, cause and cure, and out. */
+#define usage(...)                                                                                 \
+	do {                                                                                       \
+		log_note(__VA_ARGS__);                                                             \
+		exit(EXIT_USAGE);                                                                  \
+	} while (0)
+
+static void help(void)
+{
+	printf("Usage: packet-monitor [OPTION]... IFACE...\n"
+	       "Count the packets and bytes of every flow on network interfaces, as the wire carries "
+	       "them.\n\n");
+	option_table_help(table);
+	exit(EXIT_SUCCESS);
+}
+
+/* The index of @text in @names. */
+static int choice(const char *option, const char *text, const char *const *names, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (!strcmp(text, names[i]))
+			return i;
+	usage("--%s does not know '%s' (try --help)", option, text);
+}
+
+static void add_interface(struct options *opt, const char *name)
+{
+	for (int i = 0; i < opt->interface_count; i++)
+		if (!strcmp(opt->interfaces[i], name))
+			return;
+	if (opt->interface_count == INTERFACES_MAX)
+		usage("cannot watch more than %d interfaces", INTERFACES_MAX);
+	opt->interfaces[opt->interface_count++] = name;
+}
+
+static __u64 parse_number(const char *option, __u64 min, __u64 max)
+{
+	__u64 value;
+
+	if (number_parse(optarg, min, max, &value))
+		usage("--%s needs a number of %llu to %llu, not '%s'", option, min, max, optarg);
+	return value;
+}
+
+static __u64 parse_seconds(const char *option, __u64 min_ns)
+{
+	__u64 value, max_ns = 1000000000ULL * NSEC_PER_SEC;
+
+	if (number_parse_seconds(optarg, min_ns, max_ns, &value))
+		usage("--%s needs seconds, %g or more, not '%s'", option, (double)min_ns / 1e9,
+		      optarg);
+	return value;
+}
+
+static void set_direction(struct options *opt)
+{
+	static const char *const names[] = { "in", "out", "both", "inout" };
+	int direction = choice("direction", optarg, names, 4);
+
+	opt->monitor.direction[PM_INGRESS] = direction != 1;
+	opt->monitor.direction[PM_EGRESS] = direction != 0;
+}
+
+static void set_group(struct options *opt, enum group group)
+{
+	if (opt->view.group != GROUP_NONE && opt->view.group != group)
+		usage("--biflow and --by exclude each other, and so do two different --by");
+	opt->view.group = group;
+}
+
+static void add_filter(struct options *opt, int id)
+{
+	struct pm_filter *filter = &opt->monitor.filter;
+	const char *name = id == OPT_PROTO  ? "proto"
+			   : id == OPT_PORT ? "port"
+			   : id == OPT_HOST ? "host"
+					    : "net";
+	int err = id == OPT_PROTO  ? filter_add_proto(filter, optarg)
+		  : id == OPT_PORT ? filter_add_port(filter, optarg)
+				   : filter_add_net(filter, optarg, id == OPT_NET);
+
+	if (err == -E2BIG)
+		usage("--%s may be given %d times at most", name, PM_FILTER_MAX);
+	if (err)
+		usage("--%s: '%s' is no %s", name, optarg,
+		      id == OPT_PROTO  ? "protocol (a name such as tcp, or a number up to 255)"
+		      : id == OPT_PORT ? "port (1 to 65535)"
+		      : id == OPT_HOST ? "IPv4 or IPv6 address"
+				       : "network (such as 10.0.0.0/8 or fd00::/8)");
+}
+
+static void set_option(struct options *opt, int id)
+{
+	static const char *const outputs[] = { "table", "classic", "jsonl", "csv", "prom" };
+	static const char *const groups[] = { "host", "port", "protocol" };
+
+	switch (id) {
+	case 'i':
+		add_interface(opt, optarg);
+		break;
+	case 'Q':
+		set_direction(opt);
+		break;
+	case 'o':
+		opt->output = (enum output)choice("output", optarg, outputs, 5);
+		break;
+	case 'j':
+		opt->output = OUTPUT_JSONL;
+		break;
+	case OPT_FILE:
+		opt->file = optarg;
+		break;
+	case 'I':
+		opt->interval_ns = parse_seconds("interval", NSEC_PER_SEC / 10);
+		break;
+	case 'c':
+		opt->count = parse_number("count", 1, ~0ULL);
+		break;
+	case 't':
+		opt->duration_ns = parse_seconds("duration", 1);
+		break;
+	case 's':
+		opt->view.sort = (enum sort)choice("sort", optarg, sort_names, SORT_KEYS);
+		break;
+	case 'r':
+		opt->view.limit = parse_number("rows", 0, MAX_FLOWS_LIMIT);
+		opt->rows_given = true;
+		break;
+	case OPT_BIFLOW:
+		set_group(opt, GROUP_BIFLOW);
+		break;
+	case OPT_BY:
+		set_group(opt, GROUP_HOST + (enum group)choice("by", optarg, groups, 3));
+		break;
+	case OPT_RESOLVE:
+		opt->resolve = true;
+		break;
+	case 'n':
+		opt->resolve = false;
+		break;
+	case OPT_PROTO:
+	case OPT_HOST:
+	case OPT_NET:
+	case OPT_PORT:
+		add_filter(opt, id);
+		break;
+	case '4':
+		opt->monitor.filter.families |= 1 << PM_KIND_IPV4;
+		break;
+	case '6':
+		opt->monitor.filter.families |= 1 << PM_KIND_IPV6;
+		break;
+	case 'm':
+		opt->monitor.max_flows = (__u32)parse_number("max-flows", 1, MAX_FLOWS_LIMIT);
+		break;
+	case OPT_IDLE:
+		opt->idle_ns = parse_seconds("idle", 0);
+		break;
+	case OPT_WAIT:
+		opt->wait = true;
+		break;
+	case OPT_NO_SUMMARY:
+		opt->summary = false;
+		break;
+	case 'v':
+		opt->verbose = true;
+		break;
+	case 'V':
+		puts("packet-monitor " VERSION);
+		exit(EXIT_SUCCESS);
+	case 'h':
+		help();
+		break;
+	default:
+		exit(EXIT_USAGE); /* option_table_next() has said why */
+	}
+}
+
+void options_parse(struct options *opt, int argc, char **argv)
+{
+	const char *problem;
+	int id;
+
+	*opt = (struct options){
+		.monitor = { .direction = { true, true }, .max_flows = MAX_FLOWS_DEFAULT },
+		.interval_ns = NSEC_PER_SEC,
+		.idle_ns = IDLE_DEFAULT * NSEC_PER_SEC,
+		.summary = true,
+	};
+	while ((id = option_table_next(table, argc, argv)) != -1)
+		set_option(opt, id);
+	for (int i = optind; i < argc; i++)
+		add_interface(opt, argv[i]);
+	if (!opt->interface_count)
+		usage("which interface? (try --help)");
+	problem = filter_contradiction(&opt->monitor.filter);
+	if (problem)
+		usage("no packet can match: %s", problem);
+	if (!opt->rows_given && (opt->output == OUTPUT_TABLE || opt->output == OUTPUT_PROM))
+		opt->view.limit = 20;
+}

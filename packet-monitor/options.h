@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the user asked for. */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include "monitor.h"
+#include "view.h"
+
+enum output { OUTPUT_TABLE, OUTPUT_CLASSIC, OUTPUT_JSONL, OUTPUT_CSV, OUTPUT_PROM };
+
+enum { INTERFACES_MAX = 64 };
+
+struct options {
+	const char *interfaces[INTERFACES_MAX];
+	int interface_count;
+	struct monitor_config monitor;
+	struct view_config view;
+	enum output output;
+	const char *file; /* NULL: standard output */
+	__u64 interval_ns;
+	__u64 duration_ns; /* 0: no end */
+	__u64 count;	   /* reports; 0: no end */
+	__u64 idle_ns;	   /* 0: never */
+	bool rows_given;
+	bool resolve;
+	bool wait;
+	bool summary;
+	bool verbose;
+};
+
+/**
+ * options_parse - read the command line
+ * Leaves by itself: with 0 for --help and --version, with 2 and one line for what makes no sense.
+ */
+void options_parse(struct options *opt, int argc, char **argv);
+
+#endif /* OPTIONS_H */
