@@ -25,6 +25,7 @@ enum {
 	PROBE_ROUNDS = 2,
 	ENTRIES_MIN = 16384,
 	IDS_MIN = 4096,
+	FLOW_BYTES = 128, /* of kernel memory */
 };
 
 /* The datapath takes an original for absent if a request has gone unanswered for so long. */
@@ -62,18 +63,48 @@ static __u32 at_least(size_t wanted, __u32 least)
 static int set_sizes(struct proxy *skel, const struct options *opt, size_t mappings)
 {
 	return bpf_map__set_max_entries(skel->maps.ingress, opt->max_flows) ?:
+	       bpf_map__set_max_entries(skel->maps.pinned, opt->max_flows) ?:
+	       /* Seldom used; all flows of a mapping that changes may have to find room, though. */
+	       bpf_map__set_map_flags(skel->maps.pinned, BPF_F_NO_PREALLOC) ?:
 	       bpf_map__set_max_entries(skel->maps.egress, at_least(4 * mappings, ENTRIES_MIN)) ?:
 	       bpf_map__set_max_entries(skel->maps.hosts, at_least(4 * mappings, ENTRIES_MIN)) ?:
 	       bpf_map__set_max_entries(skel->maps.nexthops, at_least(2 * mappings, IDS_MIN)) ?:
 	       bpf_map__set_max_entries(skel->maps.mapping_stats, at_least(2 * mappings, IDS_MIN));
 }
 
+/*
+ * The table is allocated at once, and a kernel that runs out of memory over it may rather end other
+ * programs than refuse.
+ */
+static int check_memory(const struct options *opt)
+{
+	__u64 needed = (__u64)opt->max_flows * FLOW_BYTES >> 20, available = ~0ULL;
+	char line[128];
+	FILE *file = fopen("/proc/meminfo", "re");
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "MemAvailable: %llu kB", &available) == 1)
+			available >>= 10;
+	if (file)
+		fclose(file);
+	if (needed < available)
+		return 0;
+	log_note(
+		"%u flows need %llu MB of memory, but %llu MB are available (a smaller --max-flows "
+		"helps)",
+		opt->max_flows, needed, available);
+	return -ENOMEM;
+}
+
 /* @old: maps to share, all -1: none. */
 static int load(struct engine *engine, const struct maps *old, size_t mappings)
 {
-	struct proxy *skel = proxy__open();
-	int err;
+	int err = old->fd[MAPS_INGRESS] < 0 ? check_memory(engine->opt) : 0;
+	struct proxy *skel;
 
+	if (err)
+		return err;
+	skel = proxy__open();
 	if (!skel)
 		return log_err(-errno, "cannot open the BPF object");
 	engine->skel = skel;

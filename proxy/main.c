@@ -17,7 +17,7 @@
 #include "owner.h"
 #include "ticker.h"
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, GONE_PATIENCE_MS = 50 };
 
 /* What the loop waits for. */
 enum { POLL_SIGNAL, POLL_REPORT, POLL_OWNER, POLL_ROUTES, POLL_IFACE, POLL_COUNT };
@@ -97,18 +97,23 @@ static int on_signal(struct session *session)
 
 static int on_iface(struct session *session)
 {
+	struct pollfd more = { .fd = session->iface_fd, .events = POLLIN };
 	struct iface *iface = &session->engine.iface;
 	enum iface_event event;
+	bool down = false;
 
-	while ((event = iface_watch_next(session->iface_fd, iface)) != IFACE_NOTHING) {
-		if (event == IFACE_GONE)
-			return log_note("%s is gone", iface->name), -ENODEV;
-		if (event == IFACE_DOWN)
-			return log_note("%s has gone down", iface->name), -ENETDOWN;
-		if (event == IFACE_RENAMED)
-			log_note("the interface is now called %s", iface->name);
-	}
-	return 0;
+	do {
+		while ((event = iface_watch_next(session->iface_fd, iface)) != IFACE_NOTHING) {
+			if (event == IFACE_GONE)
+				return log_note("%s is gone", iface->name), -ENODEV;
+			if (event == IFACE_RENAMED)
+				log_note("the interface is now called %s", iface->name);
+			else
+				down = event == IFACE_DOWN;
+		}
+		/* An interface that is removed goes down first. */
+	} while (down && poll(&more, 1, GONE_PATIENCE_MS) == 1);
+	return down ? (log_note("%s has gone down", iface->name), -ENETDOWN) : 0;
 }
 
 static int milliseconds_to(__u64 at, __u64 now)

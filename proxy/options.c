@@ -24,7 +24,7 @@ enum {
 	OPT_DELETE,
 	OPT_FLUSH,
 	FLOWS_DEFAULT = 262144,
-	FLOWS_MAX = 1 << 26,
+	FLOWS_MAX = 1 << 30,
 };
 
 #define INTERVAL_MIN_NS (NSEC_PER_SEC / 10)
@@ -41,7 +41,7 @@ static const struct option_entry table[] = {
 	{ "kill", OPT_KILL, NULL,
 	  "a mapping that changes or goes takes its running flows with it" },
 	{ "max-flows", OPT_MAX_FLOWS, "N",
-	  "size of the flow table (default 262144; some 100 bytes each)" },
+	  "size of the flow table (default 262144; 128 bytes each)" },
 	{ "tcp-syn", OPT_TCP_SYN, "SECONDS", "forget a half-open TCP flow after (default 240)" },
 	{ "tcp-established", OPT_TCP_ESTABLISHED, "SECONDS",
 	  "forget an idle TCP flow after (default 7440)" },

@@ -1,0 +1,147 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# What is refused, and how: one clear line, the right exit status, nothing left in the kernel.
+. "$(dirname "$0")/../lib.sh"
+needs jq setpriv
+
+lan_of_the_mapping
+
+proxy()
+{
+	in_host client "$BIN/proxy" "$@"
+}
+
+# refused NAME STATUS TEXT ARGUMENT...
+refused()
+{
+	local name=$1 want=$2 text=$3 output status=0
+	shift 3
+	output=$(proxy "$@" 2>&1 > /dev/null) || status=$?
+	equal "$name ends with $want" $status "$want"
+	contains "$name is explained" "$output" "$text"
+	equal "$name in one line" "$(wc -l <<< "$output")" 1
+}
+
+refused "no interface" 2 "proxy: which interface? (try --help)"
+refused "an unknown option" 2 "wrong option '--frobnicate'" --frobnicate eth0
+refused "two interfaces" 2 "one interface only, not 'eth0' and 'eth1'" eth0 eth1
+refused "two verbs" 2 "only one of --list" --list --flush-flows eth0
+refused "a verb with --map" 2 "use --add" --list -m 10.0.0.1:1=10.0.0.2:1 eth0
+refused "a malformed mapping" 2 "'nonsense' is not FROM=TO" -m nonsense eth0
+refused "port 0" 2 "port must be 1 to 65535, not '0'" -m 10.0.0.10:0=10.0.0.2:1 eth0
+refused "port 65536" 2 "not '65536'" -m 10.0.0.10:1=10.0.0.2:65536 eth0
+refused "the same FROM twice" 2 "10.0.0.10:1/udp is mapped twice" \
+	-m 10.0.0.10:1=10.0.0.2:1 -m 10.0.0.10:1=10.0.0.3:1/udp eth0
+refused "FROM equal to TO" 2 "maps an address to itself" -m 10.0.0.10:1=10.0.0.10:1 eth0
+refused "a chain" 2 "the target is mapped on" \
+	-m 10.0.0.10:1=10.0.0.11:1 -m 10.0.0.11:1=10.0.0.12:1 eth0
+refused "the wildcard address" 2 "wildcard" -m 0.0.0.0:1=10.0.0.2:1 eth0
+refused "a multicast address" 2 "multicast" -m 224.0.0.1:1=10.0.0.2:1 eth0
+refused "the broadcast address" 2 "broadcast" -m 255.255.255.255:1=10.0.0.2:1 eth0
+refused "a subnet's broadcast address" 1 "FROM is a broadcast address" \
+	-m 10.0.0.255:1=10.0.0.2:1 eth0
+refused "a target that is a subnet's broadcast address" 1 "TO is a broadcast address" \
+	-m 10.0.0.10:1=10.0.0.255:1 eth0
+refused "a loopback address on Ethernet" 1 "on the loopback device only, not eth0" \
+	-m 10.0.0.10:1=127.0.0.1:1 eth0
+refused "another host's address on lo" 1 "must be addresses of this host" \
+	-m 127.0.0.1:1=10.0.0.138:1 lo
+refused "interval 0" 2 "--interval must be 0.1 to" -I 0 eth0
+refused "a negative interval" 2 "--interval must be" -I -1 eth0
+refused "a huge interval" 2 "--interval must be" -I 99999999999999999999 eth0
+refused "count 0" 2 "--count must be 1 to" -c 0 eth0
+refused "an unknown output" 2 "text or jsonl, not 'xml'" -o xml eth0
+refused "no flows at all" 2 "--max-flows must be 1 to" --max-flows 0 eth0
+refused "an unknown interface" 1 "cannot attach to eth9: no such interface" eth9
+refused "a name that is too long" 1 "no such interface" an-interface-name-of-many-letters
+refused "a missing file" 1 "cannot read $TMP/none: No such file or directory" -f $TMP/none eth0
+printf '10.0.0.10:1=10.0.0.2:1\n\nrubbish\n' > $TMP/maps
+refused "a broken file" 1 "$TMP/maps:3: 'rubbish' is not FROM=TO" -f $TMP/maps eth0
+printf '10.0.0.10:1=10.0.0.2:1\n10.0.0.11:1=127.0.0.1:1\n' > $TMP/maps
+refused "a file with a mapping that cannot work here" 1 "$TMP/maps:2: 10.0.0.11:1=127.0.0.1:1: " \
+	-f $TMP/maps eth0
+
+unprivileged()
+{
+	in_host client setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all \
+		--reuid=65534 --clear-groups "$BIN/proxy" "$@"
+}
+status=0
+output=$(unprivileged eth0 2>&1) || status=$?
+equal "no privilege ends with 1" $status 1
+contains "and names what is missing" "$output" "CAP_BPF and CAP_NET_ADMIN"
+equal "in one line" "$(wc -l <<< "$output")" 1
+
+if [ "$(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo)" -lt 134217728 ]; then
+	refused "a table that memory cannot hold" 1 "a smaller --max-flows helps" \
+		--max-flows 1073741824 eth0
+else
+	skip "a table that memory cannot hold" "this machine could hold it"
+fi
+
+# The kernel must be as it was: not even clsact is made before all has been checked.
+equal "nothing was left behind" "$(in_host client tc qdisc show dev eth0 | grep clsact)" ""
+
+# --- places that are taken
+proxy -t 0.1 eth0 2> /dev/null > /dev/null
+in_host client tc filter add dev eth0 egress prio 1010 handle 1 bpf direct-action \
+	object-file "$BUILD/tests/e2e/counter-bpf.o" section tc 2> /dev/null ||
+	nsenter --net=/run/netns/client tc filter add dev eth0 egress prio 1010 handle 1 bpf \
+		direct-action object-file "$BUILD/tests/e2e/counter-bpf.o" section tc
+refused "a stranger in our place" 1 "is taken by program" eth0
+contains "stays" "$(in_host client tc filter show dev eth0 egress)" counter
+in_host client tc filter del dev eth0 egress prio 1010
+in_host client tc filter add dev eth0 egress prio 1010 protocol ip u32 match u32 0 0
+refused "a filter of another kind in our place" 1 "taken by a filter of another kind" eth0
+equal "and nothing of ours is left" "$(our_filters client eth0)" ""
+in_host client tc filter del dev eth0 egress prio 1010
+
+# --- warnings
+warns()
+{
+	local name=$1 text=$2
+	shift 2
+	proxy -t 0.1 -o jsonl "$@" 2> $TMP/warn > /dev/null || true
+	contains "$name" "$(cat $TMP/warn)" "$text"
+}
+in_host client sysctl -q -w net.ipv4.conf.all.rp_filter=1
+host other
+link client eth1 other eth0
+address client eth1 10.1.0.1/24
+address other eth0 10.1.0.2/24
+warns "an original without a route" "warning: 10.9.0.1 has no route, so nothing sent to it" \
+	-m 10.9.0.1:1=10.0.0.138:1 eth0
+warns "an original behind another device" "the route to 10.1.0.9 leaves by eth1" \
+	-m 10.1.0.9:1=10.0.0.138:1 eth0
+warns "a target without a route" "the target 10.9.0.1 cannot be reached: Network is unreachable" \
+	-m 10.0.0.10:1=10.9.0.1:1 eth0
+warns "rp_filter" "where rp_filter=1 drops them" -m 10.0.0.10:1=10.1.0.2:1 eth0
+for i in $(seq 8); do
+	echo "10.9.0.$i:1=10.0.0.138:1"
+done > $TMP/maps
+warns "many of a kind" "more of this kind" -f $TMP/maps eth0
+equal "are not all shown" "$(grep -c 10.9.0 $TMP/warn)" 5
+proxy -t 0.1 eth0 2> $TMP/warn > /dev/null
+equal "there is no warning without a reason" "$(grep -c warning $TMP/warn)" 0
+
+# --- help, version
+contains "--help" "$(proxy --help)" "Usage: proxy "
+check "--version" proxy --version
+# --- the interface goes
+start_tool proxy client proxy -I 10 eth1
+ip -n client link set eth1 down
+status=0
+status_of proxy || status=$?
+equal "an interface that goes down ends it with 1" $status 1
+contains "it says so" "$(cat $TMP/proxy.err)" "proxy: eth1 has gone down"
+contains "and reports a last time" "$(cat $TMP/proxy.out)" "== Egress =="
+equal "no filter of ours remains" "$(our_filters client eth1)" ""
+ip -n client link set eth1 up
+start_tool proxy client proxy -I 10 eth1
+ip -n client link del eth1
+status=0
+status_of proxy || status=$?
+equal "an interface that goes away ends it with 1" $status 1
+contains "it says so" "$(cat $TMP/proxy.err)" "proxy: eth1 is gone"
+equal "and nothing else" "$(grep -vc "attached\|gone\|warning" $TMP/proxy.err)" 0
+finish
