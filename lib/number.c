@@ -2,17 +2,18 @@
 #include "number.h"
 
 #include <errno.h>
+#include <stdbool.h>
 
-/* Digits up to the first other character; saturates instead of wrapping. */
-static const char *digits(const char *text, __u64 *value)
+/* Digits up to the first other character; sets @wide if their value has no room in @value. */
+static const char *digits(const char *text, __u64 *value, bool *wide)
 {
 	__u64 sum = 0;
 
-	for (; *text >= '0' && *text <= '9'; text++) {
+	*wide = false;
+	for (; *text >= '0' && *text <= '9'; text++)
 		if (__builtin_mul_overflow(sum, 10, &sum) ||
 		    __builtin_add_overflow(sum, (__u64)(*text - '0'), &sum))
-			sum = ~0ULL;
-	}
+			*wide = true;
 	*value = sum;
 	return text;
 }
@@ -27,18 +28,22 @@ static int in_range(__u64 value, __u64 min, __u64 max, __u64 *out)
 
 int number_parse(const char *text, __u64 min, __u64 max, __u64 *out)
 {
+	bool wide;
 	__u64 value;
-	const char *end = digits(text, &value);
+	const char *end = digits(text, &value, &wide);
 
 	if (end == text || *end)
 		return -EINVAL;
+	if (wide)
+		return -ERANGE;
 	return in_range(value, min, max, out);
 }
 
 int number_parse_seconds(const char *text, __u64 min_ns, __u64 max_ns, __u64 *out_ns)
 {
 	__u64 seconds, fraction = 0, unit = NSEC_PER_SEC, ns;
-	const char *end = digits(text, &seconds);
+	bool wide;
+	const char *end = digits(text, &seconds, &wide);
 	int count = (int)(end - text);
 
 	if (*end == '.') {
@@ -49,7 +54,7 @@ int number_parse_seconds(const char *text, __u64 min_ns, __u64 max_ns, __u64 *ou
 	}
 	if (!count || *end)
 		return -EINVAL;
-	if (__builtin_mul_overflow(seconds, NSEC_PER_SEC, &ns) ||
+	if (wide || __builtin_mul_overflow(seconds, NSEC_PER_SEC, &ns) ||
 	    __builtin_add_overflow(ns, fraction, &ns))
 		return -ERANGE;
 	return in_range(ns, min_ns, max_ns, out_ns);

@@ -242,7 +242,8 @@ start()
 	pids[$id]=$!
 }
 
-# stop ID [SIGNAL]: send a signal (default TERM) and wait for the end.
+# stop ID [SIGNAL]: send a signal (default TERM) and wait for the end. Not by way of "check", which
+# runs its command in a subshell, and that cannot wait for it.
 # Return: the exit status of the program, 128 + N if signal N killed it.
 stop()
 {
@@ -295,7 +296,7 @@ our_filters()
 	local hook
 	for hook in ingress egress; do
 		in_host "$1" tc filter show dev "$2" "$hook"
-	done | grep -oE '\b(pm|proxy)_(in|e)gress\b' || true
+	done | sed -nE 's/.* ((pm|proxy)_(in|e)gress):\[[0-9]+\] .*/\1/p'
 }
 
 # foreign_filter HOST DEV HOOK PRIORITY: somebody else's filter, which counts packets; clsact has to

@@ -41,8 +41,8 @@ int main(void)
 	parse("0x10", 0, most, -EINVAL, 0);
 	parse("1.5", 0, most, -EINVAL, 0);
 	parse("18446744073709551615", 0, most, 0, most);
-	parse("18446744073709551616", 0, most - 1, -ERANGE, 0);
-	parse("99999999999999999999999999", 0, most - 1, -ERANGE, 0);
+	parse("18446744073709551616", 0, most, -ERANGE, 0);
+	parse("99999999999999999999999999", 0, most, -ERANGE, 0);
 
 	parse_seconds("1", 0, most, 0, NSEC_PER_SEC);
 	parse_seconds("0.1", 0, most, 0, NSEC_PER_SEC / 10);
