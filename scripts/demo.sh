@@ -70,11 +70,14 @@ cat <<'PICTURE'
 PICTURE
 
 ip netns add switch
+ip netns exec switch sysctl -q -w net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
 ip -n switch link add br0 type bridge
 ip -n switch link set br0 up
 for name in client:10.0.0.1 target:10.0.0.138; do
 	host=${name%:*}
 	ip netns add "$host"
+	# Only what is shown shall be on the wire.
+	ip netns exec "$host" sysctl -q -w net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
 	ip -n "$host" link set lo up
 	ip -n "$host" link add eth0 type veth peer name "$host" netns switch
 	ip -n "$host" address add "${name#*:}/24" dev eth0
