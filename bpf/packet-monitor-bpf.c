@@ -621,6 +621,28 @@ static __always_inline __u64 entry_read(const __u64 *entry)
 }
 
 /* The flow of @key, and the number of its slot; or NULL. */
+/*
+ * Where nearly every flow is: in its first bucket, in the first entry with its tag. One pass picks
+ * the entry and one comparison judges it, which is little to run, and little to verify for each way
+ * that leads here.
+ */
+static __always_inline struct pm_slot *flow_find_first(const struct pm_key *key, __u64 hash)
+{
+	__u32 number = bucket_number(hash, 0);
+	struct pm_bucket *bucket = bpf_map_lookup_elem(&buckets, &number);
+	struct pm_slot *slot;
+	__u64 entry = 0;
+
+	for (__u32 i = 0; bucket && i < PM_BUCKET_SIZE; i++) {
+		entry = entry_read(&bucket->entry[i]);
+		if (entry >> 32 == hash >> 32)
+			break;
+	}
+	number = (__u32)entry - 1; /* an empty entry's is not in the map */
+	slot = bpf_map_lookup_elem(&slots, &number);
+	return slot && key_equal(&slot->key, key) ? slot : NULL;
+}
+
 static __always_inline struct pm_slot *flow_find(const struct pm_key *key, __u64 hash,
 						 __u32 *number)
 {
@@ -739,35 +761,31 @@ static __always_inline enum pm_reason flow_publish(const struct pm_key *key, __u
 }
 
 /*
- * flow_insert - make the flow of @key
+ * flow_find_or_make - look in all places of the flow of @key, and make it if it is in none
  *
- * Whoever loses a race looks again: the winner may be another packet of the same flow.
- * Return: PM_OK and the number of its slot in @made; PM_FULL, PM_CROWDED, PM_BUSY.
+ * Return: PM_OK and the number of its slot in @found; PM_FULL, PM_CROWDED; PM_BUSY if another
+ * packet was faster: the winner may be one of the same flow.
  */
-__noinline enum pm_reason flow_insert(const struct pm_key *key, __u64 hash, __u32 *made)
+__noinline enum pm_reason flow_find_or_make(const struct pm_key *key, __u64 hash, __u32 *found)
 {
-	enum pm_reason reason = PM_BUSY;
-
-	if (!key || !made)
+	if (!key || !found)
 		return PM_BUSY;
-	for (int i = 0; i < INSERT_ATTEMPTS && reason == PM_BUSY; i++) {
-		if (i && flow_find(key, hash, made))
-			return PM_OK;
-		reason = flow_publish(key, hash, made);
-	}
-	return reason;
+	if (flow_find(key, hash, found))
+		return PM_OK;
+	return flow_publish(key, hash, found);
 }
 
 static __always_inline enum pm_reason flow_get(const struct pm_key *key, struct pm_slot **slot)
 {
 	__u64 hash = key_hash(key);
-	enum pm_reason reason;
-	__u32 number;
+	enum pm_reason reason = PM_BUSY;
+	__u32 number = 0;
 
-	*slot = flow_find(key, hash, &number);
+	*slot = flow_find_first(key, hash);
 	if (*slot)
 		return PM_OK;
-	reason = flow_insert(key, hash, &number);
+	for (int i = 0; i < INSERT_ATTEMPTS && reason == PM_BUSY; i++)
+		reason = flow_find_or_make(key, hash, &number);
 	if (reason)
 		return reason;
 	*slot = bpf_map_lookup_elem(&slots, &number);
