@@ -288,6 +288,26 @@ listening()
 	in_host "$1" ss -Hln"${2:0:1}" "sport = :$3" | grep -q .
 }
 
+# --- connections that stay open ------------------------------------------------------------------
+
+declare -A lines=()
+
+# talk ID HOST SOCAT_ADDRESS: open a connection that stays open
+talk()
+{
+	mkfifo "$TMP/$1.fifo"
+	start "$1" "$2" bash -c "exec socat -t 1 - '$3' < '$TMP/$1.fifo'"
+	exec {talk_fd}> "$TMP/$1.fifo"
+	lines[$1]=$talk_fd
+}
+
+# says NAME ID TEXT ANSWER: a check: TEXT said on the connection is answered by the line ANSWER
+says()
+{
+	echo "$3" >& "${lines[$2]}"
+	check "$1" wait_for 5 grep -qx "$4" "$TMP/$2.out"
+}
+
 # --- filters -------------------------------------------------------------------------------------
 
 # our_filters HOST DEV: the filters of this project on both hooks, one a line

@@ -1,0 +1,126 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# The way to the target: behind a gateway, and changing while traffic flows.
+. "$(dirname "$0")/../lib.sh"
+needs socat jq ping
+
+#	client eth0 --- lan 10.0.0.0/24 --- gw1, gw2, near ------- 10.2.0.0/24 --- target
+#	client eth1 --- 10.1.0.0/24 ------- gw3 ------------------'
+host client gw1 gw2 gw3 target near
+lan client gw1 gw2 near
+address client eth0 $CLIENT/24
+address gw1 eth0 10.0.0.2/24
+address gw2 eth0 10.0.0.3/24
+address near eth0 10.0.0.138/24
+link client eth1 gw3 eth0
+address client eth1 10.1.0.1/24
+address gw3 eth0 10.1.0.2/24
+host backbone
+ip -n backbone link add br0 type bridge mcast_snooping 0
+ip -n backbone link set br0 up
+n=1
+for name in gw1 gw2 gw3 target; do
+	link $name eth9 backbone p-$name
+	ip -n backbone link set p-$name master br0
+	address $name eth9 10.2.0.$n/24
+	n=$((n + 1))
+	in_host $name sysctl -q -w net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 \
+		net.ipv4.conf.eth9.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0 2> /dev/null || true
+	# A router that says "redirect" would do our work.
+	in_host $name sysctl -q -w net.ipv4.conf.all.send_redirects=0 \
+		net.ipv4.conf.eth9.send_redirects=0 net.ipv4.conf.eth0.send_redirects=0 \
+		2> /dev/null || true
+done
+ip -n gw3 route add 10.0.0.0/24 via 10.1.0.1
+ip -n target address add 10.3.0.138/32 dev lo
+TARGET=10.3.0.138
+for gw in gw1 gw2 gw3; do
+	ip -n $gw route add $TARGET via 10.2.0.4
+done
+ip -n target route add 10.0.0.0/24 via 10.2.0.1
+ip -n client route add $TARGET via 10.0.0.2
+in_host client sysctl -q -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth1.rp_filter=2
+
+for name in target near; do
+	start tcp-$name $name socat TCP-LISTEN:$TARGET_PORT,reuseaddr,fork \
+		SYSTEM:"while read line; do echo $name \\\$line; done"
+	wait_for 10 listening $name tcp $TARGET_PORT
+done
+ARGS=(-I 0.2 -o jsonl -m $ORIGINAL:$ORIGINAL_PORT=$TARGET:$TARGET_PORT
+	-m $ORIGINAL:81=10.0.0.138:$TARGET_PORT)
+
+# forwarded HOST: packets that a gateway has forwarded
+forwarded()
+{
+	in_host "$1" awk '/^Ip: [0-9]/ { print $7 }' /proc/net/snmp
+}
+
+# through HOST NAME TEXT: the open connection goes on, and HOST forwards what is said
+through()
+{
+	local before
+	before=$(forwarded "$1")
+	says "$2" open "$3" "target $3"
+	[ "$(forwarded "$1")" -gt "$before" ] && ok "by way of $1" ||
+		fail "by way of $1" "it has forwarded nothing"
+}
+
+start_tool proxy client proxy "${ARGS[@]}" eth0
+equal "there is no warning" "$(grep -c warning $TMP/proxy.err)" 0
+talk open client TCP:$ORIGINAL:$ORIGINAL_PORT
+through gw1 "a target behind a gateway" one
+talk near client TCP:$ORIGINAL:81
+says "another one on the link" near one "near one"
+
+ip -n client route replace $TARGET via 10.0.0.3
+through gw2 "the route is replaced" two
+ip -n gw2 link set eth0 address 02:00:00:00:00:77
+says "the gateway's MAC address changes, and nobody says so" open three "target three"
+through gw2 "and the connection goes on" four
+ip -n near link set eth0 address 02:00:00:00:00:78
+says "so does the target's" near two "near two"
+says "and the connection goes on" near three "near three"
+
+# --- another interface
+ip -n client route replace $TARGET via 10.1.0.2
+through gw3 "the target is reached by another interface" five
+filter_on_eth1()
+{
+	[ "$(our_filters client eth1 | sort -u)" = "$1" ]
+}
+check "whose ingress has a filter now" wait_for 3 filter_on_eth1 proxy_ingress
+ip -n target route replace 10.0.0.0/24 via 10.2.0.3
+through gw3 "replies come in there, too" six
+kill -KILL "${pids[proxy]}"
+status_of proxy 2> /dev/null || true
+says "nobody follows after SIGKILL, but the connection goes on" open seven "target seven"
+start_tool proxy client proxy "${ARGS[@]}" eth0
+through gw3 "and with the next proxy" eight
+equal "that filter was taken over, not doubled" \
+	"$(in_host client tc filter show dev eth1 ingress | grep -c handle)" 1
+ip -n client route replace $TARGET via 10.0.0.2
+ip -n target route replace 10.0.0.0/24 via 10.2.0.1
+through gw1 "back to the first interface" nine
+check "the filter on the other one is removed" wait_for 3 filter_on_eth1 ""
+
+# --- no way at all for a while
+ip -n client route del $TARGET
+ip -n client route add unreachable $TARGET
+echo ten >& "${lines[open]}"
+ip -n client route del unreachable $TARGET
+ip -n client route add $TARGET via 10.0.0.2
+check "the route goes away and comes back" wait_for 10 grep -qx "target ten" $TMP/open.out
+ip -n gw1 link set eth0 down
+ip -n client neigh flush dev eth0
+echo eleven >& "${lines[open]}"
+ip -n gw1 link set eth0 up
+check "the gateway goes away and comes back" wait_for 10 grep -qx "target eleven" $TMP/open.out
+
+# --- a link that carries no Ethernet
+equal "nothing was dropped" \
+	"$(jq -r 'select(.type == "total") | .full + .no_port + .failed' $TMP/proxy.out | tail -n 1)" 0
+ip -n client route replace $TARGET via 10.1.0.2
+check "once more by the other interface" wait_for 3 filter_on_eth1 proxy_ingress
+stop proxy
+equal "a normal end removes that filter, too" "$(our_filters client eth1)" ""
+finish
