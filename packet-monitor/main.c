@@ -31,6 +31,7 @@ struct session {
 	__u64 last_ns; /* of the last report */
 	__u64 reports;
 	FILE *out;
+	bool mute;		       /* a report could not be written: no more of them */
 	const struct monitor *visited; /* by the snapshot that is being taken */
 };
 
@@ -52,9 +53,10 @@ static int write_report(struct session *session, const struct report *report)
 	if (session->opt.output == OUTPUT_CSV && !session->reports)
 		output_csv_head(session->out, &session->opt.view);
 	print[session->opt.output](session->out, report);
-	if (fflush(session->out) || ferror(session->out))
-		return errno == EPIPE ? -EPIPE : log_err(-errno, "cannot write the report");
-	return 0;
+	if (!fflush(session->out) && !ferror(session->out))
+		return 0;
+	session->mute = true;
+	return errno == EPIPE ? -EPIPE : log_err(-errno, "cannot write the report");
 }
 
 static struct report take_report(struct session *session, __u64 now_ns)
@@ -277,7 +279,7 @@ static int finish(struct session *session, int err)
 		failed = failed ?: undo;
 	}
 	if (!gone) {
-		int last = report(session);
+		int last = session->mute ? 0 : report(session);
 		struct report summary = take_report(session, session->last_ns);
 
 		gone = last == -EPIPE;
