@@ -27,7 +27,7 @@ VERSION := $(shell sed -n 's/^\#\# \[\([0-9][^]]*\)\].*/\1/p' CHANGELOG.md | hea
 TOOLS   := $(patsubst %/main.c,%,$(wildcard */main.c))
 SKELS   := $(patsubst bpf/%-bpf.c,$(BUILD)/%.skel.h,$(wildcard bpf/*-bpf.c))
 
-WARN     := -Wall -Wextra -Wshadow -Wvla $(if $(WERROR),-Werror)
+WARN     := -Wall -Wextra -Wshadow -Wvla -Wno-format-zero-length $(if $(WERROR),-Werror)
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SAN      := $(if $(SANITIZE),$(SANFLAGS))
 # The user's CPPFLAGS and CFLAGS come last, so that they win.
