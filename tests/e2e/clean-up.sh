@@ -1,0 +1,84 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# remove-filters-and-qdisc.sh: removes what is ours after a SIGKILL, and nothing else.
+. "$(dirname "$0")/../lib.sh"
+needs jq bpftool ping
+
+SCRIPT=$ROOT/remove-filters-and-qdisc.sh
+lan_of_the_mapping
+
+# ping_and_count: what the foreign filters of client's eth0 count over one echo request
+ping_and_count()
+{
+	local in out
+	in=$(foreign_count client eth0 ingress)
+	out=$(foreign_count client eth0 egress)
+	in_host client ping -q -c 1 -W 2 "$TARGET" > "$TMP/ping"
+	# A late ARP exchange may be counted as well.
+	[ "$(foreign_count client eth0 ingress)" -gt "$in" ] &&
+		[ "$(foreign_count client eth0 egress)" -gt "$out" ]
+}
+
+has_clsact()
+{
+	in_host "$1" tc qdisc show dev "$2" | grep -q clsact
+}
+
+in_host client tc qdisc add dev eth0 clsact
+foreign_filter client eth0 ingress 5
+foreign_filter client eth0 egress 60000
+in_host client tc filter add dev eth0 egress prio 7 protocol ip u32 match u32 0 0
+check "foreign filters count" ping_and_count
+
+start_tool monitor client packet-monitor eth0
+start_tool proxy client proxy eth0
+check "foreign filters count beside both tools" ping_and_count
+equal "both tools are attached" "$(our_filters client eth0 | sort | xargs)" \
+	"pm_egress pm_ingress proxy_egress proxy_ingress"
+stop monitor KILL || true
+stop proxy KILL || true
+equal "the filters survive SIGKILL" "$(our_filters client eth0 | wc -l)" 4
+in_host client ip neigh replace $ORIGINAL lladdr 02:70:72:6f:78:79 dev eth0 nud stale
+
+check "the script runs" in_host client "$SCRIPT"
+equal "none of our filters is left" "$(our_filters client eth0)" ""
+check_not "nor a neighbour that does not exist" eval "in_host client ip neigh | grep 02:70:72:6f:78:79"
+check "foreign filters count after it" ping_and_count
+check "clsact stays because of them" has_clsact client eth0
+check "the u32 filter is there, too" eval "in_host client tc filter show dev eth0 egress | grep -q u32"
+second=$(in_host client "$SCRIPT" eth0)
+contains "the second run finds nothing" "$second" "nothing of packet-monitor or proxy found on eth0"
+contains "and says what it leaves alone" "$second" "left alone the clsact qdisc: 3 filters of others"
+check "foreign filters count after the second run" ping_and_count
+
+# A filter that is only displayed like one of ours.
+cp "$BUILD/tests/e2e/counter-bpf.o" "$TMP/pm_ingress"
+nsenter --net=/run/netns/client tc filter add dev eth0 ingress prio 9 bpf direct-action \
+	object-file "$TMP/pm_ingress" section tc
+in_host client "$SCRIPT" eth0 > "$TMP/decoy"
+check "a filter with a name like ours stays" eval \
+	"in_host client tc filter show dev eth0 ingress | grep -q 'pm_ingress:.tc.'"
+
+# Nobody else's filters: the qdisc goes, too.
+start_tool monitor target packet-monitor eth0
+stop monitor KILL || true
+first=$(in_host target "$SCRIPT" eth0)
+contains "without other filters: removes ours" "$first" "removed filter pm_ingress (ingress"
+contains "and the qdisc" "$first" "removed the clsact qdisc"
+check_not "which is gone" has_clsact target eth0
+contains "a second run finds nothing" "$(in_host target "$SCRIPT")" "nothing of packet-monitor or proxy found"
+
+start_tool monitor target packet-monitor eth0
+stop monitor KILL || true
+status=0
+denied=$(in_host target setpriv --bounding-set -net_admin --inh-caps -net_admin "$SCRIPT" eth0 2>&1) || status=$?
+equal "without CAP_NET_ADMIN it fails" $status 1
+contains "and says why" "$denied" "not permitted (needs CAP_NET_ADMIN)"
+status=0
+unknown=$("$SCRIPT" nosuch 2>&1) || status=$?
+equal "an unknown interface is a failure" "$status: $unknown" \
+	"1: remove-filters-and-qdisc.sh: no such interface: nosuch"
+status=0
+"$SCRIPT" --nosuch 2> /dev/null || status=$?
+equal "an unknown option is wrong usage" $status 2
+finish
