@@ -1,0 +1,806 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Frames in, flows and reasons out: what the programs count, run by BPF_PROG_TEST_RUN. */
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sys/resource.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "../../packet-monitor/filter.h"
+#include "../../packet-monitor/format.h"
+#include "../../packet-monitor/monitor.h"
+#include "check.h"
+#include "packet-monitor.skel.h"
+
+#define SECOND 1000000000ULL
+
+/* --- frames ----------------------------------------------------------------------------------- */
+
+enum { FRAME_MAX = 2048 };
+
+struct frame {
+	__u8 data[FRAME_MAX];
+	__u32 len;
+};
+
+static void put(struct frame *f, const void *data, size_t len)
+{
+	memcpy(f->data + f->len, data, len);
+	f->len += (__u32)len;
+}
+
+static void put8(struct frame *f, __u8 value)
+{
+	put(f, &value, 1);
+}
+
+static void put16(struct frame *f, __u16 value)
+{
+	put8(f, (__u8)(value >> 8));
+	put8(f, (__u8)value);
+}
+
+static void put32(struct frame *f, __u32 value)
+{
+	put16(f, (__u16)(value >> 16));
+	put16(f, (__u16)value);
+}
+
+static void put_zero(struct frame *f, size_t len)
+{
+	while (len--)
+		put8(f, 0);
+}
+
+static void ethernet(struct frame *f, __u16 type)
+{
+	f->len = 0;
+	put(f, "\x02\0\0\0\0\x01\x02\0\0\0\0\x02", 12);
+	put16(f, type);
+}
+
+static void tag(struct frame *f, __u16 vid, __u16 type)
+{
+	put16(f, vid);
+	put16(f, type);
+}
+
+/* 192.0.2.1 -> 198.51.100.2; @options in words, @len: of what follows */
+static void ipv4_fragment(struct frame *f, __u8 proto, int options, __u32 len, __u16 id, __u16 frag)
+{
+	put8(f, (__u8)(0x45 + options));
+	put8(f, 0);
+	put16(f, (__u16)(20 + options * 4 + len));
+	put16(f, id);
+	put16(f, frag);
+	put8(f, 64);
+	put8(f, proto);
+	put16(f, 0);
+	put32(f, 0xc0000201);
+	put32(f, 0xc6336402);
+	for (int i = 0; i < options; i++)
+		put32(f, 0x01010101);
+}
+
+static void ipv4(struct frame *f, __u8 proto, int options, __u32 len)
+{
+	ipv4_fragment(f, proto, options, len, 1, 0);
+}
+
+/* 2001:db8::1 -> 2001:db8::2 */
+static void ipv6(struct frame *f, __u8 next, __u32 len)
+{
+	put32(f, 0x60000000);
+	put16(f, (__u16)len);
+	put8(f, next);
+	put8(f, 64);
+	for (int i = 1; i <= 2; i++) {
+		put32(f, 0x20010db8);
+		put_zero(f, 11);
+		put8(f, (__u8)i);
+	}
+}
+
+static void extension(struct frame *f, __u8 next, int words)
+{
+	put8(f, next);
+	put8(f, (__u8)(words - 1));
+	put_zero(f, (size_t)words * 8 - 2);
+}
+
+static void ipv6_fragment(struct frame *f, __u8 next, __u16 offset, __u32 id)
+{
+	put8(f, next);
+	put8(f, 0);
+	put16(f, offset);
+	put32(f, id);
+}
+
+/* 20 bytes that begin with ports: enough of a header for each of the protocols */
+static void ports(struct frame *f, __u16 sport, __u16 dport)
+{
+	put16(f, sport);
+	put16(f, dport);
+	put_zero(f, 8);
+	put8(f, 0x50); /* TCP: data offset 5 */
+	put_zero(f, 7);
+}
+
+/* --- running ---------------------------------------------------------------------------------- */
+
+static struct monitor_config config = { .direction = { true, true }, .max_flows = 4096 };
+static struct monitor monitor = MONITOR_INIT;
+static __u64 now_ns = SECOND;
+
+/* What the last snapshot showed to be new. */
+static struct {
+	unsigned int flows;
+	struct pm_key key;
+	struct pm_count count;
+	struct pm_count sum;
+} seen;
+
+static void see(void *ctx, const struct flow *flow)
+{
+	(void)ctx;
+	if (!flow->interval.packets)
+		return;
+	seen.flows++;
+	seen.key = *flow->key;
+	seen.count = flow->interval;
+	seen.sum.packets += flow->interval.packets;
+	seen.sum.bytes += flow->interval.bytes;
+}
+
+static void snapshot(void)
+{
+	memset(&seen, 0, sizeof(seen));
+	now_ns += SECOND;
+	if (monitor_snapshot(&monitor, now_ns, see, NULL))
+		exit(EXIT_FAILURE);
+}
+
+static int prog_fd(enum pm_direction dir)
+{
+	return bpf_program__fd(dir == PM_INGRESS ? monitor.skel->progs.pm_ingress
+						 : monitor.skel->progs.pm_egress);
+}
+
+/* The kernel itself: an IP frame of less than an IP header does not become a test. Tagged it does.
+ */
+enum { REFUSED = -1000 };
+
+/* Return: what the program returned, or REFUSED. */
+static int pass(enum pm_direction dir, const struct frame *f, struct __sk_buff *ctx)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->data, .data_size_in = f->len,
+		    .ctx_in = ctx, .ctx_size_in = ctx ? sizeof(*ctx) : 0, .repeat = 1);
+	int err = bpf_prog_test_run_opts(prog_fd(dir), &opts);
+
+	return err ? REFUSED : (int)opts.retval;
+}
+
+static struct pm_count sum_of(const struct totals *totals)
+{
+	return totals->all;
+}
+
+/* Pass a frame and look at what became of it. */
+static bool count(enum pm_direction dir, const struct frame *f, struct __sk_buff *ctx)
+{
+	int verdict = pass(dir, f, ctx);
+
+	snapshot();
+	return verdict == TC_ACT_UNSPEC;
+}
+
+static __u64 untracked(enum pm_direction dir, enum pm_reason reason)
+{
+	return monitor.totals[dir].reason[reason].packets -
+	       monitor.before[dir].reason[reason].packets;
+}
+
+/* A flow as text: "in ipv4 vlan 0 udp 192.0.2.1:1 > 198.51.100.2:2, 1 packets 62 bytes" */
+static const char *described(void)
+{
+	static char text[256];
+	char src[FORMAT_ENDPOINT_MAX], dst[FORMAT_ENDPOINT_MAX], proto[FORMAT_PROTO_MAX];
+
+	if (seen.flows != 1) {
+		for (int dir = 0; dir < PM_DIRECTIONS; dir++)
+			for (int reason = PM_OK + 1; reason < PM_REASONS; reason++)
+				if (untracked(dir, reason) && !seen.flows)
+					return format_reason(reason);
+		snprintf(text, sizeof(text), "%u flows", seen.flows);
+		return text;
+	}
+	format_endpoint(src, &seen.key, false);
+	format_endpoint(dst, &seen.key, true);
+	format_proto(proto, &seen.key);
+	snprintf(text, sizeof(text), "%s %s vlan %u %s %s > %s, %llu packets %llu bytes",
+		 pm_key_direction(&seen.key) == PM_INGRESS ? "in" : "out", format_family(&seen.key),
+		 pm_key_vlan(&seen.key), proto, src, dst, seen.count.packets, seen.count.bytes);
+	return text;
+}
+
+static void check_frame(const char *name, const struct frame *f, const char *want)
+{
+	CHECK(count(PM_INGRESS, f, NULL), "%s: no verdict", name);
+	CHECK_STR(described(), want, "%s", name);
+}
+
+/* --- the tests -------------------------------------------------------------------------------- */
+
+#define V4 "192.0.2.1"
+#define V4_TO "198.51.100.2"
+
+static void test_ip(void)
+{
+	struct frame f;
+
+	ethernet(&f, ETH_P_IP);
+	ipv4(&f, IPPROTO_UDP, 0, 20);
+	ports(&f, 1000, 53);
+	check_frame("UDP", &f,
+		    "in ipv4 vlan 0 udp 192.0.2.1:1000 > 198.51.100.2:53, 1 packets 54 bytes");
+	CHECK(count(PM_EGRESS, &f, NULL), "UDP, egress");
+	CHECK_STR(described(),
+		  "out ipv4 vlan 0 udp 192.0.2.1:1000 > 198.51.100.2:53, 1 packets 54 bytes",
+		  "each direction is a flow of its own");
+
+	ethernet(&f, ETH_P_IP);
+	ipv4(&f, IPPROTO_TCP, 10, 20);
+	ports(&f, 0xfedc, 80);
+	check_frame("TCP behind 40 bytes of options", &f,
+		    "in ipv4 vlan 0 tcp 192.0.2.1:65244 > 198.51.100.2:80, 1 packets 94 bytes");
+
+	ethernet(&f, ETH_P_IP);
+	ipv4(&f, IPPROTO_ICMP, 0, 20);
+	put32(&f, 0x0301abcd);
+	put_zero(&f, 16);
+	check_frame("ICMP type and code", &f,
+		    "in ipv4 vlan 0 icmp 192.0.2.1 > 198.51.100.2 type 3/1, 1 packets 54 bytes");
+
+	ethernet(&f, ETH_P_IP);
+	ipv4(&f, 99, 0, 20);
+	ports(&f, 5, 6);
+	check_frame("a protocol without ports and name", &f,
+		    "in ipv4 vlan 0 99 192.0.2.1 > 198.51.100.2, 1 packets 54 bytes");
+
+	ethernet(&f, ETH_P_IP);
+	ipv4(&f, IPPROTO_SCTP, 0, 20);
+	ports(&f, 7, 8);
+	check_frame("SCTP", &f,
+		    "in ipv4 vlan 0 sctp 192.0.2.1:7 > 198.51.100.2:8, 1 packets 54 bytes");
+
+	ethernet(&f, ETH_P_IPV6);
+	ipv6(&f, IPPROTO_TCP, 20);
+	ports(&f, 4000, 443);
+	check_frame(
+		"IPv6", &f,
+		"in ipv6 vlan 0 tcp [2001:db8::1]:4000 > [2001:db8::2]:443, 1 packets 74 bytes");
+
+	ethernet(&f, ETH_P_IPV6);
+	ipv6(&f, IPPROTO_HOPOPTS, 8 + 24 + 8 + 8 + 12 + 20);
+	extension(&f, IPPROTO_ROUTING, 1);
+	extension(&f, IPPROTO_DSTOPTS, 3);
+	extension(&f, 135, 1);
+	extension(&f, IPPROTO_AH, 1);
+	put8(&f, IPPROTO_UDP); /* AH of 12 bytes: length 1, in words of 4, less 2 */
+	put8(&f, 1);
+	put_zero(&f, 10);
+	ports(&f, 4001, 443);
+	check_frame("IPv6 behind five kinds of extension headers", &f,
+		    "in ipv6 vlan 0 udp [2001:db8::1]:4001 > [2001:db8::2]:443, "
+		    "1 packets 134 bytes");
+
+	ethernet(&f, ETH_P_IPV6);
+	ipv6(&f, IPPROTO_ICMPV6, 20);
+	put32(&f, 0x87001234);
+	put_zero(&f, 16);
+	check_frame("ICMPv6", &f,
+		    "in ipv6 vlan 0 icmpv6 2001:db8::1 > 2001:db8::2 type 135, 1 packets 74 bytes");
+}
+
+static void test_link(void)
+{
+	struct frame f;
+
+	ethernet(&f, ETH_P_ARP);
+	put_zero(&f, 28);
+	check_frame("ARP", &f,
+		    "in other vlan 0 0x0806 02:00:00:00:00:02 > 02:00:00:00:00:01, "
+		    "1 packets 42 bytes");
+	ethernet(&f, 38);
+	put_zero(&f, 46);
+	check_frame("an 802.3 length is no EtherType", &f,
+		    "in other vlan 0 0x0004 02:00:00:00:00:02 > 02:00:00:00:00:01, "
+		    "1 packets 60 bytes");
+	ethernet(&f, ETH_P_8021AD);
+	tag(&f, 0x2064, ETH_P_8021Q);
+	tag(&f, 7, ETH_P_IP);
+	ipv4(&f, IPPROTO_UDP, 0, 20);
+	ports(&f, 1, 2);
+	check_frame("two tags: the outer one counts", &f,
+		    "in ipv4 vlan 100 udp 192.0.2.1:1 > 198.51.100.2:2, 1 packets 62 bytes");
+	ethernet(&f, ETH_P_8021Q);
+	for (int i = 0; i < 9; i++)
+		tag(&f, 5, ETH_P_8021Q);
+	tag(&f, 5, ETH_P_IP);
+	ipv4(&f, IPPROTO_UDP, 0, 20);
+	ports(&f, 1, 2);
+	check_frame("ten tags", &f, "nested");
+}
+
+static void test_malformed(void)
+{
+	struct frame f;
+
+	for (__u8 ihl = 0; ihl < 5; ihl++) {
+		ethernet(&f, ETH_P_IP);
+		ipv4(&f, IPPROTO_UDP, 0, 20);
+		ports(&f, 1, 2);
+		f.data[14] = 0x40 | ihl;
+		count(PM_INGRESS, &f, NULL);
+		CHECK_STR(described(), "malformed", "IHL %u", ihl);
+	}
+	ethernet(&f, ETH_P_IP);
+	ipv4(&f, IPPROTO_UDP, 0, 20);
+	ports(&f, 1, 2);
+	f.data[14] = 0x65;
+	check_frame("version 6 in an IPv4 frame", &f, "malformed");
+	f.data[14] = 0x45;
+	f.data[17] = 19;
+	check_frame("a total length shorter than the header", &f, "malformed");
+	f.data[17] = 20;
+	check_frame("ports in the padding are no ports", &f, "truncated");
+	f.data[17] = 41;
+	check_frame("a total length beyond the frame", &f, "truncated");
+
+	ethernet(&f, ETH_P_IPV6);
+	ipv6(&f, IPPROTO_HOPOPTS, 16 * 8);
+	for (int i = 0; i < 16; i++)
+		extension(&f, IPPROTO_HOPOPTS, 1);
+	check_frame("endless extension headers", &f, "nested");
+	ethernet(&f, ETH_P_IPV6);
+	ipv6(&f, IPPROTO_DSTOPTS, 8);
+	extension(&f, IPPROTO_TCP, 1);
+	f.data[14 + 40 + 1] = 255;
+	check_frame("an extension header beyond the packet", &f, "truncated");
+}
+
+static void test_fragments(void)
+{
+	struct frame f;
+
+	ethernet(&f, ETH_P_IP);
+	ipv4_fragment(&f, IPPROTO_UDP, 0, 20, 77, 0x2000 | 3);
+	ports(&f, 9, 9);
+	check_frame("a later fragment before the first: no invented ports", &f,
+		    "in ipv4 vlan 0 udp 192.0.2.1 > 198.51.100.2 fragment, 1 packets 54 bytes");
+	ethernet(&f, ETH_P_IP);
+	ipv4_fragment(&f, IPPROTO_UDP, 0, 20, 77, 0x2000);
+	ports(&f, 4444, 53);
+	check_frame("the first fragment", &f,
+		    "in ipv4 vlan 0 udp 192.0.2.1:4444 > 198.51.100.2:53, 1 packets 54 bytes");
+	ethernet(&f, ETH_P_IP);
+	ipv4_fragment(&f, IPPROTO_UDP, 0, 20, 77, 3);
+	ports(&f, 9, 9);
+	check_frame("the last fragment goes to its flow", &f,
+		    "in ipv4 vlan 0 udp 192.0.2.1:4444 > 198.51.100.2:53, 1 packets 54 bytes");
+	check_frame("the same id again, much later, does not", &f,
+		    "in ipv4 vlan 0 udp 192.0.2.1 > 198.51.100.2 fragment, 1 packets 54 bytes");
+
+	ethernet(&f, ETH_P_IPV6);
+	ipv6(&f, IPPROTO_FRAGMENT, 28);
+	ipv6_fragment(&f, IPPROTO_UDP, 1, 0xabcdef);
+	ports(&f, 4445, 53);
+	check_frame("IPv6: the first fragment", &f,
+		    "in ipv6 vlan 0 udp [2001:db8::1]:4445 > [2001:db8::2]:53, 1 packets 82 bytes");
+	ethernet(&f, ETH_P_IPV6);
+	ipv6(&f, IPPROTO_FRAGMENT, 12);
+	ipv6_fragment(&f, IPPROTO_UDP, 24, 0xabcdef);
+	put_zero(&f, 4);
+	check_frame("IPv6: the last fragment goes to its flow", &f,
+		    "in ipv6 vlan 0 udp [2001:db8::1]:4445 > [2001:db8::2]:53, 1 packets 66 bytes");
+	ethernet(&f, ETH_P_IPV6);
+	ipv6(&f, IPPROTO_FRAGMENT, 28);
+	ipv6_fragment(&f, IPPROTO_UDP, 0, 1);
+	ports(&f, 4446, 53);
+	check_frame("IPv6: an atomic fragment is none", &f,
+		    "in ipv6 vlan 0 udp [2001:db8::1]:4446 > [2001:db8::2]:53, 1 packets 82 bytes");
+}
+
+/* Bytes on the wire: the payload, and the headers once per segment. */
+static void check_gso(const char *name, struct frame *f, __u32 headers, __u32 size, __u32 segs)
+{
+	struct __sk_buff ctx = { .gso_size = size, .gso_segs = segs };
+	__u32 payload, wire;
+
+	put_zero(f, FRAME_MAX - f->len);
+	payload = f->len - headers;
+	wire = (payload + size - 1) / size;
+	f->data[16] = (__u8)((f->len - 14) >> 8); /* the outermost IPv4 header's total length */
+	f->data[17] = (__u8)(f->len - 14);
+	CHECK(count(PM_EGRESS, f, &ctx), "%s: no verdict", name);
+	CHECK_EQ(seen.count.packets, wire, "%s: packets", name);
+	CHECK_EQ(seen.count.bytes, payload + wire * headers, "%s: bytes", name);
+}
+
+static void test_gso(void)
+{
+	struct frame f;
+
+	ethernet(&f, ETH_P_IP);
+	ipv4(&f, IPPROTO_TCP, 0, 20);
+	ports(&f, 1, 2);
+	check_gso("TCP segments", &f, 54, 500, 4);
+	ethernet(&f, ETH_P_IP);
+	ipv4(&f, IPPROTO_TCP, 0, 20);
+	ports(&f, 1, 2);
+	check_gso("TCP segments that nobody has counted", &f, 54, 333, 0);
+	ethernet(&f, ETH_P_IP);
+	ipv4(&f, IPPROTO_TCP, 2, 32);
+	ports(&f, 1, 2);
+	f.data[f.len - 8] = 0x80; /* with twelve bytes of TCP options */
+	put_zero(&f, 12);
+	check_gso("TCP segments with options", &f, 74, 500, 4);
+	ethernet(&f, ETH_P_IP);
+	ipv4(&f, IPPROTO_UDP, 0, 8);
+	ports(&f, 1, 2);
+	check_gso("UDP segments", &f, 42, 1000, 3);
+	ethernet(&f, ETH_P_IP);
+	ipv4(&f, IPPROTO_IPIP, 0, 40);
+	ipv4(&f, IPPROTO_TCP, 0, 20);
+	ports(&f, 1, 2);
+	check_gso("TCP in IP in IP", &f, 74, 500, 4);
+	ethernet(&f, ETH_P_IP);
+	ipv4(&f, IPPROTO_UDP, 0, 70);
+	put32(&f, 50000 << 16 | 4789);
+	put_zero(&f, 4 + 8);
+	put(&f, "\x02\0\0\0\0\x03\x02\0\0\0\0\x04\x08", 14);
+	ipv4(&f, IPPROTO_TCP, 0, 20);
+	ports(&f, 1, 2);
+	check_gso("TCP in VXLAN", &f, 104, 500, 4);
+	ethernet(&f, ETH_P_IP);
+	ipv4(&f, IPPROTO_GRE, 0, 64);
+	put32(&f, 0x20000800);
+	put32(&f, 1);
+	ipv4(&f, IPPROTO_TCP, 0, 20);
+	ports(&f, 1, 2);
+	check_gso("TCP in GRE with a key", &f, 82, 500, 4);
+}
+
+static void test_truncation(void)
+{
+	static const __u16 types[] = { ETH_P_IP, ETH_P_IPV6, ETH_P_ARP, ETH_P_8021Q, ETH_P_8021AD };
+	struct frame f;
+
+	check_begin("a frame cut after 14 to 200 bytes is counted once, with its bytes");
+	for (size_t t = 0; t < sizeof(types) / sizeof(types[0]); t++) {
+		for (__u32 len = 14; len <= 200; len++) {
+			ethernet(&f, types[t]);
+			if (types[t] == ETH_P_8021Q)
+				tag(&f, 3, ETH_P_IPV6);
+			if (types[t] == ETH_P_8021AD)
+				tag(&f, 3, ETH_P_IP);
+			if (types[t] == ETH_P_IP || types[t] == ETH_P_8021AD)
+				ipv4(&f, IPPROTO_TCP, 0, 200 - f.len - 20);
+			else if (types[t] != ETH_P_ARP)
+				ipv6(&f, IPPROTO_UDP, 200 - f.len - 40);
+			ports(&f, 1, 2);
+			put_zero(&f, 200);
+			f.len = len;
+			if (len < 54 && pass(PM_INGRESS, &f, NULL) == REFUSED)
+				continue;
+			snapshot();
+			EXPECT(count(PM_INGRESS, &f, NULL), "%u bytes: verdict", len);
+			EXPECT(monitor.totals[0].all.packets == monitor.before[0].all.packets + 1 &&
+				       monitor.totals[0].all.bytes ==
+					       monitor.before[0].all.bytes + len,
+			       "%u bytes: totals", len);
+			if (types[t] == ETH_P_ARP)
+				EXPECT(seen.flows == 1, "%u bytes of ARP: no flow", len);
+			else
+				EXPECT(len == 200 ? seen.flows == 1
+						  : untracked(0, PM_TRUNCATED) == 1,
+				       "%u bytes of 0x%04x: %s", len, types[t], described());
+		}
+	}
+	check_end();
+}
+
+/* Frames that are nearly right: the totals have to be, whatever becomes of them. */
+static void test_fuzz(void)
+{
+	int rounds = check_soak() ? 3000000 : 300000;
+	struct pm_count before, passed = { 0 };
+	struct frame seeds[4], f;
+	unsigned int seed = 12345;
+	int verdict;
+
+	ethernet(&seeds[0], ETH_P_IP);
+	ipv4(&seeds[0], IPPROTO_UDP, 2, 40);
+	ports(&seeds[0], 1, 2);
+	ethernet(&seeds[1], ETH_P_IPV6);
+	ipv6(&seeds[1], IPPROTO_HOPOPTS, 60);
+	extension(&seeds[1], IPPROTO_FRAGMENT, 1);
+	ipv6_fragment(&seeds[1], IPPROTO_DSTOPTS, 1, 1);
+	extension(&seeds[1], IPPROTO_TCP, 2);
+	ethernet(&seeds[2], ETH_P_8021AD);
+	tag(&seeds[2], 1, ETH_P_8021Q);
+	tag(&seeds[2], 2, ETH_P_IP);
+	ipv4_fragment(&seeds[2], IPPROTO_ICMP, 0, 30, 3, 0x2000);
+	ethernet(&seeds[3], ETH_P_IP);
+	ipv4(&seeds[3], IPPROTO_GRE, 0, 64);
+	put32(&seeds[3], 0x20006558);
+	for (int i = 0; i < 4; i++)
+		put_zero(&seeds[i], 60);
+
+	snapshot();
+	before = sum_of(&monitor.totals[PM_EGRESS]);
+	check_begin("mutated frames get no verdict");
+	for (int i = 0; i < rounds; i++) {
+		struct __sk_buff ctx = { 0 };
+
+		f = seeds[rand_r(&seed) % 4];
+		for (int n = rand_r(&seed) % 6; n >= 0; n--)
+			f.data[12 + (__u32)rand_r(&seed) % (f.len - 12)] = (__u8)rand_r(&seed);
+		if (rand_r(&seed) % 4 == 0)
+			f.len = 14 + (__u32)rand_r(&seed) % (f.len - 14);
+		if (rand_r(&seed) % 4 == 0)
+			ctx.gso_size = (__u32)rand_r(&seed) % 3; /* none, absurd, absurd */
+		verdict =
+			pass(ctx.gso_size ? PM_INGRESS : PM_EGRESS, &f, ctx.gso_size ? &ctx : NULL);
+		EXPECT(verdict == TC_ACT_UNSPEC || (verdict == REFUSED && f.len < 54), "round %d",
+		       i);
+		if (verdict == TC_ACT_UNSPEC && !ctx.gso_size) {
+			passed.packets++;
+			passed.bytes += f.len;
+		}
+	}
+	check_end();
+	snapshot();
+	CHECK_EQ(monitor.totals[PM_EGRESS].all.packets - before.packets, passed.packets,
+		 "mutated frames: all packets are in the totals");
+	CHECK_EQ(monitor.totals[PM_EGRESS].all.bytes - before.bytes, passed.bytes,
+		 "mutated frames: all bytes are in the totals");
+	CHECK_EQ(monitor.totals[PM_EGRESS].flows.packets +
+			 monitor.totals[PM_EGRESS].retired.packets +
+			 monitor.totals[PM_EGRESS].untracked.packets,
+		 monitor.totals[PM_EGRESS].all.packets, "the parts make up the total");
+}
+
+static void udp_from(struct frame *f, __u32 number)
+{
+	ethernet(f, ETH_P_IP);
+	ipv4(f, IPPROTO_UDP, 0, 20);
+	ports(f, (__u16)(number & 0xffff), 9);
+	f->data[27] = (__u8)(number >> 16);
+}
+
+static bool open_with(__u32 max_flows, const struct pm_filter *filter)
+{
+	static const struct pm_filter none;
+
+	monitor_close(&monitor);
+	config.max_flows = max_flows;
+	config.filter = filter ? *filter : none;
+	return CHECK(!monitor_open(&monitor, "lo", false, &config), "opens with %u flows",
+		     max_flows);
+}
+
+static void test_filter(void)
+{
+	struct pm_filter filter = { 0 };
+	struct frame f;
+
+	filter_add_proto(&filter, "udp");
+	filter_add_port(&filter, "53");
+	filter_add_port(&filter, "54");
+	filter_add_net(&filter, "198.51.100.0/24", true);
+	filter_add_net(&filter, "2001:db8::2", false);
+	if (!open_with(64, &filter))
+		return;
+	ethernet(&f, ETH_P_IP);
+	ipv4(&f, IPPROTO_UDP, 0, 20);
+	ports(&f, 1000, 54);
+	check_frame("filter: matches", &f,
+		    "in ipv4 vlan 0 udp 192.0.2.1:1000 > 198.51.100.2:54, 1 packets 54 bytes");
+	f.data[23] = IPPROTO_TCP;
+	check_frame("filter: another protocol", &f, "filtered");
+	f.data[23] = IPPROTO_UDP;
+	f.data[37] = 55;
+	check_frame("filter: another port", &f, "filtered");
+	f.data[37] = 53;
+	f.data[32] = 101;
+	check_frame("filter: another network", &f, "filtered");
+	ethernet(&f, ETH_P_IPV6);
+	ipv6(&f, IPPROTO_UDP, 20);
+	ports(&f, 53, 1000);
+	check_frame("filter: the other family", &f,
+		    "in ipv6 vlan 0 udp [2001:db8::1]:53 > [2001:db8::2]:1000, "
+		    "1 packets 74 bytes");
+	f.data[14 + 39] = 3;
+	check_frame("filter: another IPv6 host", &f, "filtered");
+	ethernet(&f, ETH_P_ARP);
+	put_zero(&f, 28);
+	check_frame("filter: not IP", &f, "filtered");
+	memset(&filter, 0, sizeof(filter));
+	filter.families = 1 << PM_KIND_IPV6;
+	if (!open_with(64, &filter))
+		return;
+	udp_from(&f, 1);
+	check_frame("filter: IPv6 only", &f, "filtered");
+}
+
+static void test_full(void)
+{
+	enum { ROOM = 512, FLOWS = 2000 };
+	struct frame f;
+
+	if (!open_with(ROOM, NULL))
+		return;
+	for (__u32 i = 0; i < FLOWS; i++) {
+		udp_from(&f, i);
+		pass(PM_INGRESS, &f, NULL);
+	}
+	snapshot();
+	CHECK_EQ(monitor.totals[0].flow_count, ROOM, "full: every slot is in use");
+	CHECK_EQ(monitor.totals[0].reason[PM_FULL].packets, FLOWS - ROOM,
+		 "full: the other packets are counted as such");
+	CHECK_EQ(monitor.totals[0].all.bytes, FLOWS * 54, "full: totals are exact");
+	/* A second report in which nothing has moved: a quarter of the flows makes room. */
+	snapshot();
+	flow_table_relieve(&monitor.table, now_ns, SECOND);
+	snapshot();
+	CHECK_EQ(monitor.totals[0].flow_count, ROOM - ROOM / 4 - 1,
+		 "relief: a quarter of the flows leaves");
+	CHECK_EQ(monitor.totals[0].retired.packets, ROOM / 4 + 1, "relief: their packets do not");
+	udp_from(&f, 70000);
+	check_frame("relief: there is room again", &f,
+		    "in ipv4 vlan 0 udp 192.1.2.1:4464 > 198.51.100.2:9, 1 packets 54 bytes");
+}
+
+static void test_longest_idle(void)
+{
+	enum { ROOM = 512 };
+	struct frame f;
+
+	if (!open_with(ROOM, NULL))
+		return;
+	for (__u32 i = 0; i < ROOM; i++) {
+		udp_from(&f, i);
+		pass(PM_INGRESS, &f, NULL);
+	}
+	snapshot();
+	for (__u32 i = 0; i < ROOM - ROOM / 4 - 1; i++) { /* all but the last of them go on */
+		udp_from(&f, i);
+		pass(PM_INGRESS, &f, NULL);
+	}
+	snapshot();
+	flow_table_relieve(&monitor.table, now_ns, SECOND);
+	for (__u32 i = 0; i < ROOM - ROOM / 4 - 1; i++) {
+		udp_from(&f, i);
+		pass(PM_INGRESS, &f, NULL);
+	}
+	snapshot();
+	CHECK_EQ(monitor.totals[0].retired.packets, ROOM / 4 + 1, "relief: the idle ones leave");
+	CHECK_EQ(seen.flows, ROOM - ROOM / 4 - 1, "relief: those that move stay");
+	CHECK_EQ(monitor.totals[0].reason[PM_FULL].packets, 0, "relief: none of those was lost");
+}
+
+static void test_flood(void)
+{
+	enum { FLOWS = 3000000, ROOM = 65536 };
+	struct rusage early, late;
+	struct frame f;
+
+	if (!open_with(ROOM, NULL))
+		return;
+	udp_from(&f, 0);
+	for (__u32 i = 0; i < FLOWS; i++) {
+		f.data[27] = (__u8)(i >> 16);
+		f.data[34] = (__u8)(i >> 8);
+		f.data[35] = (__u8)i;
+		pass(PM_INGRESS, &f, NULL);
+		if (i % 100000 == 99999) {
+			snapshot();
+			flow_table_relieve(&monitor.table, now_ns, SECOND);
+		}
+		if (i == 300000)
+			getrusage(RUSAGE_SELF, &early);
+	}
+	snapshot();
+	getrusage(RUSAGE_SELF, &late);
+	CHECK_EQ(monitor.totals[0].all.packets, FLOWS, "flood: all packets are in the totals");
+	CHECK_EQ(monitor.totals[0].all.bytes, FLOWS * 54LL, "flood: all bytes are in the totals");
+	CHECK_EQ(monitor.totals[0].untracked.packets,
+		 monitor.totals[0].reason[PM_FULL].packets +
+			 monitor.totals[0].reason[PM_CROWDED].packets,
+		 "flood: the reasons add up");
+	CHECK(monitor.totals[0].retired_flows > 10 * ROOM / 4, "flood: slots are used again");
+	CHECK(monitor.totals[0].reason[PM_CROWDED].packets < FLOWS / 1000,
+	      "flood: hardly a bucket is crowded");
+	CHECK(late.ru_maxrss - early.ru_maxrss < 1024, "flood: memory is flat");
+}
+
+/* --- several CPUs ----------------------------------------------------------------------------- */
+
+enum { RACERS = 4, RACE_FLOWS = 200, RACE_BURST = 10 };
+
+static __u32 race_bursts(void)
+{
+	return check_soak() ? 3000000 : 150000;
+}
+
+static int racing; /* threads that still run */
+
+static void *racer(void *arg)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .repeat = RACE_BURST);
+	__u32 bursts = race_bursts();
+	struct frame f;
+
+	(void)arg;
+	for (__u32 i = 0; i < bursts; i++) {
+		udp_from(&f, i % RACE_FLOWS);
+		opts.data_in = f.data;
+		opts.data_size_in = f.len;
+		bpf_prog_test_run_opts(prog_fd(PM_INGRESS), &opts);
+	}
+	__atomic_sub_fetch(&racing, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+/* All CPUs make the same flows, while those that pause for a moment are taken away. */
+static void test_race(void)
+{
+	__u64 packets = (__u64)RACERS * RACE_BURST * race_bursts();
+	pthread_t threads[RACERS];
+
+	if (!open_with(128, NULL))
+		return;
+	racing = RACERS;
+	for (int i = 0; i < RACERS; i++)
+		pthread_create(&threads[i], NULL, racer, NULL);
+	while (__atomic_load_n(&racing, __ATOMIC_SEQ_CST)) {
+		snapshot();
+		flow_table_age(&monitor.table, now_ns + SECOND, SECOND);
+	}
+	for (int i = 0; i < RACERS; i++)
+		pthread_join(threads[i], NULL);
+	snapshot();
+	CHECK_EQ(monitor.totals[0].all.packets, packets,
+		 "race: no packet is lost or counted twice");
+	CHECK_EQ(monitor.totals[0].all.bytes, packets * 54, "race: nor any byte");
+	CHECK(monitor.totals[0].retired_flows > RACE_FLOWS,
+	      "race: %llu flows were retired meanwhile", monitor.totals[0].retired_flows);
+	printf("# race: %llu in the table, %llu retired, %llu untracked\n",
+	       monitor.totals[0].flows.packets, monitor.totals[0].retired.packets,
+	       monitor.totals[0].untracked.packets);
+}
+
+int main(void)
+{
+	if (!open_with(4096, NULL))
+		return check_exit();
+	test_ip();
+	test_link();
+	test_malformed();
+	test_fragments();
+	test_gso();
+	test_truncation();
+	test_fuzz();
+	test_filter();
+	test_full();
+	test_longest_idle();
+	test_flood();
+	test_race();
+	monitor_close(&monitor);
+	return check_exit();
+}
