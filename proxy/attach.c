@@ -181,15 +181,20 @@ int attach_start(struct attachment *at, const char *ifname, bool takeover)
 	return 0;
 }
 
+/* The other device by which a target's packets go and come, or 0. */
+static int other_device(const struct attachment *at, const struct nexthop *hop)
+{
+	if (!hop->target || hop->error || hop->route.type != RTN_UNICAST ||
+	    hop->route.oif == at->ifindex)
+		return 0;
+	return hop->route.oif;
+}
+
 static bool wanted(const struct attachment *at, const struct nexthops *hops, int ifindex)
 {
-	for (__u32 i = 1; i < hops->count; i++) {
-		const struct nexthop *hop = nexthops_at(hops, i);
-
-		if (hop->target && !hop->error && hop->route.oif == ifindex &&
-		    ifindex != at->ifindex && hop->route.type == RTN_UNICAST)
+	for (__u32 i = 1; i < hops->count; i++)
+		if (other_device(at, nexthops_at(hops, i)) == ifindex)
 			return true;
-	}
 	return false;
 }
 
@@ -212,18 +217,16 @@ void attach_follow(struct attachment *at, const struct nexthops *hops)
 		at->others[i] = at->others[--at->other_count];
 	}
 	for (__u32 i = 1; i < hops->count; i++) {
-		const struct nexthop *hop = nexthops_at(hops, i);
-		struct tc_link link = other_link(hop->route.oif, at->ifindex);
+		int ifindex = other_device(at, nexthops_at(hops, i)), err;
+		struct tc_link link = other_link(ifindex, at->ifindex);
 		char name[IF_NAMESIZE] = "?";
-		int err;
 
-		if (!hop->target || !wanted(at, hops, hop->route.oif) ||
-		    find_other(at, hop->route.oif))
+		if (!ifindex || find_other(at, ifindex))
 			continue;
 		err = tc_link_attach(&link, at->ingress_fd, true);
 		if (!err)
 			err = add_other(at, &link);
-		if_indextoname((unsigned int)hop->route.oif, name);
+		if_indextoname((unsigned int)ifindex, name);
 		if (err)
 			log_err(err, "cannot attach to %s, by which replies of a target come",
 				name);

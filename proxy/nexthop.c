@@ -122,13 +122,18 @@ static void publish(struct nexthops *hops, __u32 index)
 		__atomic_store_n(&shared->link, now.link, __ATOMIC_RELEASE);
 }
 
-static bool device_is_l3(int ifindex)
+/* Most targets are reached by the same device: the answer for the last one is kept. */
+static bool device_is_l3(struct nexthops *hops, int ifindex)
 {
 	char name[IF_NAMESIZE];
 	struct iface iface;
 
-	return if_indextoname((unsigned int)ifindex, name) && !iface_open(name, &iface) &&
-	       !iface.l2_len;
+	if (hops->last_device != ifindex) {
+		hops->last_device = ifindex;
+		hops->last_is_l3 = if_indextoname((unsigned int)ifindex, name) &&
+				   !iface_open(name, &iface) && !iface.l2_len;
+	}
+	return hops->last_is_l3;
 }
 
 static void look_up_neigh(struct nexthops *hops, struct nexthop *hop)
@@ -157,7 +162,7 @@ static void look_up(struct nexthops *hops, __u32 index)
 		err = -EADDRNOTAVAIL;
 	if (err != hop->error || route.type != hop->route.type || route.oif != hop->route.oif) {
 		hops->moved = true;
-		hop->l3 = !err && device_is_l3(route.oif);
+		hop->l3 = !err && device_is_l3(hops, route.oif);
 	}
 	hop->error = err;
 	hop->route = route;
@@ -243,6 +248,7 @@ static void look_up_all(struct nexthops *hops, __u64 now)
 {
 	hops->stale = false;
 	hops->looked_at = now;
+	hops->last_device = 0;
 	for (__u32 i = 1; i < hops->count; i++)
 		if (hops->table[i].target)
 			look_up(hops, i);

@@ -45,6 +45,8 @@ struct nexthops {
 	__u32 cursor;	 /* of the periodic look */
 	bool stale;	 /* a route may have changed */
 	bool moved;	 /* a device or a target's locality has changed since this was cleared */
+	int last_device; /* of device_is_l3() */
+	bool last_is_l3;
 	__u64 looked_at; /* when all routes were last looked up */
 };
 

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Traffic for tests, many times faster than a shell makes it:
+ *
+ *	proxy-traffic serve PORT                answer TCP connections and UDP datagrams
+ *	proxy-traffic connect ADDR PORT N       N connections: open, a byte each way, close
+ *	proxy-traffic datagrams ADDR PORT N     N datagrams of 1 to 1472 bytes and their echoes
+ *	proxy-traffic flows ADDR PORT N         N UDP flows of one datagram each, no echo needed
+ *
+ * The clients print what went wrong, if anything, and exit with 1 then.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { SIZE_MAX_UDP = 1472, PATIENCE_MS = 5000 };
+
+static void __attribute__((noreturn)) die(const char *what, long number)
+{
+	fprintf(stderr, "proxy-traffic: %s (%ld): %s\n", what, number, strerror(errno));
+	exit(1);
+}
+
+static struct sockaddr_in address(const char *addr, const char *port)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET,
+				   .sin_port = htons((unsigned short)atoi(port)) };
+
+	if (inet_pton(AF_INET, addr, &sin.sin_addr) != 1)
+		die("not an address", 0);
+	return sin;
+}
+
+static int new_socket(int type)
+{
+	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		die("socket", type);
+	return fd;
+}
+
+/* An answer that does not come within the time is a failure. */
+static ssize_t receive(int fd, char *buf, size_t size, long number)
+{
+	struct pollfd poller = { .fd = fd, .events = POLLIN };
+	ssize_t got;
+
+	errno = ETIMEDOUT;
+	if (poll(&poller, 1, PATIENCE_MS) != 1)
+		die("no answer", number);
+	got = recv(fd, buf, size, 0);
+	if (got < 0)
+		die("receive", number);
+	return got;
+}
+
+static void serve_connection(int listener)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	struct pollfd poller = { .fd = fd, .events = POLLIN };
+	char byte;
+
+	if (fd < 0)
+		return;
+	if (poll(&poller, 1, PATIENCE_MS) == 1 && recv(fd, &byte, 1, 0) == 1) {
+		byte++;
+		send(fd, &byte, 1, MSG_NOSIGNAL);
+		/* The client closes first, as most do, and keeps the port in TIME-WAIT. */
+		if (poll(&poller, 1, PATIENCE_MS) == 1)
+			recv(fd, &byte, 1, 0);
+	}
+	close(fd);
+}
+
+static void serve_datagram(int fd)
+{
+	char buf[SIZE_MAX_UDP];
+	struct sockaddr_in from;
+	socklen_t len = sizeof(from);
+	ssize_t got = recvfrom(fd, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len);
+
+	if (got >= 0)
+		sendto(fd, buf, (size_t)got, 0, (struct sockaddr *)&from, len);
+}
+
+static void serve(const char *port)
+{
+	struct sockaddr_in any = address("0.0.0.0", port);
+	int tcp = new_socket(SOCK_STREAM), udp = new_socket(SOCK_DGRAM), one = 1;
+	struct pollfd pollers[] = { { .fd = tcp, .events = POLLIN },
+				    { .fd = udp, .events = POLLIN } };
+
+	setsockopt(tcp, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(tcp, (struct sockaddr *)&any, sizeof(any)) || listen(tcp, 1024))
+		die("listen", 0);
+	if (bind(udp, (struct sockaddr *)&any, sizeof(any)))
+		die("bind", 0);
+	while (poll(pollers, 2, -1) > 0) {
+		if (pollers[0].revents)
+			serve_connection(tcp);
+		if (pollers[1].revents)
+			serve_datagram(udp);
+	}
+}
+
+static void connections(const struct sockaddr_in *to, long count)
+{
+	for (long i = 0; i < count; i++) {
+		int fd = new_socket(SOCK_STREAM);
+		char byte = (char)i;
+
+		if (connect(fd, (const struct sockaddr *)to, sizeof(*to)))
+			die("connect", i);
+		if (send(fd, &byte, 1, MSG_NOSIGNAL) != 1)
+			die("send", i);
+		if (receive(fd, &byte, 1, i) != 1 || byte != (char)(i + 1))
+			die("wrong answer", i);
+		close(fd);
+	}
+}
+
+/* Each datagram has a content of its own. */
+static size_t fill(char *buf, long number)
+{
+	size_t size = (size_t)(number % SIZE_MAX_UDP) + 1;
+
+	for (size_t i = 0; i < size; i++)
+		buf[i] = (char)((size_t)number * 31 + i * 7 + (i >> 8));
+	return size;
+}
+
+static void datagrams(const struct sockaddr_in *to, long count)
+{
+	char sent[SIZE_MAX_UDP], got[SIZE_MAX_UDP + 1];
+	int fd = new_socket(SOCK_DGRAM);
+
+	if (connect(fd, (const struct sockaddr *)to, sizeof(*to)))
+		die("connect", 0);
+	for (long i = 0; i < count; i++) {
+		size_t size = fill(sent, i);
+
+		if (send(fd, sent, size, 0) != (ssize_t)size)
+			die("send", i);
+		if (receive(fd, got, sizeof(got), i) != (ssize_t)size || memcmp(sent, got, size))
+			die("another datagram than was sent", i);
+	}
+}
+
+static void flows(const struct sockaddr_in *to, long count)
+{
+	for (long i = 0; i < count; i++) {
+		struct sockaddr_in from = { .sin_family = AF_INET,
+					    .sin_port = htons((unsigned short)(1024 + i)) };
+		int fd = new_socket(SOCK_DGRAM);
+
+		if (bind(fd, (struct sockaddr *)&from, sizeof(from)) ||
+		    sendto(fd, "x", 1, 0, (const struct sockaddr *)to, sizeof(*to)) != 1)
+			die("send", i);
+		close(fd);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct sockaddr_in to;
+
+	if (argc == 3 && !strcmp(argv[1], "serve")) {
+		serve(argv[2]);
+		return 1;
+	}
+	if (argc != 5) {
+		fputs("see the head of proxy-traffic.c\n", stderr);
+		return 2;
+	}
+	to = address(argv[2], argv[3]);
+	if (!strcmp(argv[1], "connect"))
+		connections(&to, atol(argv[4]));
+	else if (!strcmp(argv[1], "datagrams"))
+		datagrams(&to, atol(argv[4]));
+	else
+		flows(&to, atol(argv[4]));
+	return 0;
+}
