@@ -460,7 +460,7 @@ static void test_gso(void)
 	check_gso("TCP in IP in IP", &f, 74, 500, 4);
 	ethernet(&f, ETH_P_IP);
 	ipv4(&f, IPPROTO_UDP, 0, 70);
-	put32(&f, 50000 << 16 | 4789);
+	put32(&f, 50000U << 16 | 4789);
 	put_zero(&f, 4 + 8);
 	put(&f, "\x02\0\0\0\0\x03\x02\0\0\0\0\x04\x08", 14);
 	ipv4(&f, IPPROTO_TCP, 0, 20);

@@ -86,7 +86,7 @@ flowing()
 check "a bulk transfer runs" wait_for 5 flowing
 timeouts=$(retransmissions)
 flows=$(proxy --list -o jsonl eth0 | jq 'select(.from == "'$ORIGINAL:5201'") | .flows')
-for i in 1 2 3 4; do
+for _ in 1 2 3 4; do
 	kill -KILL "${pids[second]}"
 	status_of second || true
 	start_tool second client proxy "${MAP[@]}" eth0
