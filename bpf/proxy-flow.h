@@ -252,12 +252,18 @@ static __always_inline enum proxy_counter flow_insert(struct __sk_buff *skb,
 		if (err != -EEXIST)
 			return PROXY_FAILED;
 		if (!i) {
-			/* Another CPU may have made this very flow a moment ago. */
 			struct proxy_flow *other = bpf_map_lookup_elem(&ingress, key);
 
+			/*
+			 * This very flow: another CPU has made it a moment ago, or it is left from
+			 * before its mapping pointed elsewhere for a while.
+			 */
 			if (other && other->orig == flow->orig && other->oport == flow->oport &&
-			    other->cport == flow->cport && other->client == flow->client)
+			    other->cport == flow->cport && other->client == flow->client) {
+				other->state = flow->state;
+				other->last_seen = flow->last_seen;
 				return PROXY_OK;
+			}
 		}
 		flow->state |= PROXY_FLOW_PORT;
 	}

@@ -341,6 +341,7 @@ static void fuzz(__u64 frames, __u64 seed)
 		if (!rnd(2000))
 			change_mapping();
 		if (runs / ROUND != (runs - 1) / ROUND) {
+			rig_heartbeat(&rig, 0);
 			rig_clear(&rig);
 			model_clear(&model);
 		}

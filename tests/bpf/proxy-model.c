@@ -200,7 +200,7 @@ static struct model_flow *open_flow(struct model *model, const struct model_mapp
 	__u32 remote = mapping->to;
 	__u16 rport = mapping->to_port ? mapping->to_port : ends->dport;
 	bool direct = mapping->flags & PROXY_MAPPING_DIRECT, tcp = view->proto == IPPROTO_TCP;
-	struct model_flow *flow, *fresh;
+	struct model_flow *flow, *fresh, *other;
 	bool pin = mapping->flags & PROXY_MAPPING_PIN;
 	struct model_pin *pinned = NULL;
 
@@ -263,7 +263,11 @@ static struct model_flow *open_flow(struct model *model, const struct model_mapp
 		.direct = direct,
 		.mac = mapping->mac && !direct,
 	};
-	if (find_reply(model, view->proto, remote, rport, ends->src, ends->sport)) {
+	other = find_reply(model, view->proto, remote, rport, ends->src, ends->sport);
+	if (is_from(other, ends)) { /* left from before the mapping pointed elsewhere */
+		*other = *fresh;
+		fresh = other;
+	} else if (other) {
 		__u16 port = get16(view->out + view->l4);
 
 		if (!legal_port(ends->sport, port)) {
@@ -289,7 +293,7 @@ static struct model_flow *open_flow(struct model *model, const struct model_mapp
 			.lport = fresh->lport,
 		};
 	model->counters[PROXY_FLOWS]++;
-	model->n_flows++;
+	model->n_flows += fresh == &model->flows[model->n_flows];
 	return fresh;
 }
 

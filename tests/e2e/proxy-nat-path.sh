@@ -1,0 +1,254 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# The translated packet on its way: checksums under every offload, errors that come back, paths with
+# a smaller MTU, fragments, devices without Ethernet, loopback.
+. "$(dirname "$0")/../lib.sh"
+needs socat ethtool jq python3
+ORIGINAL_2=10.0.0.11
+BULK=$((SOAK == 1 ? 100 : 10)) # MB
+head -c ${BULK}M /dev/urandom > $TMP/bulk
+SUM=$(sha256sum < $TMP/bulk)
+
+# serve HOST: on the target's port, tell the checksum of what is sent (TCP), send the bulk
+# (TCP, the next port), echo (UDP)
+serve()
+{
+	start "sum-$1" "$1" socat -b 65536 TCP-LISTEN:$TARGET_PORT,fork,reuseaddr EXEC:sha256sum
+	start "bulk-$1" "$1" socat -b 65536 -U TCP-LISTEN:$((TARGET_PORT + 1)),reuseaddr,fork \
+		EXEC:"cat $TMP/bulk"
+	start "echo-$1" "$1" socat -b 65536 -T 20 UDP-RECVFROM:$TARGET_PORT,fork EXEC:cat
+	wait_for 5 listening "$1" tcp $TARGET_PORT
+	wait_for 5 listening "$1" tcp $((TARGET_PORT + 1))
+	wait_for 5 listening "$1" udp $TARGET_PORT
+}
+
+# upload HOST [ADDRESS:PORT[,OPTION...]]: the target's checksum of the bulk
+upload()
+{
+	in_host "$1" timeout 60 socat -b 65536 -t 30 - "TCP:${2:-$ORIGINAL:$ORIGINAL_PORT}" < $TMP/bulk
+}
+
+# download HOST [ADDRESS:PORT]
+download()
+{
+	in_host "$1" timeout 60 socat -b 65536 -u "TCP:${2:-$ORIGINAL:$((ORIGINAL_PORT + 1))}" - |
+		sha256sum
+}
+
+# echo_back HOST BYTES...: whether datagrams of these sizes come back as they were sent
+echo_back()
+{
+	local host=$1
+	shift
+	in_host "$host" python3 - "$ECHO_ADDRESS" "$ORIGINAL_PORT" "$@" <<-'PYTHON'
+		import os, socket, sys
+		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		s.settimeout(10)
+		s.connect((sys.argv[1], int(sys.argv[2])))
+		for size in map(int, sys.argv[3:]):
+		    data = os.urandom(size)
+		    s.send(data)
+		    if s.recv(65536) != data:
+		        sys.exit(f'{size} bytes come back changed')
+	PYTHON
+}
+ECHO_ADDRESS=$ORIGINAL
+SIZES=(1 2 100 1471 1472 1473 8000 60000)
+
+# errors_of HOST: segments and datagrams that the host has thrown away for their checksum
+errors_of()
+{
+	in_host "$1" nstat -asz TcpInCsumErrors UdpInCsumErrors IpInHdrErrors |
+		awk 'NR > 1 { sum += $2 } END { print sum + 0 }'
+}
+
+# counted NAME ID FIELD WANT: a field of the proxy's total lines, which follow the traffic
+counted()
+{
+	wait_for 3 total_is "$2" "$3" "$4" || true
+	equal "$1" "$(total "$2" "$3")" "$4"
+}
+total()
+{
+	grep '"type":"total"' "$TMP/$1.out" | tail -n 1 | jq ".$2"
+}
+total_is()
+{
+	[ "$(total "$1" "$2")" = "$3" ]
+}
+
+MAPS=(-m "$ORIGINAL:$ORIGINAL_PORT=$TARGET:$TARGET_PORT"
+	-m "$ORIGINAL:$((ORIGINAL_PORT + 1))=$TARGET:$((TARGET_PORT + 1))"
+	-m "$ORIGINAL_2:$ORIGINAL_PORT=$TARGET:$TARGET_PORT")
+
+# --- forwarded traffic, checksums finished by the devices behind the hook ------------------------
+
+lan_of_the_mapping
+host behind
+link client eth1 behind eth0
+address client eth1 192.168.1.1/24
+address behind eth0 192.168.1.2/24
+ip -n behind route add default via 192.168.1.1
+ip -n target route add 192.168.1.0/24 via $CLIENT
+in_host client sysctl -q -w net.ipv4.ip_forward=1
+serve target
+start_tool nat client proxy -o jsonl -I 0.2 "${MAPS[@]}" eth0
+
+# veth neither computes nor verifies a checksum that its peer has left to the "hardware". With tx
+# checksumming off, the ports of the bridge and of the router compute what is still to be computed,
+# and segment: the receivers get, and verify, what a wire would carry.
+finish_checksums()
+{
+	in_host switch ethtool -K p-target tx "$1" > /dev/null 2>&1
+	in_host client ethtool -K eth1 tx "$1" > /dev/null 2>&1
+}
+
+transfers() # NAME
+{
+	equal "$1: $BULK MB from the host itself" "$(upload client)" "$SUM"
+	equal "$1: $BULK MB to the host itself" "$(download client)" "$SUM"
+	equal "$1: $BULK MB from a host behind it" "$(upload behind)" "$SUM"
+	equal "$1: $BULK MB to a host behind it" "$(download behind)" "$SUM"
+	check "$1: datagrams from the host itself come back" echo_back client "${SIZES[@]}"
+	check "$1: datagrams from a host behind it come back" echo_back behind "${SIZES[@]}"
+}
+
+for sender in on off; do
+	for host in behind client target; do
+		in_host $host ethtool -K eth0 tx $sender > /dev/null 2>&1
+	done
+	finish_checksums off
+	transfers "tx checksumming $sender at the ends, finished on the way"
+done
+equal "no checksum was wrong at the target" "$(errors_of target)" 0
+equal "nor at the client" "$(errors_of behind)" 0
+equal "nor at the host itself" "$(errors_of client)" 0
+for host in behind client target; do
+	in_host $host ethtool -K eth0 tx on > /dev/null 2>&1
+done
+finish_checksums on
+check "a ping larger than the MTU passes beside the mapping" \
+	in_host client ping -q -c 1 -s 4000 -W 2 $TARGET
+
+# --- one source port for two mappings and a direct connection ------------------------------------
+
+for to in $ORIGINAL:$ORIGINAL_PORT $ORIGINAL_2:$ORIGINAL_PORT $TARGET:$TARGET_PORT; do
+	upload client "$to,sourceport=41000,reuseaddr" > "$TMP/up-$to" &
+	uploads+=($!)
+done
+wait "${uploads[@]}" || true
+for to in $ORIGINAL:$ORIGINAL_PORT $ORIGINAL_2:$ORIGINAL_PORT $TARGET:$TARGET_PORT; do
+	equal "$BULK MB to $to at once from one port" "$(cat "$TMP/up-$to")" "$SUM"
+done
+counted "two of them were given another port" nat ports_changed 2
+
+# --- refusals come back at once ------------------------------------------------------------------
+
+stop sum-target || true
+stop echo-target || true
+# The error and how long it took to come, in tenths of a second.
+refusal() # HOST ADDRESS
+{
+	local began=${EPOCHREALTIME/./} error
+	error=$({ in_host "$1" timeout 10 socat -t 5 - "$2" < $TMP/datagram; } 2>&1 |
+		grep -oE 'Connection refused|No route to host' | head -n 1)
+	[ $((${EPOCHREALTIME/./} - began)) -lt 3000000 ] && echo "$error at once"
+}
+for host in client behind; do
+	for proto in TCP UDP; do
+		echo x > $TMP/datagram
+		equal "$proto from $host to a closed port is refused" \
+			"$(refusal $host $proto:$ORIGINAL:$ORIGINAL_PORT)" "Connection refused at once"
+	done
+done
+
+# --- VLAN tags -----------------------------------------------------------------------------------
+
+# A reply with a tag: the kernel takes it off the data before the hook.
+tagged_reply()
+{
+	in_host target python3 - "$(in_host client cat /sys/class/net/eth0/address)" <<-'PYTHON'
+		import socket, sys
+		dst = bytes.fromhex(sys.argv[1].replace(':', ''))
+		ip = bytes.fromhex('4500001c00000000401100000a00008a0a000001')
+		udp = bytes.fromhex('5ba09c4000080000')
+		s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+		s.bind(('eth0', 0))
+		s.send(dst + s.getsockname()[4] + bytes.fromhex('8100002a0800') + ip + udp)
+	PYTHON
+}
+tagged_reply
+counted "a tagged packet is left alone and counted" nat vlan 1
+stop nat
+
+# --- a path with a smaller MTU, behind a gateway --------------------------------------------------
+
+FAR=10.3.0.138
+host near far remote
+link near eth1 far eth0
+link far eth1 remote eth0
+link near eth0 switch p-near
+ip -n switch link set p-near master br0
+address near eth0 10.0.0.254/24
+address near eth1 10.2.0.1/24
+address far eth0 10.2.0.2/24
+address far eth1 10.3.0.1/24
+address remote eth0 $FAR/24
+for host in near far; do
+	in_host $host sysctl -q -w net.ipv4.ip_forward=1
+done
+ip -n near link set eth1 mtu 1280
+ip -n far link set eth0 mtu 1280
+ip -n client route add 10.3.0.0/24 via 10.0.0.254
+ip -n near route add 10.3.0.0/24 via 10.2.0.2
+ip -n near route add unreachable 10.3.0.99
+ip -n near route add prohibit 10.3.0.98
+ip -n far route add default via 10.2.0.1
+ip -n remote route add default via 10.3.0.1
+serve remote
+start_tool far client proxy -o jsonl -I 0.2 \
+	-m $ORIGINAL:$ORIGINAL_PORT=$FAR:$TARGET_PORT \
+	-m $ORIGINAL:$((ORIGINAL_PORT + 1))=$FAR:$((TARGET_PORT + 1)) \
+	-m $ORIGINAL:7=10.3.0.99:7 -m $ORIGINAL:8=10.3.0.98:8 eth0
+equal "$BULK MB through an MTU of 1280" "$(upload client)" "$SUM"
+contains "the client knows the path's MTU by the original address" \
+	"$(ip -n client route get $ORIGINAL)" "mtu 1280"
+equal "$BULK MB back" "$(download client)" "$SUM"
+equal "a router in between is heard: host unreachable" \
+	"$(refusal client TCP:$ORIGINAL:7)" "No route to host at once"
+# Of the errors that Linux tells a UDP socket, "prohibited" is one, "host unreachable" is not.
+equal "for UDP: prohibited" "$(refusal client UDP:$ORIGINAL:8)" "No route to host at once"
+fragments=$(in_host near nstat -asz IpFragCreates | awk 'NR > 1 { print $2 }')
+equal "no TCP segment was cut into fragments" "$fragments" 0
+check "a datagram of 60000 bytes comes back" echo_back client 60000
+stop far
+
+# --- a device without a link layer ---------------------------------------------------------------
+
+host left right
+start tun-right right socat "UNIX-LISTEN:$TMP/wire,type=5" \
+	TUN:$TARGET/24,tun-name=tun0,tun-type=tun,iff-no-pi,up
+wait_for 5 test -S $TMP/wire
+start tun-left left socat "UNIX-CONNECT:$TMP/wire,type=5" \
+	TUN:$CLIENT/24,tun-name=tun0,tun-type=tun,iff-no-pi,up
+wait_for 5 in_host left ping -q -c 1 -W 1 $TARGET
+serve right
+start_tool tun left proxy "${MAPS[@]}" tun0
+equal "$BULK MB through a tun device" "$(upload left)" "$SUM"
+equal "and back" "$(download left)" "$SUM"
+check "datagrams through it" echo_back left 1 1000 8000
+stop tun
+
+# --- loopback ------------------------------------------------------------------------------------
+
+host alone
+serve alone
+start_tool lo alone proxy -m 127.0.0.1:$ORIGINAL_PORT=127.0.0.1:$TARGET_PORT \
+	-m 127.0.0.1:$((ORIGINAL_PORT + 1))=127.0.0.1:$((TARGET_PORT + 1)) lo
+equal "$BULK MB over lo" "$(upload alone 127.0.0.1:$ORIGINAL_PORT)" "$SUM"
+equal "and back" "$(download alone 127.0.0.1:$((ORIGINAL_PORT + 1)))" "$SUM"
+equal "beside a direct connection" "$(upload alone 127.0.0.1:$TARGET_PORT)" "$SUM"
+ECHO_ADDRESS=127.0.0.1
+check "datagrams over lo" echo_back alone 1 1000 60000
+stop lo
+finish
