@@ -44,6 +44,9 @@ const char *log_strerror(int err)
 	case ENODEV:
 	case ENXIO:
 		return "no such interface";
+	case EOPNOTSUPP:
+		return "not supported here (the kernel needs CONFIG_NET_SCH_INGRESS for clsact, "
+		       "and CONFIG_NET_CLS_BPF)";
 	default:
 		return strerror(-err);
 	}

@@ -32,10 +32,13 @@ int tc_link_attach(struct tc_link *link, int prog_fd, bool replace)
 		    .prog_fd = prog_fd, .flags = replace ? BPF_TC_F_REPLACE : 0);
 	int err = hook_create(&hook);
 
-	if (err)
-		return err;
-	hook.attach_point = link->point;
-	err = bpf_tc_attach(&hook, &opts);
+	if (!err) {
+		hook.attach_point = link->point;
+		err = bpf_tc_attach(&hook, &opts);
+	}
+	/* That is how the kernel says that it has no such qdisc or classifier. */
+	if (err == -ENOENT)
+		err = -EOPNOTSUPP;
 	if (err)
 		return err;
 	link->handle = opts.handle;

@@ -57,6 +57,10 @@ ended()
 
 in_host client ping -q -c 1 -W 2 "$TARGET" > /dev/null
 
+# What a kernel without clsact answers.
+echo 'int bpf_tc_hook_create(void *hook); int bpf_tc_hook_create(void *hook) { (void)hook; return -2; }' |
+	cc -shared -fPIC -x c - -o "$TMP/no-clsact.so"
+
 for tool in packet-monitor proxy; do
 	# --- information ---
 	run_tool $tool --help
@@ -104,6 +108,10 @@ for tool in packet-monitor proxy; do
 	else
 		refused "a map size that memory cannot hold" 1 '*'
 	fi
+
+	prefix=(env "LD_PRELOAD=$TMP/no-clsact.so")
+	run_tool $tool -c 1 eth0
+	refused "no clsact in the kernel" 1 'cannot attach to eth0: *clsact*'
 
 	# --- missing privileges, named ---
 	prefix=(setpriv --bounding-set "-bpf,-net_admin,-sys_admin,-perfmon"
