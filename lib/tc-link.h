@@ -33,8 +33,8 @@ struct tc_link {
  * @link: ifindex, point, priority and, if it is to be exclusive, handle are set; on success handle
  *	  and prog_id are filled in
  * @replace: swap the program of an existing filter with the same priority and handle atomically
- * Return: 0; -EEXIST if the handle is taken and @replace is not set; -EOPNOTSUPP if the kernel lacks
- * clsact or BPF filters; another negative errno.
+ * Return: 0; -EEXIST if the handle is taken and @replace is not set; -EOPNOTSUPP if the kernel
+ *lacks clsact or BPF filters; another negative errno.
  */
 int tc_link_attach(struct tc_link *link, int prog_fd, bool replace);
 
