@@ -1,0 +1,48 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Captures, replayed over a veth pair: packet-monitor counts what tshark finds in the files.
+# CAPTURES=DIRECTORY: those in it; without, files made here (capture-tool.py make).
+. "$(dirname "$0")/../lib.sh"
+needs python3 tcpreplay tshark
+
+TOOL=$ROOT/tests/e2e/capture-tool.py
+if [ -z "${CAPTURES:-}" ]; then
+	CAPTURES=$TMP/captures
+	mkdir "$CAPTURES"
+	python3 "$TOOL" make "$CAPTURES"
+fi
+
+host near far
+link near eth0 far eth0
+for host in near far; do
+	# Nothing but the captures crosses the link.
+	in_host $host sysctl -q -w net.ipv6.conf.all.disable_ipv6=1
+	ip -n $host link set eth0 mtu 65535
+done
+
+shopt -s nullglob
+files=("$CAPTURES"/*.pcap "$CAPTURES"/*.pcapng "$CAPTURES"/*.cap)
+[ ${#files[@]} -gt 0 ] || skip captures "no capture files in $CAPTURES"
+for file in "${files[@]}"; do
+	name=$(basename "$file")
+	reason=$(python3 "$TOOL" unfit "$file")
+	if [ -n "$reason" ]; then
+		skip "$name" "$reason"
+		continue
+	fi
+	start_tool near near packet-monitor eth0 -Q out -j -I 0.1
+	start_tool far far packet-monitor eth0 -Q in -j -I 0.1
+	if ! in_host near tcpreplay -q --pps=20000 -i eth0 "$file" > "$TMP/replay" 2>&1; then
+		fail "$name" "tcpreplay: $(tail -n 1 "$TMP/replay")"
+	fi
+	stop near INT || fail "$name" "packet-monitor ended with $?"
+	stop far INT || fail "$name" "packet-monitor ended with $?"
+	for host in near far; do
+		if output=$(python3 "$TOOL" compare "$file" "$TMP/$host.out" 2>&1); then
+			ok "$name, $host: $output"
+		else
+			fail "$name, $host" "${output//$'\n'/ | }"
+		fi
+	done
+done
+finish

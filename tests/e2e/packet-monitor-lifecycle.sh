@@ -1,0 +1,181 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# How packet-monitor starts, ends and lives with others; its options, and what it says when they make
+# no sense.
+. "$(dirname "$0")/../lib.sh"
+needs jq ping bpftool capsh
+
+PM=$BIN/packet-monitor
+host near far
+link near eth0 far eth0
+address near eth0 10.0.0.1/24 fd00::1/64
+address far eth0 10.0.0.2/24 fd00::2/64
+
+ping_far()
+{
+	in_host near ping -q -c "$1" -i 0.01 10.0.0.2
+}
+
+# ends NAME ID STATUS SIGNAL: how it ends after a signal, and that nothing is left
+ends()
+{
+	local status=0
+	stop "$2" "$4" || status=$?
+	equal "$1: exit status" "$status" "$3"
+	equal "$1: no filter of ours remains" "$(our_filters near eth0)" ""
+}
+
+# refused NAME STATUS PATTERN ARGUMENT...: one line on stderr, and this exit status
+refused()
+{
+	local name=$1 want=$2 pattern=$3 status=0 said
+	shift 3
+	said=$(in_host near "$PM" "$@" 2>&1 > "$TMP/refused") || status=$?
+	equal "$name: exit status" $status "$want"
+	contains "$name" "$said" "$pattern"
+	equal "$name: one line" "$(wc -l <<< "$said") $(cat "$TMP/refused")" "1 "
+	equal "$name: no filter of ours remains" "$(our_filters near eth0)" ""
+}
+
+# --- wrong usage ---------------------------------------------------------------------------------
+
+refused "no interface" 2 "which interface"
+refused "unknown interface" 1 "cannot attach to eth9: no such interface" eth9
+refused "unknown option" 2 "--nonsense" --nonsense eth0
+refused "count 0" 2 "--count needs a number" -c 0 eth0
+refused "negative interval" 2 "--interval needs seconds" -I -1 eth0
+refused "interval too short" 2 "--interval needs seconds" -I 0.05 eth0
+refused "unknown sort key" 2 "--sort does not know 'size'" -s size eth0
+refused "unknown output" 2 "--output does not know 'xml'" -o xml eth0
+refused "no protocol" 2 "'nonsense' is no protocol" --proto nonsense eth0
+refused "port 0" 2 "'0' is no port" --port 0 eth0
+refused "port 65536" 2 "'65536' is no port" --port 65536 eth0
+refused "no address" 2 "'10.0.0.300' is no IPv4 or IPv6 address" --host 10.0.0.300 eth0
+refused "a prefix that is too long" 2 "'10.0.0.0/33' is no network" --net 10.0.0.0/33 eth0
+refused "too many ports" 2 "8 times at most" --port 1 --port 2 --port 3 --port 4 --port 5 --port 6 \
+	--port 7 --port 8 --port 9 eth0
+refused "a filter that contradicts itself" 2 "--port needs a protocol with ports" --proto gre --port 5 eth0
+refused "a family that contradicts the host" 2 "-4 or -6 excludes" -6 --host 10.0.0.1 eth0
+refused "two views at once" 2 "exclude each other" --biflow --by host eth0
+refused "more flows than memory holds" 1 "try a smaller --max-flows" -m 67108864 eth0 -i lo -i eth0 \
+	-i a1 -i a2 -i a3 -i a4 -i a5 -i a6 -i a7 -i a8 -i a9 --wait
+
+said=$(in_host near capsh --drop=cap_bpf,cap_sys_admin,cap_net_admin -- -c "exec '$PM' eth0" 2>&1) &&
+	fail "not enough privilege" "starts"
+contains "not enough privilege: the capabilities are named" "$said" "CAP_BPF and CAP_NET_ADMIN"
+equal "not enough privilege: one line" "$(wc -l <<< "$said")" 1
+
+# --- the ends ------------------------------------------------------------------------------------
+
+for signal in INT TERM HUP; do
+	start_tool pm near packet-monitor eth0
+	ends "SIG$signal" pm 0 $signal
+	contains "SIG$signal: the last report is printed" "$(cat "$TMP/pm.out")" "eth0 out:"
+	contains "SIG$signal: and a summary" "$(cat "$TMP/pm.err")" "eth0 out: "
+done
+in_host near "$PM" eth0 -I 0.1 2> "$TMP/epipe" | head -n 1 > "$TMP/head"
+equal "a reader that goes away" "$(our_filters near eth0)" ""
+check_not "a reader that goes away is no error" grep -q "cannot" "$TMP/epipe"
+if in_host near "$PM" eth0 -c 1 -I 0.1 > /dev/full 2> "$TMP/full"; then
+	fail "a full disk" "exits with 0"
+else
+	contains "a full disk" "$(cat "$TMP/full")" "cannot write the report: No space left on device"
+fi
+equal "a full disk: no filter of ours remains" "$(our_filters near eth0)" ""
+equal "--count" "$(in_host near "$PM" eth0 -c 3 -I 0.1 2> /dev/null | grep -c '^---')" 3
+check "--duration" in_host near timeout 5 "$PM" eth0 -t 0.3
+
+# --- with others ---------------------------------------------------------------------------------
+
+start_tool one near packet-monitor eth0 -j
+start_tool two near packet-monitor eth0 -j
+foreign_filter near eth0 egress 30000
+ping_far 10 > /dev/null
+stop one INT
+stop two INT
+for id in one two; do
+	equal "two monitors on one interface: the $id" "$(jq -s 'map(select(.type == "flow" and
+		.proto == "icmp" and .dir == "out"))[-1].packets' "$TMP/$id.out")" 10
+done
+check "a foreign filter behind ours counts" test "$(foreign_count near eth0 egress)" -ge 10
+equal "and nothing of ours is left" "$(our_filters near eth0)" ""
+
+# --- interfaces ----------------------------------------------------------------------------------
+
+start_tool pm near packet-monitor eth0 -j -I 0.1
+ping_far 1 > /dev/null
+ip -n near link set eth0 name wan0 2> /dev/null || {
+	ip -n near link set eth0 down
+	ip -n near link set eth0 name wan0
+}
+if running pm && wait_for 5 grep -q '"iface":"wan0"' "$TMP/pm.out"; then
+	ok "a renamed interface is followed"
+	contains "a rename is told" "$(cat "$TMP/pm.err")" "eth0 is now called wan0"
+else
+	fail "a renamed interface is followed" "$(cat "$TMP/pm.err")"
+fi
+ip -n near link set wan0 down
+status=0
+status_of pm || status=$?
+equal "the interface goes down: exit status" $status 1
+contains "the interface goes down: that is told" "$(cat "$TMP/pm.err")" "wan0 went down"
+ip -n near link set wan0 name eth0
+ip -n near link set eth0 up
+
+start_tool pm near packet-monitor eth0 lo -j -I 0.1 --wait
+ip -n near link del eth0
+wait_for 5 grep -q "eth0 is gone, waiting for it" "$TMP/pm.err" || true
+contains "--wait: the interface is gone" "$(cat "$TMP/pm.err")" "eth0 is gone, waiting for it"
+link near eth0 far eth0
+address near eth0 10.0.0.1/24
+address far eth0 10.0.0.2/24
+back()
+{
+	[ "$(grep -c 'attached to eth0' "$TMP/pm.err")" = 2 ]
+}
+wait_for 5 back || true
+check "--wait: and comes back" back
+ping_far 5 > /dev/null
+stop pm INT
+equal "--wait: it is counted again" "$(jq -s 'map(select(.type == "flow" and .iface == "eth0" and
+	.proto == "icmp" and .dir == "out"))[-1].packets' "$TMP/pm.out")" 5
+
+start_tool pm near packet-monitor eth0 -j -I 0.1
+ip -n near link del eth0
+status=0
+status_of pm || status=$?
+equal "the interface is deleted: exit status" $status 1
+check "the interface is deleted: that is told" grep -Eq "eth0 (is gone|went down)" "$TMP/pm.err"
+contains "the interface is deleted: the last report is printed" "$(tail -n 1 "$TMP/pm.out")" '"type":"total"'
+link near eth0 far eth0
+
+start_tool pm near packet-monitor lo -j
+in_host near ping -q -c 4 -i 0.01 127.0.0.1 > /dev/null
+stop pm INT
+equal "lo: each packet is seen once per direction" "$(jq -s -c '[("in", "out") as $d | map(select(
+	.type == "flow" and .dir == $d and .icmp_type == 8))[-1].packets]' "$TMP/pm.out")" "[4,4]"
+
+# A device without Ethernet headers: a tun that nobody reads from.
+ip -n near tuntap add tun0 mode tun
+ip -n near address add 10.9.0.1/24 dev tun0
+ip -n near link set tun0 up
+start tun near python3 -c '
+import fcntl, os, struct, sys
+tun = os.open("/dev/net/tun", os.O_RDWR)
+fcntl.ioctl(tun, 0x400454ca, struct.pack("16sH", b"tun0", 0x1001))
+print("ready", flush=True)
+packet = bytes.fromhex("4500002000010000401100000a0900020a090001" "13880007000c0000" "61626364")
+while os.read(tun, 2000):
+    os.write(tun, packet)
+'
+wait_for 5 grep -q ready "$TMP/tun.out"
+start_tool pm near packet-monitor tun0 -j -I 0.1
+in_host near bash -c 'echo hello > /dev/udp/10.9.0.2/9'
+wait_for 5 grep -q '"dir":"in".*"proto":"udp"' "$TMP/pm.out" || true
+stop pm INT
+stop tun || true
+equal "tun: out" "$(jq -s -c 'map(select(.type == "flow" and .dir == "out" and .proto == "udp"))[-1] |
+	[.dst, .dport, .packets, .bytes]' "$TMP/pm.out")" '["10.9.0.2",9,1,34]'
+equal "tun: in" "$(jq -s -c 'map(select(.type == "flow" and .dir == "in" and .proto == "udp"))[-1] |
+	[.src, .sport, .dst, .dport, .bytes]' "$TMP/pm.out")" '["10.9.0.2",5000,"10.9.0.1",7,32]'
+finish

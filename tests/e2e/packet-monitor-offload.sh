@@ -1,0 +1,97 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Segmentation offload: what packet-monitor counts is what the wire carries. "near" segments below
+# its tc hook (GSO on, TSO off), so that its device counts the segments; "far" aggregates above its
+# device (GRO on), below its tc hook.
+. "$(dirname "$0")/../lib.sh"
+needs ethtool iperf3 python3 jq bpftool
+
+AMOUNT=30M DATAGRAMS=20000
+[ "$SOAK" = 1 ] && AMOUNT=1G DATAGRAMS=700000
+
+# set_up GRO: two hosts whose devices aggregate what they receive, or do not
+set_up()
+{
+	near=near-$1 far=far-$1
+	host "$near" "$far"
+	ip -n "$near" link add eth0 type veth peer name eth0 netns "$far"
+	for host in $near $far; do
+		in_host "$host" ethtool -K eth0 tso off tx-udp-segmentation off gso on gro "$1" > /dev/null
+		# From the first packet on: the device is not up yet, and its counters are zero.
+		start_tool "$host" "$host" packet-monitor eth0 --wait -j -I 0.2 -r 1
+	done
+	foreign_filter "$near" eth0 egress 5
+	ip -n "$far" link set eth0 up
+	ip -n "$near" link set eth0 up
+	address "$near" eth0 10.0.0.1/24 fd00::1/64
+	address "$far" eth0 10.0.0.2/24 fd00::2/64
+	start iperf3 "$far" iperf3 -s
+	wait_for 5 listening "$far" tcp 5201
+	# With GRO, a veth counts received frames without their Ethernet headers, as those sent.
+	[ "$1" = on ] && uncounted=14 || uncounted=0
+}
+
+# total HOST in|out: packets and bytes as packet-monitor has last reported them
+total()
+{
+	grep '"type":"total"' "$TMP/$1.out" | grep "\"dir\":\"$2\"" | tail -n 1 |
+		jq -r '"\(.packets) \(.bytes)"'
+}
+
+# device HOST rx|tx: as the device counts them
+device()
+{
+	ip -n "$1" -s -j link show eth0 |
+		jq -r ".[0].stats64.$2 | \"\(.packets) \(.bytes + .packets * $uncounted)\""
+}
+
+same()
+{
+	local out in
+	out=$(device "$near" tx)
+	in=$(device "$near" rx)
+	[ "$(total "$near" out)" = "$out" ] && [ "$(total "$near" in)" = "$in" ] &&
+		[ "$(total "$far" in)" = "$(device "$far" rx)" ] && [ "$(total "$far" in)" = "$out" ] &&
+		[ "$(total "$far" out)" = "$(device "$far" tx)" ] && [ "$(total "$far" out)" = "$in" ]
+}
+
+# exact NAME: once traffic rests, hook and device agree to the packet and the byte, on both hosts
+exact()
+{
+	if wait_for 5 same; then
+		ok "$1: $(device "$near" tx) out, $(device "$near" rx) in (packets, bytes)"
+	else
+		fail "$1" "near: out $(total "$near" out), device $(device "$near" tx); in $(total "$near" in),\
+ device $(device "$near" rx); far: in $(total "$far" in), device $(device "$far" rx);\
+ out $(total "$far" out), device $(device "$far" tx)"
+	fi
+}
+
+for gro in off on; do
+	set_up $gro
+	for family in 4 6; do
+		[ $family = 4 ] && server=10.0.0.2 || server=fd00::2
+		check "TCP" in_host "$near" iperf3 -c "$server" -n $AMOUNT
+		exact "IPv$family, GRO $gro: TCP"
+		check "TCP, reverse" in_host "$near" iperf3 -c "$server" -n $AMOUNT -R
+		exact "IPv$family, GRO $gro: TCP, reverse"
+		before=$(foreign_count "$near" eth0 egress) sent=$(device "$near" tx)
+		check "UDP in segments" in_host "$near" python3 "$ROOT/tests/e2e/udp-segments.py" \
+			"$server" $DATAGRAMS 1200
+		exact "IPv$family, GRO $gro: UDP in segments"
+		hook=$(($(foreign_count "$near" eth0 egress) - before))
+		now=$(device "$near" tx)
+		wire=$((${now% *} - ${sent% *}))
+		check "the hook has seen fewer packets ($hook) than the wire ($wire)" \
+			test $((hook * 4)) -lt $wire
+	done
+	stop iperf3 || true
+	for host in $near $far; do
+		if stop "$host" INT; then
+			ok "packet-monitor ends well"
+		else
+			fail "packet-monitor ends well" "$(tail -n 1 "$TMP/$host.err")"
+		fi
+	done
+done
+finish
