@@ -269,8 +269,12 @@ class Monitor(Tool):
 
 class Proxy(Tool):
     def command(self):
-        size = ["--max-flows", str(self.flows + self.flows // 4)] if self.flows > 200000 else []
-        return [PROXY, *size, DEVICE]
+        options = []
+        if self.flows > 1:  # a report lists every flow: not what is measured here
+            options += ["--interval", "3600"]
+        if self.flows > 200000:
+            options += ["--max-flows", str(self.flows + self.flows // 4)]
+        return [PROXY, *options, DEVICE]
 
     def start(self):
         super().start()
