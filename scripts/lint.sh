@@ -169,14 +169,14 @@ lint_clang()
 # options_of_help TOOL, options_of_man FILE: each option once, one a line
 options_of_help()
 {
-	"$1" --help | grep -E '^ +-' | sed -E 's/  +[A-Z a-z].*//' | grep -oE -- '(^|[ ,])--?[[:alnum:]][[:alnum:]-]*' |
+	"$1" --help | grep -E '^ +-' | sed -E 's/(\S)  +[A-Za-z0-9].*/\1/' | grep -oE -- '(^|[ ,])--?[[:alnum:]][[:alnum:]-]*' |
 		tr -d ' ,' | sort -u
 }
 
 options_of_man()
 {
 	# Lines that tag a paragraph: after .TP, in bold.
-	sed -n '/^\.TP/{n;p}' "$1" | sed 's/\\-/-/g; s/\\f[BIRP]//g; s/"//g' |
+	sed -n '/^\.T[PQ]/{n;p}' "$1" | sed 's/\\-/-/g; s/\\f[BIRP]//g; s/"//g' |
 		grep -oE -- '(^|[ ,])--?[[:alnum:]][[:alnum:]-]*' | tr -d ' ,' | sort -u
 }
 
