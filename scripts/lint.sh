@@ -109,7 +109,7 @@ lint_cppcheck()
 		--suppress=variableScope --suppress=unusedStructMember --suppress=constParameter \
 		--suppress=arithOperationsOnVoidPointer --suppress=constParameterCallback \
 		--suppress=constParameterPointer --suppress=shadowFunction --suppress=selfAssignment \
-		--suppress=unreadVariable --suppress=unassignedVariable --suppress=clarifyCalculation \
+		--suppress=unreadVariable --suppress=unassignedVariable --suppress=badBitmaskCheck --suppress=clarifyCalculation \
 		'-DLIBBPF_OPTS(t,n,...)=struct t n = { __VA_ARGS__ }' '-DSEC(n)=' '-D__always_inline=inline' \
 		-Iinclude -Ilib "${units[@]}"
 }
