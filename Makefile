@@ -3,6 +3,8 @@
 # 'make help' lists the targets and the variables.
 
 BUILD      ?= build
+# However it is spelled, the flags that name it stay the same.
+override BUILD := $(patsubst $(CURDIR)/%,%,$(abspath $(BUILD)))
 CLANG      ?= clang
 PKG_CONFIG ?= pkg-config
 # Debian keeps bpftool out of an ordinary user's PATH.
