@@ -76,6 +76,7 @@ fi
 
 results=$(mktemp -d) || exit 1
 declare -A running=() # pid -> test
+declare -A started=() # test -> when
 # Invoked by the trap.
 # shellcheck disable=SC2317
 stop()
@@ -116,7 +117,7 @@ run_test()
 
 passed=0 failed=0 skipped=0
 
-# report NAME SECONDS: print and count one test's lines
+# report NAME: print and count one test's lines
 report()
 {
 	local log=$results/${1//\//_} status n_ok n_fail n_skip
@@ -142,6 +143,7 @@ report()
 		sed 's/^/| /' "$log"
 		echo "----"
 	fi
+	echo "-- $1: $((n_ok + n_fail + n_skip)) checks in $((SECONDS - started[$1])) s"
 	passed=$((passed + n_ok)) failed=$((failed + n_fail)) skipped=$((skipped + n_skip))
 }
 
@@ -157,7 +159,7 @@ reap()
 for name in ${tests[@]+"${tests[@]}"}; do
 	[ ${#running[@]} -lt "$jobs" ] || reap
 	run_test "$name" > "$results/${name//\//_}" 2>&1 &
-	running[$!]=$name
+	running[$!]=$name started[$name]=$SECONDS
 done
 while [ ${#running[@]} -gt 0 ]; do
 	reap
