@@ -17,6 +17,7 @@
 #include "number.h"
 #include "options.h"
 #include "output.h"
+#include "privileges.h"
 #include "ticker.h"
 
 /* How often a table that fills up is looked after. */
@@ -30,7 +31,9 @@ struct session {
 	__u64 start_ns;
 	__u64 last_ns; /* of the last report */
 	__u64 reports;
-	FILE *out;
+	struct output output;
+	struct resolver *resolver; /* NULL: not wanted */
+	bool paused;
 	bool mute;		       /* a report could not be written: no more of them */
 	const struct monitor *visited; /* by the snapshot that is being taken */
 };
@@ -42,23 +45,6 @@ static void visit_flow(void *ctx, const struct flow *flow)
 	view_add(&session->view, session->visited, flow);
 }
 
-static int write_report(struct session *session, const struct report *report)
-{
-	static void (*const print[])(FILE *, const struct report *) = {
-		[OUTPUT_TABLE] = output_table, [OUTPUT_CLASSIC] = output_classic,
-		[OUTPUT_JSONL] = output_jsonl, [OUTPUT_CSV] = output_csv,
-		[OUTPUT_PROM] = output_prom,
-	};
-
-	if (session->opt.output == OUTPUT_CSV && !session->reports)
-		output_csv_head(session->out, &session->opt.view);
-	print[session->opt.output](session->out, report);
-	if (!fflush(session->out) && !ferror(session->out))
-		return 0;
-	session->mute = true;
-	return errno == EPIPE ? -EPIPE : log_err(-errno, "cannot write the report");
-}
-
 static struct report take_report(struct session *session, __u64 now_ns)
 {
 	return (struct report){
@@ -67,7 +53,21 @@ static struct report take_report(struct session *session, __u64 now_ns)
 		.monitors = session->monitors,
 		.monitor_count = session->opt.interface_count,
 		.view = &session->view,
+		.resolver = session->resolver,
+		.terminal = session->output.terminal.open ? &session->output.terminal : NULL,
 	};
+}
+
+/* As many rows as the window has room for. */
+static void fit_window(struct session *session, const struct report *report)
+{
+	int room;
+
+	if (!report->terminal || session->opt.rows_given)
+		return;
+	terminal_measure(&session->output.terminal);
+	room = report->terminal->rows - output_table_height(report);
+	session->opt.view.limit = room > 1 ? (size_t)room : 1;
 }
 
 /* Return: 0, -EPIPE if the reader has gone, or another negative errno, reported. */
@@ -77,6 +77,7 @@ static int report(struct session *session)
 	struct report report = take_report(session, now_ns);
 	int err = 0;
 
+	fit_window(session, &report);
 	view_begin(&session->view, &session->opt.view);
 	for (int i = 0; i < session->opt.interface_count && !err; i++) {
 		session->visited = &session->monitors[i];
@@ -85,7 +86,7 @@ static int report(struct session *session)
 	view_end(&session->view);
 	if (session->view.failed)
 		log_note("not enough memory for all rows (try --rows)");
-	err = err ?: write_report(session, &report);
+	err = err ?: output_write(&session->output, &report);
 	session->last_ns = now_ns;
 	session->reports++;
 	return err;
@@ -162,14 +163,15 @@ static bool under_pressure(const struct session *session)
 /* Sleep until something is to be done, or the duration is over. */
 static int wait_for_work(struct session *session, __u64 end_ns)
 {
-	struct pollfd fds[INTERFACES_MAX + 2] = {
+	struct pollfd fds[INTERFACES_MAX + 3] = {
 		{ .fd = session->ticker.signal_fd, .events = POLLIN },
 		{ .fd = session->ticker.timer_fd, .events = POLLIN },
+		{ .fd = session->output.terminal.keys ? STDIN_FILENO : -1, .events = POLLIN },
 	};
 	int count = session->opt.interface_count, timeout = -1;
 
 	for (int i = 0; i < count; i++)
-		fds[i + 2] =
+		fds[i + 3] =
 			(struct pollfd){ .fd = session->monitors[i].watch_fd, .events = POLLIN };
 	if (end_ns) {
 		__u64 now_ns = ticker_now_ns();
@@ -180,9 +182,25 @@ static int wait_for_work(struct session *session, __u64 end_ns)
 	}
 	if (under_pressure(session) && (timeout < 0 || timeout > PRESSURE_CHECK_MS))
 		timeout = PRESSURE_CHECK_MS;
-	if (poll(fds, (nfds_t)count + 2, timeout) < 0 && errno != EINTR)
+	if (poll(fds, (nfds_t)count + 3, timeout) < 0 && errno != EINTR)
 		return -errno;
 	return 0;
+}
+
+/* Return: false for the key that ends the tool. */
+static bool handle_key(struct session *session)
+{
+	switch (terminal_key(&session->output.terminal)) {
+	case 's':
+		session->opt.view.sort = (session->opt.view.sort + 1) % SORT_KEYS;
+		break;
+	case ' ':
+		session->paused = !session->paused;
+		break;
+	case 'q':
+		return false;
+	}
+	return true;
 }
 
 /* Return: 0 at the end that was asked for, or a negative errno. */
@@ -197,7 +215,8 @@ static int loop(struct session *session)
 		err = wait_for_work(session, end_ns);
 		if (err)
 			return log_err(err, "cannot wait for events");
-		if (ticker_signal(&session->ticker) || (end_ns && ticker_now_ns() >= end_ns))
+		if (ticker_signal(&session->ticker) || (end_ns && ticker_now_ns() >= end_ns) ||
+		    !handle_key(session))
 			return 0;
 		err = watch(session);
 		if (err)
@@ -207,7 +226,9 @@ static int loop(struct session *session)
 			more = !opt->count || session->reports + 1 < opt->count;
 			if (!more)
 				break;
-			err = reattach(session) ?: report(session);
+			err = reattach(session);
+			if (!err && !session->paused)
+				err = report(session);
 			recycle(session, true);
 		} else {
 			recycle(session, false);
@@ -236,22 +257,14 @@ static int check_memory(const struct options *opt)
 	return -ENOMEM;
 }
 
-static int open_output(struct session *session)
-{
-	session->out = stdout;
-	if (session->opt.file) {
-		session->out = fopen(session->opt.file, "we");
-		if (!session->out)
-			return log_err(-errno, "cannot write %s", session->opt.file);
-	}
-	return 0;
-}
-
 static int start(struct session *session)
 {
 	const struct options *opt = &session->opt;
-	int err = check_memory(opt) ?: open_output(session);
+	int err;
 
+	session->output.format = opt->format;
+	session->output.path = opt->file;
+	err = check_memory(opt) ?: output_open(&session->output);
 	for (int i = 0; i < opt->interface_count && !err; i++)
 		err = monitor_open(&session->monitors[i], opt->interfaces[i], opt->wait,
 				   &opt->monitor);
@@ -264,7 +277,16 @@ static int start(struct session *session)
 		if (session->monitors[i].skel)
 			err = monitor_attach(&session->monitors[i]);
 	session->start_ns = session->last_ns = ticker_now_ns();
-	return err;
+	if (err)
+		return err;
+	/* A report that replaces a file may need the right to write where root has none. */
+	if (!opt->file)
+		err = privileges_drop();
+	if (err)
+		return log_err(err, "cannot drop privileges");
+	if (opt->resolve)
+		session->resolver = resolver_open();
+	return 0;
 }
 
 /* Stop counting, then report: what is shown is final. */
@@ -299,6 +321,7 @@ static int run(struct session *session)
 	for (int i = 0; i < session->opt.interface_count; i++)
 		monitor_close(&session->monitors[i]);
 	view_free(&session->view);
+	output_close(&session->output);
 	ticker_close(&session->ticker);
 	return err;
 }

@@ -231,6 +231,10 @@ int monitor_snapshot(struct monitor *monitor, __u64 now_ns,
 		add(&totals->all, &totals->flows);
 		add(&totals->all, &totals->retired);
 		add(&totals->all, &totals->untracked);
+		memmove(&monitor->recent[dir][0], &monitor->recent[dir][1],
+			sizeof(monitor->recent[dir]) - sizeof(monitor->recent[dir][0]));
+		monitor->recent[dir][MONITOR_RECENT - 1] =
+			totals->all.bytes - monitor->before[dir].all.bytes;
 	}
 	return 0;
 }

@@ -26,6 +26,8 @@ struct monitor_config {
 	struct pm_filter filter;
 };
 
+enum { MONITOR_RECENT = 20 };
+
 /* MONITOR_INIT: not open. */
 struct monitor {
 	struct iface iface;
@@ -39,6 +41,8 @@ struct monitor {
 	int cpus;
 	struct totals totals[PM_DIRECTIONS]; /* of the last monitor_snapshot() */
 	struct totals before[PM_DIRECTIONS]; /* of the one before that */
+	__u64 recent[PM_DIRECTIONS]
+		    [MONITOR_RECENT]; /* bytes between snapshots, the last one last */
 };
 
 #define MONITOR_INIT                                                                               \

@@ -183,10 +183,10 @@ static void set_option(struct options *opt, int id)
 		set_direction(opt);
 		break;
 	case 'o':
-		opt->output = (enum output)choice("output", optarg, outputs, 5);
+		opt->format = (enum output_format)choice("output", optarg, outputs, 5);
 		break;
 	case 'j':
-		opt->output = OUTPUT_JSONL;
+		opt->format = OUTPUT_JSONL;
 		break;
 	case OPT_FILE:
 		opt->file = optarg;
@@ -277,6 +277,6 @@ void options_parse(struct options *opt, int argc, char **argv)
 	problem = filter_contradiction(&opt->monitor.filter);
 	if (problem)
 		usage("no packet can match: %s", problem);
-	if (!opt->rows_given && (opt->output == OUTPUT_TABLE || opt->output == OUTPUT_PROM))
+	if (!opt->rows_given && (opt->format == OUTPUT_TABLE || opt->format == OUTPUT_PROM))
 		opt->view.limit = 20;
 }

@@ -4,9 +4,8 @@
 #define OPTIONS_H
 
 #include "monitor.h"
+#include "output.h"
 #include "view.h"
-
-enum output { OUTPUT_TABLE, OUTPUT_CLASSIC, OUTPUT_JSONL, OUTPUT_CSV, OUTPUT_PROM };
 
 enum { INTERFACES_MAX = 64 };
 
@@ -15,7 +14,7 @@ struct options {
 	int interface_count;
 	struct monitor_config monitor;
 	struct view_config view;
-	enum output output;
+	enum output_format format;
 	const char *file; /* NULL: standard output */
 	__u64 interval_ns;
 	__u64 duration_ns; /* 0: no end */

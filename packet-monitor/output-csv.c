@@ -3,6 +3,8 @@
  * The rows of a report as comma-separated values (RFC 4180 but for the line ends), totals included:
  * the first column tells them apart. The columns are the same in every view.
  */
+#include <string.h>
+
 #include "format.h"
 #include "output.h"
 
@@ -35,13 +37,24 @@ void output_csv_head(FILE *out, const struct view_config *config)
 }
 
 /* The kernel allows quotes and commas in the name of an interface. */
+static void print_name(FILE *out, const char *name)
+{
+	bool quote = strpbrk(name, "\",") != NULL;
+
+	if (quote)
+		fputc('"', out);
+	for (; *name; name++)
+		fprintf(out, *name == '"' ? "\"%c" : "%c", *name);
+	if (quote)
+		fputc('"', out);
+}
+
 static void print_head(FILE *out, const struct report *report, const char *type,
 		       const struct monitor *monitor)
 {
-	fprintf(out, "%s,%.3f,\"", type, report->ts);
-	for (const char *c = monitor->iface.name; *c; c++)
-		fprintf(out, *c == '"' ? "\"%c" : "%c", *c);
-	fputs("\",", out);
+	fprintf(out, "%s,%.3f,", type, report->ts);
+	print_name(out, monitor->iface.name);
+	fputc(',', out);
 }
 
 static void print_counts(FILE *out, const struct pm_count *total, const struct pm_count *interval)

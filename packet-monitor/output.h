@@ -6,10 +6,9 @@
 #include <stdio.h>
 
 #include "monitor.h"
+#include "resolver.h"
+#include "terminal.h"
 #include "view.h"
-
-struct resolver;
-struct terminal;
 
 /* Everything that a report says. */
 struct report {
@@ -22,7 +21,34 @@ struct report {
 	const struct terminal *terminal; /* NULL: not on a terminal */
 };
 
-/* Each writes one report to @out, which the caller flushes and checks. */
+enum output_format { OUTPUT_TABLE, OUTPUT_CLASSIC, OUTPUT_JSONL, OUTPUT_CSV, OUTPUT_PROM };
+
+/* Where reports go. */
+struct output {
+	enum output_format format;
+	const char *path; /* NULL: standard output */
+	FILE *file;
+	bool begun;
+	struct terminal terminal; /* open: the table is drawn on it */
+};
+
+/**
+ * output_open - get ready to write reports; @format and @path are set
+ * Failures are reported. Return: 0 or a negative errno; output_close() is right in either case.
+ */
+int output_open(struct output *output);
+
+/**
+ * output_write - write one report
+ *
+ * A file that is read by Prometheus is replaced as a whole, so that nobody reads half of it.
+ * Return: 0, -EPIPE if the reader has gone, or another negative errno, reported.
+ */
+int output_write(struct output *output, const struct report *report);
+
+void output_close(struct output *output);
+
+/* Each prints one report; the caller flushes and checks for errors. */
 void output_table(FILE *out, const struct report *report);
 void output_classic(FILE *out, const struct report *report);
 void output_jsonl(FILE *out, const struct report *report);
@@ -32,7 +58,10 @@ void output_prom(FILE *out, const struct report *report);
 /** output_csv_head - the line with the names of the columns */
 void output_csv_head(FILE *out, const struct view_config *config);
 
-/** output_summary - totals per direction, loss by reason and the top flows, at the end */
+/** output_table_height - lines of a table that are not rows */
+int output_table_height(const struct report *report);
+
+/** output_summary - totals per direction, loss by reason and the first rows, at the end */
 void output_summary(FILE *out, const struct report *report);
 
 #endif /* OUTPUT_H */

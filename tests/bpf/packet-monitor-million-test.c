@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A million live flows: all are counted, the first twenty are the right ones, memory is bounded. */
+#include <linux/if_ether.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "../../packet-monitor/monitor.h"
+#include "../../packet-monitor/view.h"
+#include "check.h"
+#include "packet-monitor.skel.h"
+
+enum { FLOWS = 1000000, ROWS = 20, RSS_LIMIT_KIB = 150 * 1024 };
+
+static const struct monitor_config config = { .direction = { true, false }, .max_flows = 1 << 20 };
+static const struct view_config top = { .sort = SORT_PACKETS, .limit = ROWS };
+static struct monitor monitor = MONITOR_INIT;
+static struct view view;
+static __u64 now_ns = 1000000000ULL;
+
+static void visit(void *ctx, const struct flow *flow)
+{
+	(void)ctx;
+	view_add(&view, &monitor, flow);
+}
+
+static double cpu_seconds(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+/* Return: CPU time, which is shown, but not judged: it depends on the machine. */
+static double report(void)
+{
+	double before = cpu_seconds();
+
+	now_ns += 1000000000ULL;
+	view_begin(&view, &top);
+	if (monitor_snapshot(&monitor, now_ns, visit, NULL))
+		exit(EXIT_FAILURE);
+	view_end(&view);
+	return cpu_seconds() - before;
+}
+
+static void pass(__u32 flow, __u32 packets)
+{
+	__u8 frame[60] = { [12] = 8, [14] = 0x45, [17] = 46, [23] = 17, [26] = 10, [30] = 11 };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame),
+		    .repeat = (int)packets);
+
+	memcpy(&frame[27], &flow, 3);
+	bpf_prog_test_run_opts(bpf_program__fd(monitor.skel->progs.pm_ingress), &opts);
+}
+
+static long rss_kib(void)
+{
+	FILE *statm = fopen("/proc/self/statm", "re");
+	long size, resident = 0;
+
+	if (statm && fscanf(statm, "%ld %ld", &size, &resident) != 2)
+		resident = 0;
+	if (statm)
+		fclose(statm);
+	return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+int main(void)
+{
+	double idle, first, again;
+
+	if (!CHECK(!monitor_open(&monitor, "lo", false, &config), "opens with a million flows"))
+		return check_exit();
+	idle = report();
+	for (__u32 i = 0; i < FLOWS; i++)
+		pass(i, 1);
+	for (__u32 i = 0; i < ROWS; i++) /* spread over the table, with 101 to 120 packets */
+		pass(i * 50021, 100 + i);
+	first = report();
+	CHECK_EQ(monitor.totals[PM_INGRESS].flow_count +
+			 monitor.totals[PM_INGRESS].untracked.packets,
+		 FLOWS, "every flow is in the table or counted as untracked");
+	CHECK(monitor.totals[PM_INGRESS].untracked.packets < FLOWS / 100000,
+	      "hardly any is untracked");
+	CHECK_EQ(view.found, monitor.totals[PM_INGRESS].flow_count, "the view saw all of them");
+	check_begin("the first twenty are the largest twenty, in order");
+	for (__u32 i = 0; i < ROWS; i++)
+		EXPECT(view.count == ROWS && view.rows[i].total[0].packets == 120 - i,
+		       "row %u has %llu packets", i, view.rows[i].total[0].packets);
+	check_end();
+	again = report();
+	CHECK(rss_kib() <= RSS_LIMIT_KIB, "resident memory is %ld KiB", rss_kib());
+	printf("# CPU time of a report: %.1f ms without flows, %.1f ms with a million new ones, "
+	       "%.1f ms with a million known ones\n",
+	       idle * 1e3, first * 1e3, again * 1e3);
+	view_free(&view);
+	monitor_close(&monitor);
+	return check_exit();
+}

@@ -1,0 +1,107 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# The formats and views of packet-monitor, with traffic that is known: 3 datagrams of 100 bytes from
+# port 4001 and 2 from port 4002 to port 53, an answer to the first.
+. "$(dirname "$0")/../lib.sh"
+needs jq socat python3
+
+host near far
+link near eth0 far eth0
+for host in near far; do
+	in_host $host sysctl -q -w net.ipv6.conf.all.disable_ipv6=1
+done
+address near eth0 10.0.0.1/24
+address far eth0 10.0.0.2/24
+start server far socat UDP4-RECVFROM:53,fork SYSTEM:'cat > /dev/null; head -c 58 /dev/zero'
+wait_for 5 listening far udp 53
+
+# show FORMAT ARGUMENT...: what packet-monitor reports of the traffic, as $TMP/pm.out
+show()
+{
+	local format=$1
+	shift
+	start_tool pm near packet-monitor eth0 -o "$format" "$@"
+	in_host near python3 -c '
+import socket
+for port, count in (4001, 3), (4002, 2):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(("10.0.0.1", port))
+    s.settimeout(5)
+    for _ in range(count):
+        s.sendto(bytes(58), ("10.0.0.2", 53))
+        s.recv(100)
+'
+	stop pm INT
+}
+
+show classic
+equal "classic" "$(head -n 1 "$TMP/pm.out")" "=========="
+check "classic: a line of the original" \
+	grep -qx '10.0.0.1\[4001\] -> 10.0.0.2\[53\] proto 17: 3' "$TMP/pm.out"
+show csv
+head -n 1 "$TMP/pm.out" | grep -q '^type,ts,iface,dir,family,vlan,proto,src,sport,dst,dport,packets,bytes,' ||
+	fail "csv" "has no heading"
+check "csv: a flow" grep -Eq \
+	'^flow,[0-9.]+,eth0,out,ipv4,0,udp,10.0.0.1,4001,10.0.0.2,53,3,300,3,300,1,,,,$' "$TMP/pm.out"
+check "csv: as many columns everywhere" python3 -c '
+import csv, sys
+sys.exit(len({len(row) for row in csv.reader(open(sys.argv[1]))}) != 1)' "$TMP/pm.out"
+show jsonl -s packets -r 2
+equal "jsonl: two rows and two totals" "$(tail -n 4 "$TMP/pm.out" | jq -r .type | xargs)" \
+	"flow flow total total"
+equal "jsonl: a flow has the fields of the contract" "$(jq -s -c 'map(select(.type == "flow" and
+	.sport == 4001))[-1] | del(.ts, .interval_packets, .interval_bytes)' "$TMP/pm.out")" \
+	'{"type":"flow","iface":"eth0","dir":"out","family":"ipv4","vlan":0,"proto":"udp",'\
+'"src":"10.0.0.1","sport":4001,"dst":"10.0.0.2","dport":53,"packets":3,"bytes":300}'
+show jsonl --biflow
+equal "--biflow" "$(jq -s -c 'map(select(.type == "biflow" and .sport == 4002))[-1] |
+	[.dst, .packets, .packets_back, .bytes_back]' "$TMP/pm.out")" '["10.0.0.2",2,2,200]'
+show jsonl --by host --proto udp
+equal "--by host" "$(jq -s -c 'map(select(.type == "host" and .host == "10.0.0.2"))[-1] |
+	[.flows, .packets_sent, .packets_received]' "$TMP/pm.out")" '[4,5,5]'
+show jsonl --by port
+equal "--by port" "$(jq -s -c 'map(select(.type == "port" and .proto == "udp"))[-1] |
+	[.port, .flows, .packets_to, .packets_from]' "$TMP/pm.out")" '[53,4,5,5]'
+show jsonl --by protocol -Q out
+equal "--by protocol" "$(jq -s -c 'map(select(.type == "protocol" and .proto == "udp"))[-1] |
+	[.flows, .packets_in, .packets_out]' "$TMP/pm.out")" '[2,0,5]'
+show jsonl --port 4001 --net 10.0.0.0/24 -4
+equal "filters: what passes" "$(jq -s -c 'map(select(.type == "flow"))[-2:] | map(.packets) | sort' \
+	"$TMP/pm.out")" '[3,3]'
+equal "filters: the rest is counted, too" "$(jq -s -c 'map(select(.type == "total" and
+	.dir == "out"))[-1] | [.packets - .filtered_packets, .untracked_packets - .filtered_packets]' \
+	"$TMP/pm.out")" '[3,0]'
+show table --resolve
+contains "table" "$(cat "$TMP/pm.out")" "10.0.0.1:4001 10.0.0.2:"
+contains "the summary" "$(cat "$TMP/pm.err")" "The first "
+
+# --- prom ----------------------------------------------------------------------------------------
+
+show prom -r 1 --file "$TMP/metrics.prom" -I 0.1
+contains "prom: the largest flow" "$(cat "$TMP/metrics.prom")" \
+	'packet_monitor_flow_packets{iface="eth0",dir="out",vlan="0",proto="udp",src="10.0.0.1:4001",dst="10.0.0.2:53"} 3'
+contains "prom: the others as one" "$(cat "$TMP/metrics.prom")" 'dir="in",vlan="",proto="",src="other",dst="other"} '
+check "prom: sum of the flows is the total" python3 -c '
+import re, sys
+text = open(sys.argv[1]).read()
+flows = sum(map(int, re.findall(r"^packet_monitor_flow_packets{.*} (\d+)$", text, re.M)))
+total = sum(map(int, re.findall(r"^packet_monitor_packets_total{.*} (\d+)$", text, re.M)))
+sys.exit(flows != total)' "$TMP/metrics.prom"
+equal "prom: no temporary file is left" "$(echo "$TMP"/metrics*)" "$TMP/metrics.prom"
+check_not "prom: nothing on standard output" test -s "$TMP/pm.out"
+status=0
+in_host near "$BIN/packet-monitor" eth0 -o prom --file /nowhere/x -c 1 -I 0.1 2> "$TMP/err" || status=$?
+equal "prom: a file that cannot be written" "$status $(grep -c 'cannot write' "$TMP/err")" "1 1"
+
+# --- a terminal ----------------------------------------------------------------------------------
+
+in_host near python3 "$ROOT/tests/e2e/on-terminal.py" "$BIN/packet-monitor" eth0 -I 0.1 \
+	> "$TMP/terminal" 2>&1 || fail "terminal" "$(tail -n 3 "$TMP/terminal")"
+while read -r line; do
+	case $line in
+	ok*) ok "terminal: ${line#ok }" ;;
+	FAIL*) fail "terminal" "${line#FAIL }" ;;
+	esac
+done < "$TMP/terminal"
+equal "terminal: nothing of ours is left" "$(our_filters near eth0)" ""
+finish

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Filters, formats, and the choice of rows: what needs no kernel. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+
+#include "../../packet-monitor/filter.h"
+#include "../../packet-monitor/format.h"
+#include "../../packet-monitor/view.h"
+#include "check.h"
+
+static struct pm_key key4(const char *src, __u16 sport, const char *dst, __u16 dport, __u8 proto,
+			  __u8 kind)
+{
+	__u32 from, to;
+
+	inet_pton(AF_INET, src, &from);
+	inet_pton(AF_INET, dst, &to);
+	return (struct pm_key){ .meta = pm_key_meta((__u32)sport << 16 | dport, proto, kind, 0),
+				.addr = { (__u64)to << 32 | from } };
+}
+
+static struct pm_key key6(const char *src, __u16 sport, const char *dst, __u16 dport, __u8 proto)
+{
+	struct pm_key key = { .meta = pm_key_meta((__u32)sport << 16 | dport, proto, PM_KIND_IPV6,
+						  0) };
+
+	inet_pton(AF_INET6, src, &key.addr[0]);
+	inet_pton(AF_INET6, dst, &key.addr[2]);
+	return key;
+}
+
+static void test_key(void)
+{
+	struct pm_key key = { .meta = pm_key_meta(0x12345678, 17, PM_KIND_IPV6 | PM_KIND_EGRESS,
+						  0xabc) };
+
+	CHECK_EQ(pm_key_sport(&key), 0x1234, "key: source port");
+	CHECK_EQ(pm_key_dport(&key), 0x5678, "key: destination port");
+	CHECK_EQ(pm_key_proto(&key), 17, "key: protocol");
+	CHECK_EQ(pm_key_vlan(&key), 0xabc, "key: VLAN");
+	CHECK_EQ(pm_key_direction(&key), PM_EGRESS, "key: direction");
+}
+
+static void check_endpoints(const char *name, const struct pm_key *key, const char *want)
+{
+	char src[FORMAT_ENDPOINT_MAX], dst[FORMAT_ENDPOINT_MAX], proto[FORMAT_PROTO_MAX];
+	char text[2 * FORMAT_ENDPOINT_MAX + FORMAT_PROTO_MAX + 4];
+
+	format_endpoint(src, key, false);
+	format_endpoint(dst, key, true);
+	format_proto(proto, key);
+	snprintf(text, sizeof(text), "%s %s > %s", proto, src, dst);
+	CHECK_STR(text, want, "format: %s", name);
+}
+
+static void test_format(void)
+{
+	struct pm_key key = key4("10.0.0.1", 80, "10.0.0.2", 65535, IPPROTO_TCP, 0);
+
+	check_endpoints("IPv4", &key, "tcp 10.0.0.1:80 > 10.0.0.2:65535");
+	key = key6("fd00::1", 80, "::", 1, IPPROTO_UDP);
+	check_endpoints("IPv6", &key, "udp [fd00::1]:80 > [::]:1");
+	key = key4("10.0.0.1", 8 << 8, "10.0.0.2", 0, IPPROTO_ICMP, 0);
+	check_endpoints("ICMP", &key, "icmp 10.0.0.1 > 10.0.0.2 type 8");
+	key = key4("10.0.0.1", 0, "10.0.0.2", 0, IPPROTO_UDP, PM_KIND_FRAGMENT);
+	check_endpoints("fragment", &key, "udp 10.0.0.1 > 10.0.0.2 fragment");
+	key = key4("10.0.0.1", 0, "10.0.0.2", 0, 253, 0);
+	check_endpoints("a number for a name", &key, "253 10.0.0.1 > 10.0.0.2");
+	key = (struct pm_key){ .meta = pm_key_meta(0x0806, 0, PM_KIND_OTHER, 0),
+			       .addr = { 0x020000000001, 0xffffffffffff } };
+	check_endpoints("ARP", &key, "0x0806 02:00:00:00:00:01 > ff:ff:ff:ff:ff:ff");
+}
+
+static void check_si(double value, const char *want)
+{
+	char text[16];
+
+	format_si(text, value);
+	CHECK_STR(text, want, "format: %.0f", value);
+}
+
+static void test_si(void)
+{
+	check_si(0, "0");
+	check_si(9999, "9999");
+	check_si(10000, "10.00k");
+	check_si(999949, "999.9k");
+	check_si(999999, "1.000M");
+	check_si(12345678, "12.35M");
+	check_si(18446744073709551615.0, "18.45E");
+}
+
+static void test_filter(void)
+{
+	static const char *const no_nets[] = { "",
+					       "/",
+					       "10.0.0.1",
+					       "10.0.0.1/",
+					       "10.0.0.1/33",
+					       "10.0.0/8",
+					       "::1/129",
+					       "fd00::/-1",
+					       "10.0.0.1/8x",
+					       "10.0.0.1/8/8",
+					       "2001:db8::1::/64" };
+	struct pm_filter filter = { 0 };
+
+	check_begin("filter: what is no network");
+	for (size_t i = 0; i < sizeof(no_nets) / sizeof(no_nets[0]); i++)
+		EXPECT(filter_add_net(&filter, no_nets[i], true) == -EINVAL, "'%s'", no_nets[i]);
+	EXPECT(filter_add_net(&filter, "10.0.0.0/8", false) == -EINVAL, "a host with a length");
+	EXPECT(filter.nets == 0, "something was added");
+	check_end();
+	CHECK(!filter_add_net(&filter, "10.1.2.3/12", true), "filter: an IPv4 network");
+	CHECK_EQ(filter.net[0].mask[0], htonl(0xfff00000), "filter: its mask");
+	CHECK_EQ(filter.net[0].addr[0], htonl(0x0a000000), "filter: bits behind it are ignored");
+	CHECK(!filter_add_net(&filter, "2001:db8::1/65", true), "filter: an IPv6 network");
+	CHECK(!memcmp(filter.net[1].mask, "\xff\xff\xff\xff\xff\xff\xff\xff\x80\0\0\0\0\0\0\0", 16),
+	      "filter: its mask");
+	CHECK(!filter_add_net(&filter, "0.0.0.0/0", true), "filter: every IPv4 address");
+	CHECK_EQ(filter.net[2].mask[0], 0, "filter: its mask");
+
+	CHECK_EQ(filter_add_port(&filter, "0"), -EINVAL, "filter: port 0");
+	CHECK_EQ(filter_add_port(&filter, "65536"), -EINVAL, "filter: port 65536");
+	for (int i = 0; i < PM_FILTER_MAX; i++)
+		filter_add_port(&filter, "65535");
+	CHECK_EQ(filter_add_port(&filter, "1"), -E2BIG, "filter: too many ports");
+	CHECK(!filter_contradiction(&filter), "filter: no contradiction");
+	CHECK(!filter_add_proto(&filter, "icmp"), "filter: a protocol");
+	CHECK(filter_contradiction(&filter) != NULL, "filter: ICMP has no ports");
+	CHECK(!filter_add_proto(&filter, "17"), "filter: a protocol by number");
+	CHECK(!filter_contradiction(&filter), "filter: UDP has");
+	CHECK_EQ(filter_add_proto(&filter, "256"), -EINVAL, "filter: protocol 256");
+	memset(&filter, 0, sizeof(filter));
+	filter_add_net(&filter, "::1", false);
+	filter.families = 1 << PM_KIND_IPV4;
+	CHECK(filter_contradiction(&filter) != NULL, "filter: an IPv6 host and -4");
+}
+
+static const struct monitor_config both = { .direction = { true, true } };
+static const struct monitor eth = { .config = &both };
+static const struct monitor lo = { .config = &both, .iface = { .loopback = true } };
+
+static void add(struct view *view, const struct monitor *monitor, struct pm_key key, __u64 packets,
+		__u64 interval)
+{
+	struct flow flow = { .key = &key,
+			     .total = { packets, packets * 100 },
+			     .interval = { interval, interval * 100 },
+			     .age_ns = packets };
+
+	view_add(view, monitor, &flow);
+}
+
+static void test_sort(void)
+{
+	struct view view = { 0 };
+
+	for (size_t limit = 0; limit <= 50; limit += 10) {
+		char name[64];
+
+		view_begin(&view, &(struct view_config){ .sort = SORT_PPS, .limit = limit });
+		for (unsigned int i = 0; i < 40; i++) {
+			unsigned int rate = i * 7 % 40; /* each from 0 to 39, once */
+
+			add(&view, &eth, key4("10.0.0.1", (__u16)i, "10.0.0.2", 1, IPPROTO_UDP, 0),
+			    1000 - rate, rate);
+		}
+		view_end(&view);
+		snprintf(name, sizeof(name), "view: the first %zu of 40", limit);
+		check_begin(name);
+		EXPECT(view.found == 40, "found %zu", view.found);
+		EXPECT(view.count == (limit && limit < 40 ? limit : 40), "shows %zu", view.count);
+		for (size_t i = 0; i < view.count; i++)
+			EXPECT(view.rows[i].interval[0].packets == 39 - i, "row %zu has %llu", i,
+			       view.rows[i].interval[0].packets);
+		check_end();
+	}
+	view_begin(&view, &(struct view_config){ .sort = SORT_DST });
+	add(&view, &eth, key4("10.0.0.9", 1, "10.0.0.200", 1, IPPROTO_UDP, 0), 1, 0);
+	add(&view, &eth, key4("10.0.0.9", 1, "9.0.1.0", 1, IPPROTO_UDP, 0), 1, 0);
+	add(&view, &eth, key6("::1", 1, "::2", 1, IPPROTO_UDP), 1, 0);
+	add(&view, &eth, key4("10.0.0.8", 1, "10.0.0.200", 1, IPPROTO_UDP, 0), 1, 0);
+	view_end(&view);
+	CHECK_EQ(ntohl((__u32)(view.rows[0].key.addr[0] >> 32)), 0x09000100,
+		 "view: addresses are ordered as numbers");
+	CHECK_EQ(ntohl((__u32)view.rows[1].key.addr[0]), 0x0a000008, "view: ties by the source");
+	CHECK_EQ(pm_key_kind(&view.rows[3].key), PM_KIND_IPV6, "view: IPv6 behind IPv4");
+	view_free(&view);
+}
+
+static void test_biflow(void)
+{
+	struct view view = { 0 };
+	struct pm_key arp = { .meta = pm_key_meta(0x0806, 0, PM_KIND_OTHER, 0), .addr = { 1, 2 } };
+	struct pm_key arp_back = {
+		.meta = pm_key_meta(0x0806, 0, PM_KIND_OTHER | PM_KIND_EGRESS, 0), .addr = { 2, 1 }
+	};
+
+	view_begin(&view, &(struct view_config){ .group = GROUP_BIFLOW, .sort = SORT_PACKETS });
+	add(&view, &eth, key4("10.0.0.1", 40000, "10.0.0.2", 80, IPPROTO_TCP, PM_KIND_EGRESS), 50,
+	    5);
+	add(&view, &eth, key4("10.0.0.2", 80, "10.0.0.1", 40000, IPPROTO_TCP, 0), 70, 7);
+	add(&view, &eth, key6("::1", 40000, "::2", 80, IPPROTO_TCP), 30, 0);
+	add(&view, &eth, key6("::2", 80, "::1", 40000, IPPROTO_TCP), 40, 0);
+	add(&view, &eth, key4("10.0.0.1", 8 << 8, "10.0.0.2", 0, IPPROTO_ICMP, 0), 10, 0);
+	add(&view, &eth, key4("10.0.0.2", 0, "10.0.0.1", 0, IPPROTO_ICMP, 0), 10, 0);
+	add(&view, &eth, arp, 1, 0);
+	add(&view, &eth, arp_back, 2, 0);
+	view_end(&view);
+	if (CHECK_EQ(view.count, 4, "biflow: four pairs")) {
+		CHECK_EQ(view.rows[0].total[WAY_FORTH].packets, 50, "biflow: to the server");
+		CHECK_EQ(view.rows[0].total[WAY_BACK].packets, 70, "biflow: and back");
+		CHECK_EQ(view.rows[0].interval[WAY_BACK].bytes, 700, "biflow: interval");
+		CHECK_EQ(pm_key_dport(&view.rows[0].key), 80,
+			 "biflow: the server is the destination");
+		CHECK_EQ(view.rows[1].total[WAY_BACK].packets, 40, "biflow: IPv6");
+		CHECK_EQ(view.rows[2].total[WAY_FORTH].packets +
+				 view.rows[2].total[WAY_BACK].packets,
+			 20, "biflow: echo request and reply");
+		CHECK_EQ(pm_key_dport(&view.rows[3].key), 0x0806, "biflow: ARP keeps its type");
+	}
+	view_begin(&view, &(struct view_config){ .group = GROUP_BIFLOW });
+	add(&view, &lo, key4("127.0.0.1", 5, "127.0.0.1", 6, IPPROTO_UDP, PM_KIND_EGRESS), 3, 0);
+	add(&view, &lo, key4("127.0.0.1", 5, "127.0.0.1", 6, IPPROTO_UDP, 0), 3, 0);
+	view_end(&view);
+	CHECK(view.count == 1 && view.rows[0].total[0].packets + view.rows[0].total[1].packets == 3,
+	      "biflow: lo counts a packet once");
+	view_free(&view);
+}
+
+static void test_groups(void)
+{
+	struct view view = { 0 };
+
+	view_begin(&view, &(struct view_config){ .group = GROUP_HOST, .limit = 2 });
+	for (__u16 i = 1; i <= 200; i++)
+		add(&view, &eth, key4("10.0.0.1", i, "10.0.0.2", 80, IPPROTO_TCP, 0), 1, 0);
+	add(&view, &eth, key4("10.0.0.3", 1, "10.0.0.2", 80, IPPROTO_TCP, 0), 5, 0);
+	view_end(&view);
+	CHECK_EQ(view.found, 3, "by host: three hosts");
+	CHECK_EQ(view.count, 2, "by host: two are shown");
+	CHECK_EQ(view.rows[0].total[WAY_BACK].packets, 205, "by host: received");
+	CHECK_EQ(view.rows[1].total[WAY_FORTH].packets, 200, "by host: sent");
+	CHECK_EQ(view.rows[1].flows, 200, "by host: flows");
+
+	view_begin(&view, &(struct view_config){ .group = GROUP_PORT });
+	add(&view, &eth, key4("10.0.0.1", 40000, "10.0.0.2", 80, IPPROTO_TCP, 0), 1, 0);
+	add(&view, &eth, key4("10.0.0.2", 80, "10.0.0.1", 40000, IPPROTO_TCP, 0), 2, 0);
+	add(&view, &eth, key4("10.0.0.2", 80, "10.0.0.1", 40000, IPPROTO_UDP, 0), 9, 0);
+	view_end(&view);
+	CHECK(view.count == 2 && view.rows[1].total[WAY_FORTH].packets == 1 &&
+		      view.rows[1].total[WAY_BACK].packets == 2,
+	      "by port: to and from, by protocol");
+
+	view_begin(&view, &(struct view_config){ .group = GROUP_PROTOCOL });
+	add(&view, &eth, key4("10.0.0.1", 40000, "10.0.0.2", 80, IPPROTO_TCP, 0), 1, 0);
+	add(&view, &eth, key4("10.0.0.2", 81, "10.0.0.1", 1, IPPROTO_TCP, PM_KIND_EGRESS), 2, 0);
+	add(&view, &eth, key6("::1", 81, "::2", 1, IPPROTO_TCP), 4, 0);
+	view_end(&view);
+	CHECK(view.count == 2 && view.rows[1].total[WAY_FORTH].packets == 1 &&
+		      view.rows[1].total[WAY_BACK].packets == 2,
+	      "by protocol: in and out");
+	view_free(&view);
+}
+
+int main(void)
+{
+	test_key();
+	test_format();
+	test_si();
+	test_filter();
+	test_sort();
+	test_biflow();
+	test_groups();
+	return check_exit();
+}
