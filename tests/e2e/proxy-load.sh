@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Many mappings, and many flows.
 . "$(dirname "$0")/../lib.sh"
-needs socat jq python3
+needs socat
 
 lan_of_the_mapping
 start tcp target socat TCP-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
@@ -26,14 +26,6 @@ equal "all are listed" "$(in_host client "$BIN/proxy" --list eth0 | wc -l)" 1000
 equal "no neighbour was asked for in vain" \
 	"$([ "$(in_host client ip neigh show | wc -l)" -lt 400 ] && echo few)" few
 
-# Time is compared with what 10 mappings take on this machine, now.
-milliseconds()
-{
-	local begin=${EPOCHREALTIME/./}
-	start_tool timed client proxy "$@" eth0
-	echo $(((${EPOCHREALTIME/./} - begin) / 1000))
-	stop timed
-}
 kill -HUP "${pids[proxy]}"
 check "the file is read again" wait_for 5 grep -q "read again, 10001 mappings" $TMP/proxy.err
 check "--add among so many" in_host client "$BIN/proxy" --add 10.16.0.1:81=10.64.0.1:81 eth0

@@ -46,13 +46,14 @@ for name in target near; do
 		SYSTEM:"while read line; do echo $name \\\$line; done"
 	wait_for 10 listening $name tcp $TARGET_PORT
 done
-ARGS=(-I 0.2 -o jsonl -m $ORIGINAL:$ORIGINAL_PORT=$TARGET:$TARGET_PORT
-	-m $ORIGINAL:81=10.0.0.138:$TARGET_PORT)
+ARGS=(-I 0.2 -o jsonl -m "$ORIGINAL:$ORIGINAL_PORT=$TARGET:$TARGET_PORT"
+	-m "$ORIGINAL:81=10.0.0.138:$TARGET_PORT")
 
 # forwarded HOST: packets that a gateway has forwarded
 forwarded()
 {
-	in_host "$1" awk '/^Ip: [0-9]/ { print $7 }' /proc/net/snmp
+	in_host "$1" sed -n 's/^Ip: [0-9]* [0-9]* [0-9]* [0-9]* [0-9]* \([0-9]*\) .*/\1/p' \
+		/proc/net/snmp
 }
 
 # through HOST NAME TEXT: the open connection goes on, and HOST forwards what is said
@@ -61,8 +62,7 @@ through()
 	local before
 	before=$(forwarded "$1")
 	says "$2" open "$3" "target $3"
-	[ "$(forwarded "$1")" -gt "$before" ] && ok "by way of $1" ||
-		fail "by way of $1" "it has forwarded nothing"
+	check "by way of $1" test "$(forwarded "$1")" -gt "$before"
 }
 
 start_tool proxy client proxy "${ARGS[@]}" eth0
@@ -116,7 +116,6 @@ echo eleven >& "${lines[open]}"
 ip -n gw1 link set eth0 up
 check "the gateway goes away and comes back" wait_for 10 grep -qx "target eleven" $TMP/open.out
 
-# --- a link that carries no Ethernet
 equal "nothing was dropped" \
 	"$(jq -r 'select(.type == "total") | .full + .no_port + .failed' $TMP/proxy.out | tail -n 1)" 0
 ip -n client route replace $TARGET via 10.1.0.2

@@ -9,7 +9,7 @@ start tcp target socat TCP-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
 start iperf target iperf3 -s -p 5201
 wait_for 10 listening target tcp $TARGET_PORT
 wait_for 10 listening target tcp 5201
-MAP=(-m $ORIGINAL:$ORIGINAL_PORT=$TARGET:$TARGET_PORT -m $ORIGINAL:5201=$TARGET:5201/tcp)
+MAP=(-m "$ORIGINAL:$ORIGINAL_PORT=$TARGET:$TARGET_PORT" -m "$ORIGINAL:5201=$TARGET:5201/tcp")
 
 proxy()
 {
@@ -67,8 +67,7 @@ equal "SIGKILL leaves the filters" "$(filters)" "proxy_egress proxy_ingress "
 equal "the same ones" "$(ids)" "$before"
 check "which go on working" exchange
 start_tool second client proxy "${MAP[@]}" eth0
-[ "$(ids)" != "$before" ] && ok "a new proxy replaces the programs" ||
-	fail "a new proxy replaces the programs" "they are still $before"
+check "a new proxy replaces the programs" test "$(ids)" != "$before"
 equal "not adds to them" "$(ids | wc -w)" 2
 check "and works" exchange
 
@@ -154,7 +153,6 @@ stop last
 for hook in ingress egress; do
 	counted=$(count $hook)
 	in_host client socat -t 1 - TCP:$TARGET:$TARGET_PORT <<< x > /dev/null
-	[ "$(count $hook)" -gt "$counted" ] && ok "the foreign $hook filter still counts" ||
-		fail "the foreign $hook filter still counts" "it stays at $counted"
+	check "the foreign $hook filter still counts" test "$(count $hook)" -gt "$counted"
 done
 finish
