@@ -11,6 +11,7 @@
 #include <bpf/bpf.h>
 
 #include "log.h"
+#include "number.h"
 
 enum {
 	/* There is one proxy per interface, so its place is fixed and can be found again. */
@@ -18,6 +19,9 @@ enum {
 	/* Several proxies may receive replies by one device: a handle for each of them. */
 	OTHER_HANDLE = 0x10000,
 };
+
+/* How long replies may go on to come in by a device that targets are no longer reached by. */
+#define UNUSED_NS (15 * NSEC_PER_SEC)
 
 #define EGRESS_NAME "proxy_egress"
 #define INGRESS_NAME "proxy_ingress"
@@ -84,9 +88,9 @@ static int find_own(const struct tc_link *link, const char *ifname, const char *
 	return 0;
 }
 
-int attach_find(int ifindex, const char *ifname, struct maps *maps)
+int attach_find(struct attachment *at, const char *ifname, struct maps *maps)
 {
-	struct tc_link egress = egress_link(ifindex), ingress = ingress_link(ifindex);
+	struct tc_link egress = egress_link(at->ifindex), ingress = ingress_link(at->ifindex);
 	__u32 egress_id, ingress_id;
 	int err_egress, err_ingress, err = 0;
 
@@ -102,6 +106,8 @@ int attach_find(int ifindex, const char *ifname, struct maps *maps)
 		err = maps_add_prog(maps, egress_id);
 	if (!err && !err_ingress)
 		err = maps_add_prog(maps, ingress_id);
+	if (!err && !err_ingress)
+		at->ingress_fd = bpf_prog_get_fd_by_id(ingress_id);
 	if (!err)
 		err = maps_check_layout(maps);
 	if (err == -EPROTO)
@@ -113,19 +119,32 @@ int attach_find(int ifindex, const char *ifname, struct maps *maps)
 	return err;
 }
 
-static int add_other(struct attachment *at, const struct tc_link *link)
+static struct attachment_other *find_other(const struct attachment *at, int ifindex)
 {
-	struct tc_link *grown = reallocarray(at->others, at->other_count + 1, sizeof(*grown));
+	for (size_t i = 0; i < at->other_count; i++)
+		if (at->others[i].link.ifindex == ifindex)
+			return &at->others[i];
+	return NULL;
+}
 
+static int attach_other(struct attachment *at, struct tc_link *link)
+{
+	struct attachment_other *grown;
+	int fd = at->ingress_for(at->arg, link->ifindex), err;
+
+	if (fd < 0)
+		return fd;
+	grown = reallocarray(at->others, at->other_count + 1, sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
 	at->others = grown;
-	at->others[at->other_count++] = *link;
-	return 0;
+	err = tc_link_attach(link, fd, true);
+	if (!err)
+		at->others[at->other_count++] = (struct attachment_other){ .link = *link };
+	return err;
 }
 
-/* Adopt what a former proxy of this interface has on other devices. */
-static void adopt_others(struct attachment *at)
+void attach_adopt(struct attachment *at)
 {
 	struct if_nameindex *all = if_nameindex();
 
@@ -133,14 +152,26 @@ static void adopt_others(struct attachment *at)
 		struct tc_link link = other_link((int)i->if_index, at->ifindex);
 		char name[BPF_OBJ_NAME_LEN];
 
-		if (tc_link_query(&link, &link.prog_id) || prog_name(link.prog_id, name) ||
-		    strcmp(name, INGRESS_NAME))
-			continue;
-		if (!tc_link_attach(&link, at->ingress_fd, true))
-			add_other(at, &link);
+		if (!tc_link_query(&link, &link.prog_id) && !prog_name(link.prog_id, name) &&
+		    !strcmp(name, INGRESS_NAME))
+			attach_other(at, &link);
 	}
 	if (all)
 		if_freenameindex(all);
+}
+
+void attach_device(struct attachment *at, int ifindex)
+{
+	struct tc_link link = other_link(ifindex, at->ifindex);
+	char name[IF_NAMESIZE] = "?";
+	int err;
+
+	if (ifindex == at->ifindex || find_other(at, ifindex))
+		return;
+	err = attach_other(at, &link);
+	if_indextoname((unsigned int)ifindex, name);
+	if (err)
+		log_err(err, "cannot attach to %s, by which replies of a target come", name);
 }
 
 /* One line that names the likely cause. */
@@ -176,8 +207,6 @@ int attach_start(struct attachment *at, const char *ifname, bool takeover)
 			tc_link_detach(&at->ingress);
 		return attach_error(err, ifname);
 	}
-	if (takeover)
-		adopt_others(at);
 	return 0;
 }
 
@@ -198,38 +227,27 @@ static bool wanted(const struct attachment *at, const struct nexthops *hops, int
 	return false;
 }
 
-static struct tc_link *find_other(const struct attachment *at, int ifindex)
+void attach_follow(struct attachment *at, const struct nexthops *hops, __u64 now)
 {
-	for (size_t i = 0; i < at->other_count; i++)
-		if (at->others[i].ifindex == ifindex)
-			return &at->others[i];
-	return NULL;
-}
+	for (__u32 i = 1; i < hops->count; i++) {
+		int ifindex = other_device(at, nexthops_at(hops, i));
 
-void attach_follow(struct attachment *at, const struct nexthops *hops)
-{
+		if (ifindex)
+			attach_device(at, ifindex);
+	}
 	for (size_t i = 0; i < at->other_count;) {
-		if (wanted(at, hops, at->others[i].ifindex)) {
+		struct attachment_other *other = &at->others[i];
+
+		if (wanted(at, hops, other->link.ifindex))
+			other->unused_since = 0;
+		else if (!other->unused_since)
+			other->unused_since = now;
+		if (!other->unused_since || now - other->unused_since < UNUSED_NS) {
 			i++;
 			continue;
 		}
-		tc_link_detach(&at->others[i]);
-		at->others[i] = at->others[--at->other_count];
-	}
-	for (__u32 i = 1; i < hops->count; i++) {
-		int ifindex = other_device(at, nexthops_at(hops, i)), err;
-		struct tc_link link = other_link(ifindex, at->ifindex);
-		char name[IF_NAMESIZE] = "?";
-
-		if (!ifindex || find_other(at, ifindex))
-			continue;
-		err = tc_link_attach(&link, at->ingress_fd, true);
-		if (!err)
-			err = add_other(at, &link);
-		if_indextoname((unsigned int)ifindex, name);
-		if (err)
-			log_err(err, "cannot attach to %s, by which replies of a target come",
-				name);
+		tc_link_detach(&other->link);
+		*other = at->others[--at->other_count];
 	}
 }
 
@@ -239,7 +257,7 @@ int attach_stop(struct attachment *at)
 	int err = tc_link_detach(&at->egress), other = tc_link_detach(&at->ingress);
 
 	for (size_t i = 0; i < at->other_count; i++)
-		other = tc_link_detach(&at->others[i]) ?: other;
+		other = tc_link_detach(&at->others[i].link) ?: other;
 	attach_close(at);
 	return err ?: other;
 }

@@ -14,23 +14,45 @@
 #include "nexthop.h"
 #include "tc-link.h"
 
+/* The ingress of another device. */
+struct attachment_other {
+	struct tc_link link;
+	__u64 unused_since; /* when the last target ceased to be reached by it; 0: one is */
+};
+
 struct attachment {
 	int ifindex;
 	int egress_fd; /* the programs; the caller's */
 	int ingress_fd;
+	/* proxy_ingress for another device, which may have another link layer; or negative errno */
+	int (*ingress_for)(void *arg, int ifindex);
+	void *arg;
 	struct tc_link egress;
 	struct tc_link ingress;
-	struct tc_link *others; /* ingress of other devices */
+	struct attachment_other *others;
 	size_t other_count;
 };
 
 /**
- * attach_find - the filters that a former proxy has left on @ifindex
+ * attach_find - the filters that a former proxy has left on @at->ifindex
  * @ifname: for messages
  * @maps: initialised; the maps of what is found are opened
+ *
+ * Sets @at->ingress_fd, owned by the caller, if proxy_ingress is there.
  * Return: 0; -ENOENT if there is nothing; another negative errno, said on stderr already.
  */
-int attach_find(int ifindex, const char *ifname, struct maps *maps);
+int attach_find(struct attachment *at, const char *ifname, struct maps *maps);
+
+/** attach_adopt - with our program, replace a former proxy's on other devices */
+void attach_adopt(struct attachment *at);
+
+/**
+ * attach_device - have the filter on a device by which replies are about to come
+ *
+ * To be done before a packet leaves by that device: replies that are not restored would make this
+ * host reset their connections.
+ */
+void attach_device(struct attachment *at, int ifindex);
 
 /**
  * attach_start - put both programs on the interface
@@ -40,8 +62,12 @@ int attach_find(int ifindex, const char *ifname, struct maps *maps);
  */
 int attach_start(struct attachment *at, const char *ifname, bool takeover);
 
-/** attach_follow - have the filter on those other devices by which targets are reached, only */
-void attach_follow(struct attachment *at, const struct nexthops *hops);
+/**
+ * attach_follow - have the filter on those other devices by which targets are reached, only
+ * @now: CLOCK_MONOTONIC; a device that is not used any more keeps it for a while, since replies may
+ *	 still take the old way
+ */
+void attach_follow(struct attachment *at, const struct nexthops *hops, __u64 now);
 
 /** attach_stop - remove our filters; Return: 0 or a negative errno */
 int attach_stop(struct attachment *at);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "arp.h"
 #include "log.h"
@@ -37,17 +38,22 @@ void engine_init(struct engine *engine, const struct options *opt, const struct 
 	engine->opt = opt;
 	engine->iface = *iface;
 	engine->hops = (struct nexthops)NEXTHOPS_INIT;
+	engine->at = (struct attachment){ .ifindex = iface->ifindex, .ingress_fd = -1 };
 	maps_init(&engine->maps);
 }
 
 void engine_close(struct engine *engine)
 {
 	free(engine->probes.addrs);
+	/* With programs of our own, it belongs to them. */
+	if (!engine->skel && engine->at.ingress_fd >= 0)
+		close(engine->at.ingress_fd);
 	attach_close(&engine->at);
 	gc_close(&engine->gc);
 	table_close(&engine->table);
 	nexthops_close(&engine->hops);
 	maps_close(&engine->maps);
+	proxy__destroy(engine->other_skel);
 	proxy__destroy(engine->skel);
 	engine_init(engine, engine->opt, &engine->iface);
 }
@@ -70,6 +76,46 @@ static int set_sizes(struct proxy *skel, const struct options *opt, size_t mappi
 	       bpf_map__set_max_entries(skel->maps.hosts, at_least(4 * mappings, ENTRIES_MIN)) ?:
 	       bpf_map__set_max_entries(skel->maps.nexthops, at_least(2 * mappings, IDS_MIN)) ?:
 	       bpf_map__set_max_entries(skel->maps.mapping_stats, at_least(2 * mappings, IDS_MIN));
+}
+
+/* A second proxy_ingress, with the same maps, for devices with the other kind of link layer. */
+static int load_other(struct engine *engine, int l2_len)
+{
+	struct proxy *skel = proxy__open();
+	int err;
+
+	if (!skel)
+		return -errno;
+	skel->rodata->cfg_l2_len = (__u32)l2_len;
+	bpf_program__set_autoload(skel->progs.proxy_egress, false);
+	err = maps_reuse(&engine->maps, skel->obj) ?: proxy__load(skel);
+	if (err)
+		proxy__destroy(skel);
+	else
+		engine->other_skel = skel;
+	return err;
+}
+
+/* proxy_ingress for another device. Without programs of our own, only the running one is at hand.
+ */
+static int ingress_for(void *arg, int ifindex)
+{
+	struct engine *engine = arg;
+	char name[IF_NAMESIZE];
+	struct iface iface;
+	int err;
+
+	if (!if_indextoname((unsigned int)ifindex, name))
+		return -ENODEV;
+	err = iface_open(name, &iface);
+	if (err)
+		return err;
+	if (iface.l2_len == engine->iface.l2_len)
+		return engine->at.ingress_fd;
+	if (!engine->skel)
+		return -EOPNOTSUPP;
+	err = engine->other_skel ? 0 : load_other(engine, iface.l2_len);
+	return err ?: bpf_program__fd(engine->other_skel->progs.proxy_ingress);
 }
 
 /*
@@ -121,7 +167,6 @@ static int load(struct engine *engine, const struct maps *old, size_t mappings)
 			       engine->opt->max_flows, mappings);
 	if (err)
 		return log_err(err, "cannot load the BPF programs (-v shows the verifier's log)");
-	engine->at.ifindex = engine->iface.ifindex;
 	engine->at.egress_fd = bpf_program__fd(skel->progs.proxy_egress);
 	engine->at.ingress_fd = bpf_program__fd(skel->progs.proxy_ingress);
 	err = maps_from_object(&engine->maps, skel->obj);
@@ -162,6 +207,11 @@ static int adopt_nexthops(struct engine *engine)
 	return err;
 }
 
+static void new_device(void *arg, int device)
+{
+	attach_device(&((struct engine *)arg)->at, device);
+}
+
 /* With the maps open: all that reads and changes them. */
 static int open_parts(struct engine *engine, bool used_before)
 {
@@ -169,7 +219,12 @@ static int open_parts(struct engine *engine, bool used_before)
 
 	if (!err)
 		err = table_open(&engine->table, &engine->maps);
-	engine->hops_open = !err;
+	engine->at.ingress_for = ingress_for;
+	engine->at.arg = engine;
+	engine->hops.new_device = new_device;
+	engine->hops.arg = engine;
+	if (!err && engine->skel && used_before)
+		attach_adopt(&engine->at);
 	if (!err)
 		err = nexthops_open(&engine->hops, engine->maps.nexthops,
 				    engine->maps.max_entries[MAPS_NEXTHOPS], engine->iface.ifindex,
@@ -189,8 +244,10 @@ int engine_start(struct engine *engine, const struct mapping_list *list)
 	int err;
 
 	maps_init(&old);
-	err = attach_find(engine->iface.ifindex, engine->iface.name, &old);
+	err = attach_find(&engine->at, engine->iface.name, &old);
 	takeover = !err;
+	if (engine->at.ingress_fd >= 0)
+		close(engine->at.ingress_fd);
 	if (err && err != -ENOENT)
 		goto out;
 	err = load(engine, &old, list->count);
@@ -212,16 +269,16 @@ int engine_start(struct engine *engine, const struct mapping_list *list)
 	}
 	err = attach_start(&engine->at, engine->iface.name, takeover);
 	engine->attached = !err;
-	if (!err)
-		attach_follow(&engine->at, &engine->hops);
 out:
+	if (err && !takeover)
+		attach_stop(&engine->at);
 	maps_close(&old);
 	return err;
 }
 
 int engine_open(struct engine *engine, bool change)
 {
-	int err = attach_find(engine->iface.ifindex, engine->iface.name, &engine->maps);
+	int err = attach_find(&engine->at, engine->iface.name, &engine->maps);
 
 	if (err)
 		return err;
@@ -485,8 +542,6 @@ int engine_serve(struct engine *engine, const struct mapping_list *list, bool ki
 
 	if (err)
 		return err;
-	if (engine->attached)
-		attach_follow(&engine->at, &engine->hops);
 	plan_probes(engine);
 	return 0;
 }
@@ -497,7 +552,6 @@ static void follow(struct engine *engine)
 		return;
 	engine->hops.moved = false;
 	table_relocate(&engine->table, &engine->maps, &engine->hops);
-	attach_follow(&engine->at, &engine->hops);
 }
 
 void engine_event(struct engine *engine)
@@ -533,5 +587,6 @@ int engine_tick(struct engine *engine)
 		err = count_traffic(engine);
 	nexthops_tick(&engine->hops, ticker_now_ns());
 	follow(engine);
+	attach_follow(&engine->at, &engine->hops, ticker_now_ns());
 	return err ? log_err(err, "cannot read the tables of %s", engine->iface.name) : 0;
 }

@@ -31,7 +31,8 @@ struct probes {
 struct engine {
 	const struct options *opt;
 	struct iface iface;
-	struct proxy *skel; /* NULL: opened, not running */
+	struct proxy *skel;	  /* NULL: opened, not running */
+	struct proxy *other_skel; /* for devices with another link layer; NULL: not needed yet */
 	struct maps maps;
 	struct nexthops hops;
 	struct table table;
@@ -39,7 +40,6 @@ struct engine {
 	struct gc gc;
 	struct probes probes;
 	bool attached;
-	bool hops_open;
 };
 
 /** engine_init - make @engine empty, so that engine_close() is right from now on */

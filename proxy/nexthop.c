@@ -164,6 +164,9 @@ static void look_up(struct nexthops *hops, __u32 index)
 		hops->moved = true;
 		hop->l3 = !err && device_is_l3(hops, route.oif);
 	}
+	if (!err && route.type == RTN_UNICAST && route.oif != hops->ifindex &&
+	    (hop->error || route.oif != hop->route.oif) && hops->new_device)
+		hops->new_device(hops->arg, route.oif);
 	hop->error = err;
 	hop->route = route;
 	look_up_neigh(hops, hop);

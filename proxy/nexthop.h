@@ -36,6 +36,9 @@ struct nexthops {
 	int arp_fd; /* -1: none to be had */
 	int ifindex;
 	bool loopback;
+	/* called before targets are reached by another device than @ifindex; may be NULL */
+	void (*new_device)(void *arg, int device);
+	void *arg;
 	struct proxy_nexthop *shared; /* the map's memory */
 	struct nexthop *table;
 	__u32 count; /* places in use or free below the first that never was used */

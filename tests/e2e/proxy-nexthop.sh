@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The way to the target: behind a gateway, and changing while traffic flows.
 . "$(dirname "$0")/../lib.sh"
-needs socat jq ping
+needs socat jq
 
 #	client eth0 --- lan 10.0.0.0/24 --- gw1, gw2, near ------- 10.2.0.0/24 --- target
 #	client eth1 --- 10.1.0.0/24 ------- gw3 ------------------'
@@ -84,11 +84,12 @@ says "and the connection goes on" near three "near three"
 # --- another interface
 ip -n client route replace $TARGET via 10.1.0.2
 through gw3 "the target is reached by another interface" five
-filter_on_eth1()
+# filter_on DEV NAME
+filter_on()
 {
-	[ "$(our_filters client eth1 | sort -u)" = "$1" ]
+	[ "$(our_filters client "$1" | sort -u)" = "$2" ]
 }
-check "whose ingress has a filter now" wait_for 3 filter_on_eth1 proxy_ingress
+check "whose ingress has a filter now" wait_for 3 filter_on eth1 proxy_ingress
 ip -n target route replace 10.0.0.0/24 via 10.2.0.3
 through gw3 "replies come in there, too" six
 kill -KILL "${pids[proxy]}"
@@ -101,7 +102,26 @@ equal "that filter was taken over, not doubled" \
 ip -n client route replace $TARGET via 10.0.0.2
 ip -n target route replace 10.0.0.0/24 via 10.2.0.1
 through gw1 "back to the first interface" nine
-check "the filter on the other one is removed" wait_for 3 filter_on_eth1 ""
+check "the filter on the other one is removed" wait_for 25 filter_on eth1 ""
+
+# --- another interface, without a link layer: a tunnel by way of the second network
+start tun-client client socat TUN:10.4.0.1/30,tun-name=tun9,iff-no-pi,up \
+	UDP-DATAGRAM:10.1.0.2:4000,bind=:4000
+start tun-gw3 gw3 socat TUN:10.4.0.2/30,tun-name=tun9,iff-no-pi,up \
+	UDP-DATAGRAM:10.1.0.1:4000,bind=:4000
+for name in client gw3; do
+	wait_for 5 ip -n $name link show tun9
+	in_host $name sysctl -q -w net.ipv4.conf.tun9.rp_filter=0
+done
+ip -n gw3 route replace 10.0.0.0/24 dev tun9
+ip -n target route replace 10.0.0.0/24 via 10.2.0.3
+ip -n client route replace $TARGET dev tun9
+through gw3 "the target is reached by a tunnel" tunnel
+check "whose ingress has a filter now" wait_for 3 filter_on tun9 proxy_ingress
+ip -n client route replace $TARGET via 10.0.0.2
+ip -n target route replace 10.0.0.0/24 via 10.2.0.1
+through gw1 "back to the first interface" again
+check "the filter on the tunnel is removed" wait_for 25 filter_on tun9 ""
 
 # --- no way at all for a while
 ip -n client route del $TARGET
@@ -119,7 +139,7 @@ check "the gateway goes away and comes back" wait_for 10 grep -qx "target eleven
 equal "nothing was dropped" \
 	"$(jq -r 'select(.type == "total") | .full + .no_port + .failed' $TMP/proxy.out | tail -n 1)" 0
 ip -n client route replace $TARGET via 10.1.0.2
-check "once more by the other interface" wait_for 3 filter_on_eth1 proxy_ingress
+check "once more by the other interface" wait_for 3 filter_on eth1 proxy_ingress
 stop proxy
 equal "a normal end removes that filter, too" "$(our_filters client eth1)" ""
 finish
