@@ -33,6 +33,58 @@ static __always_inline int untouched(enum proxy_counter reason)
 	return TC_ACT_UNSPEC;
 }
 
+/* The flow that @p is a reply of. */
+static __always_inline struct proxy_flow *reply_find(const struct packet *p)
+{
+	const struct proxy_reply key = {
+		.remote = p->saddr,
+		.local = p->daddr,
+		.rport = p->sport,
+		.lport = p->dport,
+		.proto = p->proto,
+	};
+
+	return bpf_map_lookup_elem(&ingress, &key);
+}
+
+/*
+ * Give a reply of @flow the original as its source. @kind: of its fragments.
+ * Return: PROXY_OK or PROXY_FAILED.
+ */
+static __always_inline enum proxy_counter restore(struct __sk_buff *skb, const struct packet *p,
+						  struct proxy_flow *flow, __u8 kind, __u64 now)
+{
+	const struct tuple to = {
+		.saddr = flow->orig,
+		.daddr = flow->client,
+		.sport = flow->oport,
+		.dport = flow->cport,
+	};
+
+	if (!(flow->state & PROXY_FLOW_DIRECT))
+		flow_count(skb, p, flow->mapping, 0);
+	if (p->fragment)
+		fragment_first(p, kind, kind == PROXY_FRAGMENT_IN ? to.saddr : to.daddr,
+			       nexthop_of(flow), now);
+	return packet_rewrite(skb, p, &to) ? PROXY_FAILED : PROXY_OK;
+}
+
+/*
+ * The same at egress, for a target on this host: it answers to the original, by this device.
+ * Return: whether @p is such a reply; @reason is set if so.
+ */
+static __noinline int local_reply(struct __sk_buff *skb, const struct packet *p, __u64 now,
+				  enum proxy_counter *reason)
+{
+	struct proxy_flow *flow = reply_find(p);
+
+	if (!flow || !(flow->state & PROXY_FLOW_LOCAL))
+		return 0;
+	flow_touch(flow, flow_bits_in(p), PROXY_FLOW_RST_IN, now);
+	*reason = restore(skb, p, flow, PROXY_FRAGMENT_OUT, now);
+	return 1;
+}
+
 /*
  * Translate a TCP or UDP packet with ports. Return: PROXY_OK, with @nexthop set if it was
  * translated, or why it could not be.
@@ -49,6 +101,10 @@ static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
 	reason = packet_read_ports(skb, p);
 	if (reason != PROXY_OK)
 		return reason;
+	if (local_mappings() && local_reply(skb, p, req->now, &reason)) {
+		*nexthop = NEXTHOP_BACK;
+		return reason;
+	}
 	mapping = mapping_find(p->daddr, p->dport, p->proto);
 	if (!mapping) {
 		if (p->fragment)
@@ -71,15 +127,32 @@ static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
 	}
 	if (!(flow->state & PROXY_FLOW_DIRECT)) {
 		flow_count(skb, p, flow->mapping, 1);
-		*nexthop = flow->nexthop;
+		*nexthop = nexthop_of(flow);
 	}
-	to.saddr = p->saddr;
+	to.saddr = req->key.local;
 	to.daddr = req->key.remote;
 	to.sport = req->key.lport;
 	to.dport = req->key.rport;
 	if (p->fragment)
 		fragment_first(p, PROXY_FRAGMENT_OUT, to.daddr, *nexthop, req->now);
 	return packet_rewrite(skb, p, &to) ? PROXY_FAILED : PROXY_OK;
+}
+
+/* Translate an ICMP error. Return: as egress_ports(). */
+static __always_inline enum proxy_counter egress_error(struct __sk_buff *skb,
+						       const struct packet *p, __u32 *nexthop)
+{
+	enum proxy_counter reason;
+	int found;
+
+	if (local_mappings()) {
+		reason = icmp_to_client(skb, p, PROXY_FLOW_LOCAL, &found);
+		if (found) {
+			*nexthop = NEXTHOP_BACK;
+			return reason;
+		}
+	}
+	return icmp_egress(skb, p, nexthop);
 }
 
 SEC("tc")
@@ -106,7 +179,7 @@ int proxy_egress(struct __sk_buff *skb)
 		return untouched(reason);
 	req.now = bpf_ktime_get_coarse_ns();
 	if (req.p.proto == IPPROTO_ICMP)
-		reason = icmp_egress(skb, &req.p, &nexthop);
+		reason = egress_error(skb, &req.p, &nexthop);
 	else if (req.p.proto != IPPROTO_TCP && req.p.proto != IPPROTO_UDP)
 		return TC_ACT_UNSPEC;
 	else if (is_later_fragment(&req.p))
@@ -122,36 +195,20 @@ int proxy_egress(struct __sk_buff *skb)
 static __always_inline enum proxy_counter ingress_ports(struct __sk_buff *skb, struct packet *p,
 							__u64 now)
 {
-	struct proxy_reply key = {};
 	enum proxy_counter reason;
 	struct proxy_flow *flow;
-	struct tuple to;
 
 	reason = packet_read_ports(skb, p);
 	if (reason != PROXY_OK)
 		return reason;
-	key.remote = p->saddr;
-	key.local = p->daddr;
-	key.rport = p->sport;
-	key.lport = p->dport;
-	key.proto = p->proto;
-	flow = bpf_map_lookup_elem(&ingress, &key);
+	flow = reply_find(p);
 	if (flow)
 		flow_touch(flow, flow_bits_in(p), PROXY_FLOW_RST_IN, now);
-	if (!flow || flow_is_identity(flow)) {
-		if (p->fragment)
-			fragment_first(p, PROXY_FRAGMENT_IN, 0, 0, now);
-		return PROXY_OK;
-	}
-	if (!(flow->state & PROXY_FLOW_DIRECT))
-		flow_count(skb, p, flow->mapping, 0);
-	to.saddr = flow->orig;
-	to.daddr = p->daddr;
-	to.sport = flow->oport;
-	to.dport = flow->cport;
+	if (flow && !flow_is_identity(flow))
+		return restore(skb, p, flow, PROXY_FRAGMENT_IN, now);
 	if (p->fragment)
-		fragment_first(p, PROXY_FRAGMENT_IN, to.saddr, PROXY_NEXTHOP_NONE, now);
-	return packet_rewrite(skb, p, &to) ? PROXY_FAILED : PROXY_OK;
+		fragment_first(p, PROXY_FRAGMENT_IN, 0, 0, now);
+	return PROXY_OK;
 }
 
 SEC("tc")
@@ -165,8 +222,8 @@ int proxy_ingress(struct __sk_buff *skb)
 		__be16 check;
 		__be32 saddr;
 	} peek;
+	int known, found;
 	__u64 now;
-	int known;
 
 	if (skb->protocol != bpf_htons(ETH_P_IP)) {
 		if (skb->protocol == bpf_htons(ETH_P_ARP))
@@ -185,7 +242,7 @@ int proxy_ingress(struct __sk_buff *skb)
 
 	now = bpf_ktime_get_coarse_ns();
 	if (p.proto == IPPROTO_ICMP)
-		reason = icmp_ingress(skb, &p);
+		reason = icmp_to_client(skb, &p, 0, &found);
 	else if (p.proto != IPPROTO_TCP && p.proto != IPPROTO_UDP)
 		return TC_ACT_UNSPEC;
 	else if (is_later_fragment(&p))

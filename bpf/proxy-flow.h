@@ -33,13 +33,18 @@ static __always_inline struct proxy_mapping *mapping_find(__be32 addr, __be16 po
 	return bpf_map_lookup_elem(&egress, &dest);
 }
 
-/** reply_of - how the target will answer a packet of client @p that @mapping sends there */
+/**
+ * reply_of - how the target will answer a packet of client @p that @mapping sends there
+ *
+ * A target on this host gets the packet from the original address: from the client's, which may
+ * well be its own, the kernel would refuse it, and the answer would not come by here.
+ */
 static __always_inline struct proxy_reply reply_of(const struct proxy_mapping *mapping,
 						   const struct packet *p)
 {
 	return (struct proxy_reply){
 		.remote = mapping->addr,
-		.local = p->saddr,
+		.local = mapping->flags & PROXY_MAPPING_LOCAL ? p->daddr : p->saddr,
 		.rport = mapping->port ?: p->dport,
 		.lport = p->sport,
 		.proto = p->proto,
@@ -349,13 +354,15 @@ flow_open(struct __sk_buff *skb, const struct proxy_mapping *mapping, struct flo
 			return NULL;
 		}
 		req->key.remote = p->daddr;
+		req->key.local = p->saddr;
 		req->key.rport = p->dport;
 		direct = pin = 1;
 	}
 	if (direct) {
 		fresh.state |= PROXY_FLOW_DIRECT;
 		fresh.nexthop = PROXY_NEXTHOP_NONE;
-	}
+	} else if (mapping->flags & PROXY_MAPPING_LOCAL)
+		fresh.state |= PROXY_FLOW_LOCAL;
 	if (req->key.lport != p->sport)
 		fresh.state |= PROXY_FLOW_PORT;
 	reason = flow_insert(skb, &req->key, &fresh, !direct);

@@ -9,6 +9,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "proxy-maps.h"
+#include "proxy-nexthop.h"
 #include "proxy-packet.h"
 
 /* As long as Linux waits for the rest of a datagram: identifications are used again later. */
@@ -50,7 +51,7 @@ static __noinline void fragment_first(const struct packet *p, __u8 kind, __be32 
  *
  * One that overtakes its first fragment is translated, too, where only one translation is possible:
  * the address has one counterpart in all mappings, and no fragmented datagram outside of them has
- * been seen between these two hosts.
+ * been seen between these two hosts. This host's own leave in order, and only they turn back.
  *
  * Return: PROXY_OK, with @nexthop set if the packet was translated, or why it could not be.
  */
@@ -83,11 +84,13 @@ static __noinline enum proxy_counter fragment_later(struct __sk_buff *skb, const
 		key.id = 0;
 		key.kind = kind == PROXY_FRAGMENT_OUT ? PROXY_FRAGMENT_PEER_OUT
 						      : PROXY_FRAGMENT_PEER_IN;
-		if (!addr || bpf_map_lookup_elem(&fragments, &key))
+		if (!addr || local_mappings() || bpf_map_lookup_elem(&fragments, &key))
 			return PROXY_FRAGMENT;
 		*nexthop = kind == PROXY_FRAGMENT_OUT ? host->nexthop : PROXY_NEXTHOP_NONE;
 		count(PROXY_GUESSED);
 	}
+	if (*nexthop == NEXTHOP_BACK)
+		to.saddr = p->daddr;
 	if (kind == PROXY_FRAGMENT_OUT)
 		to.daddr = addr;
 	else

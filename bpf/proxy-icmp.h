@@ -14,6 +14,7 @@
 #include "pkt.h"
 #include "proxy-flow.h"
 #include "proxy-maps.h"
+#include "proxy-nexthop.h"
 #include "proxy-packet.h"
 
 /* <linux/icmp.h> cannot be included for the bpf target. */
@@ -120,9 +121,48 @@ static __noinline enum proxy_counter icmp_rewrite(struct __sk_buff *skb, const s
 }
 
 /**
- * icmp_egress - an error of the client's about a reply: the target is to recognise its packet
+ * icmp_to_client - an error about a packet to a target: the client is to recognise its packet
+ * @local: PROXY_FLOW_LOCAL at egress, where errors of targets on this host come by; 0 at ingress
+ * @found: whether it is about such a flow
  *
  * Like the other direction it neither makes nor refreshes a flow (RFC 4787, REQ-12).
+ * Return: PROXY_OK, or why it could not be translated.
+ */
+static __noinline enum proxy_counter
+icmp_to_client(struct __sk_buff *skb, const struct packet *outer, __u32 local, int *found)
+{
+	struct tuple to, outer_to = { .saddr = outer->saddr, .daddr = outer->daddr };
+	const struct proxy_flow *flow;
+	struct proxy_reply key = {};
+	struct quote quote = {};
+
+	*found = 0;
+	if (quote_read(skb, outer, &quote) || !known_address(quote.p.daddr))
+		return PROXY_OK;
+	key.remote = quote.p.daddr;
+	key.local = quote.p.saddr;
+	key.rport = quote.p.dport;
+	key.lport = quote.p.sport;
+	key.proto = quote.p.proto;
+	flow = bpf_map_lookup_elem(&ingress, &key);
+	if (!flow || flow_is_identity(flow) || (flow->state & PROXY_FLOW_LOCAL) != local)
+		return PROXY_OK;
+	*found = 1;
+	to.saddr = flow->client;
+	to.daddr = flow->orig;
+	to.sport = flow->cport;
+	to.dport = flow->oport;
+	/* It may come from any router on the way; those keep their address. */
+	if (outer->saddr == key.remote)
+		outer_to.saddr = flow->orig;
+	if (local)
+		outer_to.daddr = flow->client;
+	return icmp_rewrite(skb, outer, &outer_to, &quote, &to);
+}
+
+/**
+ * icmp_egress - an error of the client's about a reply: the target is to recognise its packet
+ *
  * Return: PROXY_OK, with @nexthop set if it was translated, or why it could not be.
  */
 static __noinline enum proxy_counter icmp_egress(struct __sk_buff *skb, const struct packet *outer,
@@ -152,44 +192,14 @@ static __noinline enum proxy_counter icmp_egress(struct __sk_buff *skb, const st
 	if (flow_is_identity(flow))
 		return PROXY_OK;
 	to.saddr = key.remote;
-	to.daddr = quote.p.daddr;
+	to.daddr = key.local;
 	to.sport = key.rport;
 	to.dport = key.lport;
 	if (outer->daddr == flow->orig)
 		outer_to.daddr = key.remote;
-	*nexthop = flow->nexthop;
-	return icmp_rewrite(skb, outer, &outer_to, &quote, &to);
-}
-
-/**
- * icmp_ingress - an error about a packet that was sent to a target: the client is to recognise it
- *
- * It may come from the target or from any router on the way; those keep their address.
- * Return: PROXY_OK, or why it could not be translated.
- */
-static __noinline enum proxy_counter icmp_ingress(struct __sk_buff *skb, const struct packet *outer)
-{
-	struct tuple to, outer_to = { .saddr = outer->saddr, .daddr = outer->daddr };
-	const struct proxy_flow *flow;
-	struct proxy_reply key = {};
-	struct quote quote = {};
-
-	if (quote_read(skb, outer, &quote) || !known_address(quote.p.daddr))
-		return PROXY_OK;
-	key.remote = quote.p.daddr;
-	key.local = quote.p.saddr;
-	key.rport = quote.p.dport;
-	key.lport = quote.p.sport;
-	key.proto = quote.p.proto;
-	flow = bpf_map_lookup_elem(&ingress, &key);
-	if (!flow || flow_is_identity(flow))
-		return PROXY_OK;
-	to.saddr = quote.p.saddr;
-	to.daddr = flow->orig;
-	to.sport = flow->cport;
-	to.dport = flow->oport;
-	if (outer->saddr == key.remote)
+	if (flow->state & PROXY_FLOW_LOCAL)
 		outer_to.saddr = flow->orig;
+	*nexthop = nexthop_of(flow);
 	return icmp_rewrite(skb, outer, &outer_to, &quote, &to);
 }
 

@@ -119,4 +119,12 @@ static __always_inline const struct proxy_state *state_get(void)
 	return bpf_map_lookup_elem(&state, &zero);
 }
 
+/** local_mappings - whether some target is an address of this host */
+static __always_inline int local_mappings(void)
+{
+	const struct proxy_state *settings = state_get();
+
+	return settings && settings->flags & PROXY_STATE_LOCAL;
+}
+
 #endif /* PROXY_MAPS_H */

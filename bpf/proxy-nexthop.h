@@ -22,6 +22,29 @@
  */
 #define TC_INDEX_DONE 0x7078
 
+/* In place of an index into "nexthops": back into this host, where the destination is. */
+#define NEXTHOP_BACK 0xffffffffU
+
+/** nexthop_of - the way to the target of @flow */
+static __always_inline __u32 nexthop_of(const struct proxy_flow *flow)
+{
+	return flow->state & PROXY_FLOW_LOCAL ? NEXTHOP_BACK : flow->nexthop;
+}
+
+/*
+ * Turn a packet of this host around: it arrives on the device that it was to leave by. The kernel
+ * takes what is addressed to the device's own MAC address, which is the frame's source.
+ */
+static __always_inline int turn_back(struct __sk_buff *skb)
+{
+	__u8 mac[ETH_ALEN];
+
+	if (cfg_l2_len && (pkt_read(skb, ETH_ALEN, mac, sizeof(mac)) ||
+			   bpf_skb_store_bytes(skb, 0, mac, sizeof(mac), 0)))
+		return TC_ACT_SHOT;
+	return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
+}
+
 /** nexthop_reentered - whether @skb has been translated already; forgets it, so once only */
 static __always_inline int nexthop_reentered(struct __sk_buff *skb)
 {
@@ -67,6 +90,8 @@ static __always_inline int nexthop_apply(struct __sk_buff *skb, __u32 index, __u
 
 	if (index == PROXY_NEXTHOP_NONE)
 		return TC_ACT_UNSPEC;
+	if (index == NEXTHOP_BACK)
+		return turn_back(skb);
 	entry = bpf_map_lookup_elem(&nexthops, &index);
 	if (!entry || !entry->oif)
 		return TC_ACT_UNSPEC;

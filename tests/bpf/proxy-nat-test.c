@@ -658,6 +658,54 @@ static void nexthops(void)
 	rig_heartbeat(&rig, 0);
 }
 
+/* A frame that turns back: it becomes @to, addressed to the MAC address that it has come from. */
+static void turns_back(const char *name, size_t len)
+{
+	memcpy(want, in + 6, 6);
+	run(name, RIG_EGRESS, len, want, TC_ACT_REDIRECT);
+}
+
+static void local_targets(void)
+{
+	struct spec spec = with(udp, CLIENT, CLIENT_PORT, "10.0.0.30", 80), to, answer, back;
+	__u8 about[FRAME_MAX];
+	size_t len;
+
+	rig_clear(&rig);
+	rig_map(&rig, "10.0.0.30", 80, IPPROTO_UDP, CLIENT, 8080, PROXY_MAPPING_LOCAL);
+	to = with(spec, "10.0.0.30", CLIENT_PORT, CLIENT, 8080);
+	len = frame_build(in, &spec);
+	frame_build(want, &to);
+	turns_back("a packet to this host itself comes from the original", len);
+	answer = reply(to);
+	back = reply(spec);
+	len = frame_build(in, &answer);
+	frame_build(want, &back);
+	turns_back("its answer comes from there, too", len);
+
+	frame_build(about, &to);
+	len = frame_error(in, CLIENT, "10.0.0.30", 3, 3, about, 28);
+	frame_build(about, &spec);
+	frame_error(want, "10.0.0.30", CLIENT, 3, 3, about, 28);
+	turns_back("an error instead of the answer", len);
+	frame_build(about, &back);
+	len = frame_error(in, CLIENT, "10.0.0.30", 3, 3, about, 28);
+	frame_build(about, &answer);
+	frame_error(want, "10.0.0.30", CLIENT, 3, 3, about, 28);
+	turns_back("an error about the answer", len);
+
+	spec.fragment = FRAGMENT_MORE;
+	to.fragment = FRAGMENT_MORE;
+	spec.id = to.id = 9;
+	len = frame_build(in, &spec);
+	frame_build(want, &to);
+	turns_back("a first fragment", len);
+	spec.fragment = to.fragment = 9;
+	len = frame_build(in, &spec);
+	frame_build(want, &to);
+	turns_back("and the last one", len);
+}
+
 static void full(void)
 {
 	struct rig_sizes sizes = { .flows = 16, .pinned = 16 };
@@ -701,6 +749,7 @@ int main(void)
 	changes();
 	wildcards();
 	nexthops();
+	local_targets();
 	full();
 	rig_close(&rig);
 	return check_exit();

@@ -110,6 +110,8 @@ void rig_map(struct rig *rig, const char *from, __u16 from_port, __u8 proto, con
 		.flags = flags,
 		.id = rig->mappings++,
 	};
+	struct proxy_state settings;
+	__u32 zero = 0;
 
 	mapping.nexthop = host_pair(rig, to_addr, from_addr, false, 0);
 	host_pair(rig, from_addr, to_addr, true, mapping.nexthop);
@@ -117,14 +119,10 @@ void rig_map(struct rig *rig, const char *from, __u16 from_port, __u8 proto, con
 	prefilter_add(rig, to_addr);
 	if (bpf_map_update_elem(fd, &key, &mapping, BPF_ANY))
 		die("enter a mapping");
-	if (!from_port) {
-		struct proxy_state settings;
-		__u32 zero = 0;
-
-		bpf_map_lookup_elem(bpf_map__fd(rig->skel->maps.state), &zero, &settings);
-		settings.flags |= PROXY_STATE_WILDCARDS;
-		bpf_map_update_elem(bpf_map__fd(rig->skel->maps.state), &zero, &settings, 0);
-	}
+	bpf_map_lookup_elem(bpf_map__fd(rig->skel->maps.state), &zero, &settings);
+	settings.flags |= from_port ? 0 : PROXY_STATE_WILDCARDS;
+	settings.flags |= flags & PROXY_MAPPING_LOCAL ? PROXY_STATE_LOCAL : 0;
+	bpf_map_update_elem(bpf_map__fd(rig->skel->maps.state), &zero, &settings, 0);
 	key.addr = to_addr;
 	key.port = htons(to_port);
 	mapping.flags = PROXY_MAPPING_DIRECT;

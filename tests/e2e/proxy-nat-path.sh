@@ -181,6 +181,25 @@ tagged_reply
 counted "a tagged packet is left alone and counted" nat vlan 1
 stop nat
 
+# --- the target is the host itself ---------------------------------------------------------------
+
+# "behind" is a client of it, too: its route to the original leads through the same device.
+serve client
+start_tool back client proxy -o jsonl -I 0.2 -m "$ORIGINAL:$ORIGINAL_PORT=$CLIENT:$TARGET_PORT" \
+	-m "$ORIGINAL:$((ORIGINAL_PORT + 1))=$CLIENT:$((TARGET_PORT + 1))" eth0
+for host in client behind; do
+	equal "$BULK MB from $host back to the host itself" "$(upload $host)" "$SUM"
+	equal "$BULK MB from there to $host" "$(download $host)" "$SUM"
+	check "datagrams from $host" echo_back $host "${SIZES[@]}"
+done
+stop sum-client || true
+stop echo-client || true
+for proto in TCP UDP; do
+	equal "$proto from client to a closed port of its own is refused" \
+		"$(refusal client $proto:$ORIGINAL:$ORIGINAL_PORT)" "Connection refused at once"
+done
+stop back
+
 # --- a path with a smaller MTU, behind a gateway --------------------------------------------------
 
 FAR=10.3.0.138
