@@ -57,7 +57,13 @@ wait_for()
 show()
 {
 	printf '$ %s\n' "$1"
-	ip netns exec client sh -c "$1" 2>&1 || true
+	ip netns exec client sh -c "$1" 2>&1 | tee $FILES/shown || true
+}
+
+# answered: whether the last command got the target's answer
+answered()
+{
+	grep -q '^you are 10.0.0.1 ' $FILES/shown || { echo "demo.sh: that got no answer" >&2; exit 1; }
 }
 
 cat <<'PICTURE'
@@ -71,7 +77,7 @@ PICTURE
 
 ip netns add switch
 ip netns exec switch sysctl -q -w net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
-ip -n switch link add br0 type bridge
+ip -n switch link add br0 type bridge mcast_snooping 0
 ip -n switch link set br0 up
 for name in client:10.0.0.1 target:10.0.0.138; do
 	host=${name%:*}
@@ -108,7 +114,9 @@ cat $FILES/monitor.err
 
 title "the client talks to 10.0.0.10:12345; the target says whom it heard, at which address"
 show 'echo hello by TCP | socat -t 2 - TCP4:10.0.0.10:12345'
+answered
 show 'echo hello by UDP | socat -t 1 - UDP4:10.0.0.10:12345'
+answered
 
 # Both stop with a last report.
 kill -INT $monitor
