@@ -160,6 +160,23 @@ all_interfaces()
 	done | sort -u
 }
 
+# mention_others NAMED...: other interfaces that have filters of ours, such as the one by which the
+# target of a mapping is reached
+mention_others()
+{
+	for dev in $(all_interfaces); do
+		case " $* " in
+		*" $dev "*) continue ;;
+		esac
+		filters=$(tc filter show dev "$dev" ingress && tc filter show dev "$dev" egress)
+		case $filters in
+		*" pm_ingress:["* | *" pm_egress:["* | *" proxy_ingress:["* | *" proxy_egress:["*)
+			say "$dev: has filters of ours, too: name it as well, or no interface at all"
+			;;
+		esac
+	done
+}
+
 case ${1:-} in
 -h | --help)
 	usage
@@ -193,4 +210,5 @@ for dev; do
 done
 [ $found -gt 0 ] || [ $status -ne 0 ] ||
 	say "nothing of packet-monitor or proxy found$([ "$named" -eq 0 ] || echo " on $*")"
+[ "$named" -eq 0 ] || mention_others "$@"
 exit $status

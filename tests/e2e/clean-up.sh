@@ -46,6 +46,15 @@ check_not "nor a neighbour that does not exist" eval "in_host client ip neigh | 
 check "foreign filters count after it" ping_and_count
 check "clsact stays because of them" has_clsact client eth0
 check "the u32 filter is there, too" eval "in_host client tc filter show dev eth0 egress | grep -q u32"
+# Beside it, another interface.
+ip -n client link add eth1 type veth peer name eth2
+ip -n client link set eth1 up
+start_tool monitor client packet-monitor eth1
+stop monitor KILL || true
+contains "other interfaces with filters of ours are mentioned" "$(in_host client "$SCRIPT" eth0)" \
+	"eth1: has filters of ours, too"
+all=$(in_host client "$SCRIPT")
+contains "and cleaned if none is named" "$all" "eth1: removed filter pm_egress"
 second=$(in_host client "$SCRIPT" eth0)
 contains "the second run finds nothing" "$second" "nothing of packet-monitor or proxy found on eth0"
 contains "and says what it leaves alone" "$second" "left alone the clsact qdisc: 3 filters of others"
