@@ -127,6 +127,12 @@ equal "there is no warning without a reason" "$(grep -c warning $TMP/warn)" 0
 # --- help, version
 contains "--help" "$(proxy --help)" "Usage: proxy "
 check "--version" proxy --version
+undocumented=
+for option in $(proxy --help | grep -oE -- '--[a-z-]+' | sort -u); do
+	sed 's/\\-/-/g' "$ROOT/proxy/proxy.8" | grep -qE "^\.(B|BR|BI) .*$option( |\$)" ||
+		undocumented+=" $option"
+done
+equal "each option is in the man page" "$undocumented" ""
 # --- the interface goes
 start_tool proxy client proxy -I 10 eth1
 ip -n client link set eth1 down
