@@ -315,7 +315,7 @@ void output_summary(FILE *out, const struct report *report)
 			print_hook(out, monitor, dir);
 		}
 	}
-	if (!count)
+	if (!view->count)
 		return;
 	fprintf(out, "The first %zu of %zu by %s:\n", count, view->found,
 		sort_names[view->config.sort]);
