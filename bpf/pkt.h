@@ -8,6 +8,10 @@
 
 #include <bpf/bpf_helpers.h>
 
+/* The way of nearly every packet is laid out in one piece. */
+#define likely(condition) __builtin_expect(!!(condition), 1)
+#define unlikely(condition) __builtin_expect(!!(condition), 0)
+
 /* Offsets stay below this, which tells the verifier that the sums with them cannot wrap. */
 #define PKT_OFF_MAX 0x7fffU
 
@@ -29,9 +33,9 @@ static __always_inline int pkt_read(struct __sk_buff *skb, __u32 off, void *dst,
 	/* Its address goes to the helper, so that @dst can stay in registers on the other path. */
 	__u64 slow[PKT_READ_MAX];
 
-	if (off > PKT_OFF_MAX)
+	if (unlikely(off > PKT_OFF_MAX))
 		return -ENODATA;
-	if (data + off + len <= end) {
+	if (likely(data + off + len <= end)) {
 		/* Headers begin at even addresses; unaligned words would be read byte by byte. */
 		if (len % 4 == 0)
 			__builtin_memcpy(dst, __builtin_assume_aligned(data + off, 4), len);

@@ -98,9 +98,6 @@ static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
 	struct proxy_flow *flow;
 	struct tuple to;
 
-	reason = packet_read_ports(skb, p);
-	if (reason != PROXY_OK)
-		return reason;
 	if (local_mappings() && local_reply(skb, p, req->now, &reason)) {
 		*nexthop = NEXTHOP_BACK;
 		return reason;
@@ -114,9 +111,11 @@ static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
 	req->key = reply_of(mapping, p);
 	flow = bpf_map_lookup_elem(&ingress, &req->key);
 	if (!flow_is(flow, p) || flow_reopens(flow, p)) {
-		flow = flow_open(skb, mapping, req);
-		if (!flow)
+		if (!flow_open(skb, mapping, req))
 			return req->reason;
+		flow = bpf_map_lookup_elem(&ingress, &req->key);
+		if (!flow)
+			return PROXY_FAILED;
 	}
 	flow_touch(flow, flow_bits_out(p), PROXY_FLOW_RST_OUT, req->now);
 
@@ -174,18 +173,27 @@ int proxy_egress(struct __sk_buff *skb)
 	if (skb->vlan_present)
 		return untouched(PROXY_VLAN);
 
-	reason = packet_read_ip(skb, &req.p);
-	if (reason != PROXY_OK)
-		return untouched(reason);
 	req.now = bpf_ktime_get_coarse_ns();
-	if (req.p.proto == IPPROTO_ICMP)
-		reason = egress_error(skb, &req.p, &nexthop);
-	else if (req.p.proto != IPPROTO_TCP && req.p.proto != IPPROTO_UDP)
-		return TC_ACT_UNSPEC;
-	else if (is_later_fragment(&req.p))
-		reason = fragment_later(skb, &req.p, PROXY_FRAGMENT_OUT, &nexthop, req.now);
-	else
-		reason = egress_ports(skb, &req, &nexthop);
+	if (unlikely(!packet_read_plain(skb, &req.p))) {
+		reason = packet_read_ip(skb, &req.p);
+		if (reason != PROXY_OK)
+			return untouched(reason);
+		if (req.p.proto == IPPROTO_ICMP) {
+			reason = egress_error(skb, &req.p, &nexthop);
+			goto out;
+		}
+		if (req.p.proto != IPPROTO_TCP && req.p.proto != IPPROTO_UDP)
+			return TC_ACT_UNSPEC;
+		if (is_later_fragment(&req.p)) {
+			reason = fragment_later(skb, &req.p, PROXY_FRAGMENT_OUT, &nexthop, req.now);
+			goto out;
+		}
+		reason = packet_read_ports(skb, &req.p);
+		if (reason != PROXY_OK)
+			return untouched(reason);
+	}
+	reason = egress_ports(skb, &req, &nexthop);
+out:
 	if (reason != PROXY_OK)
 		return untouched(reason);
 	return nexthop_apply(skb, nexthop, req.now);
@@ -195,12 +203,8 @@ int proxy_egress(struct __sk_buff *skb)
 static __always_inline enum proxy_counter ingress_ports(struct __sk_buff *skb, struct packet *p,
 							__u64 now)
 {
-	enum proxy_counter reason;
 	struct proxy_flow *flow;
 
-	reason = packet_read_ports(skb, p);
-	if (reason != PROXY_OK)
-		return reason;
 	flow = reply_find(p);
 	if (flow)
 		flow_touch(flow, flow_bits_in(p), PROXY_FLOW_RST_IN, now);
@@ -236,20 +240,25 @@ int proxy_ingress(struct __sk_buff *skb)
 	known = known_address(peek.saddr);
 	if (!known && peek.proto != IPPROTO_ICMP)
 		return TC_ACT_UNSPEC;
-	reason = skb->vlan_present ? PROXY_VLAN : packet_read_ip(skb, &p);
-	if (reason != PROXY_OK)
-		return untouched(known ? reason : PROXY_OK);
+	if (skb->vlan_present)
+		return untouched(known ? PROXY_VLAN : PROXY_OK);
 
 	now = bpf_ktime_get_coarse_ns();
-	if (p.proto == IPPROTO_ICMP)
-		reason = icmp_to_client(skb, &p, 0, &found);
-	else if (p.proto != IPPROTO_TCP && p.proto != IPPROTO_UDP)
-		return TC_ACT_UNSPEC;
-	else if (is_later_fragment(&p))
-		reason = fragment_later(skb, &p, PROXY_FRAGMENT_IN, &nexthop, now);
-	else
-		reason = ingress_ports(skb, &p, now);
-	return untouched(reason);
+	if (unlikely(!packet_read_plain(skb, &p))) {
+		reason = packet_read_ip(skb, &p);
+		if (reason != PROXY_OK)
+			return untouched(known ? reason : PROXY_OK);
+		if (p.proto == IPPROTO_ICMP)
+			return untouched(icmp_to_client(skb, &p, 0, &found));
+		if (p.proto != IPPROTO_TCP && p.proto != IPPROTO_UDP)
+			return TC_ACT_UNSPEC;
+		if (is_later_fragment(&p))
+			return untouched(fragment_later(skb, &p, PROXY_FRAGMENT_IN, &nexthop, now));
+		reason = packet_read_ports(skb, &p);
+		if (reason != PROXY_OK)
+			return untouched(reason);
+	}
+	return untouched(ingress_ports(skb, &p, now));
 }
 
 char _license[] SEC("license") = "GPL";

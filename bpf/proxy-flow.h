@@ -275,13 +275,10 @@ static __always_inline enum proxy_counter flow_insert(struct __sk_buff *skb,
 	return PROXY_NO_PORT;
 }
 
-/**
- * flow_open - the slow path: a flow that is not where its mapping leads, or does not exist yet
- *
- * Return: the flow, with its key in @req, or NULL with the reason in @req.
- */
-static __noinline struct proxy_flow *
-flow_open(struct __sk_buff *skb, const struct proxy_mapping *mapping, struct flow_request *req)
+/* See flow_open(). Return: the flow, with its key in @req, or NULL with the reason in @req. */
+static __always_inline struct proxy_flow *flow_find_or_make(struct __sk_buff *skb,
+							    const struct proxy_mapping *mapping,
+							    struct flow_request *req)
 {
 	const struct packet *p = &req->p;
 	const struct proxy_origin origin = {
@@ -391,6 +388,21 @@ flow_open(struct __sk_buff *skb, const struct proxy_mapping *mapping, struct flo
 	if (!flow)
 		req->reason = PROXY_FAILED;
 	return flow;
+}
+
+/**
+ * flow_open - the slow path: a flow that is not where its mapping leads, or does not exist yet
+ *
+ * A global function: the verifier goes through it once, and not once for each way that a packet can
+ * take to get here.
+ * Return: whether there is a flow now, under the key in @req; if not, why is in @req.
+ */
+__noinline int flow_open(struct __sk_buff *skb, const struct proxy_mapping *mapping,
+			 struct flow_request *req)
+{
+	if (!mapping || !req)
+		return 0;
+	return flow_find_or_make(skb, mapping, req) != NULL;
 }
 
 #endif /* PROXY_FLOW_H */

@@ -54,14 +54,14 @@ static __always_inline int nexthop_reentered(struct __sk_buff *skb)
 	return 1;
 }
 
-/* memcmp() of MAC addresses: a call of the real one is what the compiler makes of it here. */
-static __always_inline int mac_equal(const __u8 *a, const __u8 *b)
+/*
+ * memcmp() of MAC addresses, at even addresses as in all headers: a call of the real one is what
+ * the compiler makes of it here. */
+static __always_inline int mac_equal(const void *left, const void *right)
 {
-	int i, differ = 0;
+	const __u16 *a = left, *b = right;
 
-	for (i = 0; i < ETH_ALEN; i++)
-		differ |= a[i] ^ b[i];
-	return !differ;
+	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2];
 }
 
 /* Whether the tool lives, so that the MAC addresses in "nexthops" are as good as the kernel's. */
@@ -71,6 +71,27 @@ static __always_inline int heartbeat_fresh(__u64 now)
 
 	/* The coarse clock of another CPU may be a tick ahead. */
 	return settings && settings->heartbeat + PROXY_HEARTBEAT_NS > now;
+}
+
+/* Let the kernel find the way: no neighbour is known, or it is behind another device. */
+static __noinline int nexthop_redirect(struct __sk_buff *skb, const struct proxy_nexthop *nexthop)
+{
+	struct bpf_redir_neigh params = { .nh_family = AF_INET };
+
+	if (nexthop->oif == skb->ifindex)
+		skb->tc_index = TC_INDEX_DONE;
+	else if (nexthop->flags & PROXY_NEXTHOP_L3)
+		return bpf_redirect(nexthop->oif, 0);
+	if (!cfg_l2_len) {
+		/* bpf_redirect_neigh() drops what has no link-layer header for it to replace. */
+		const struct ethhdr eth = { .h_proto = bpf_htons(ETH_P_IP) };
+
+		if (bpf_skb_change_head(skb, sizeof(eth), 0) ||
+		    bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0))
+			return TC_ACT_SHOT;
+	}
+	params.ipv4_nh = nexthop->via;
+	return bpf_redirect_neigh(nexthop->oif, &params, sizeof(params), 0);
 }
 
 /**
@@ -84,9 +105,9 @@ static __always_inline int heartbeat_fresh(__u64 now)
  */
 static __always_inline int nexthop_apply(struct __sk_buff *skb, __u32 index, __u64 now)
 {
-	struct bpf_redir_neigh params = { .nh_family = AF_INET };
-	struct proxy_nexthop *entry, nexthop;
-	__u8 dmac[ETH_ALEN];
+	const struct proxy_nexthop *entry;
+	struct proxy_nexthop nexthop;
+	__u16 dmac[ETH_ALEN / 2];
 
 	if (index == PROXY_NEXTHOP_NONE)
 		return TC_ACT_UNSPEC;
@@ -95,10 +116,10 @@ static __always_inline int nexthop_apply(struct __sk_buff *skb, __u32 index, __u
 	entry = bpf_map_lookup_elem(&nexthops, &index);
 	if (!entry || !entry->oif)
 		return TC_ACT_UNSPEC;
-	nexthop.link = *(volatile __u64 *)&entry->link;
 	if (entry->oif == skb->ifindex) {
 		if (!cfg_l2_len)
 			return TC_ACT_UNSPEC;
+		nexthop.link = *(const volatile __u64 *)&entry->link;
 		if (nexthop.flags & PROXY_NEXTHOP_MAC && heartbeat_fresh(now)) {
 			if (!pkt_read(skb, 0, dmac, sizeof(dmac)) && mac_equal(dmac, nexthop.dmac))
 				return TC_ACT_UNSPEC;
@@ -106,20 +127,8 @@ static __always_inline int nexthop_apply(struct __sk_buff *skb, __u32 index, __u
 				       ? TC_ACT_SHOT
 				       : TC_ACT_UNSPEC;
 		}
-		skb->tc_index = TC_INDEX_DONE;
-	} else if (nexthop.flags & PROXY_NEXTHOP_L3) {
-		return bpf_redirect(entry->oif, 0);
 	}
-	if (!cfg_l2_len) {
-		/* bpf_redirect_neigh() drops what has no link-layer header for it to replace. */
-		const struct ethhdr eth = { .h_proto = bpf_htons(ETH_P_IP) };
-
-		if (bpf_skb_change_head(skb, sizeof(eth), 0) ||
-		    bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0))
-			return TC_ACT_SHOT;
-	}
-	params.ipv4_nh = entry->via;
-	return bpf_redirect_neigh(entry->oif, &params, sizeof(params), 0);
+	return nexthop_redirect(skb, entry);
 }
 
 #endif /* PROXY_NEXTHOP_H */
