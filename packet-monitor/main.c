@@ -86,7 +86,10 @@ static int report(struct session *session)
 	view_end(&session->view);
 	if (session->view.failed)
 		log_note("not enough memory for all rows (try --rows)");
-	err = err ?: output_write(&session->output, &report);
+	if (!err) {
+		err = output_write(&session->output, &report);
+		session->mute = err;
+	}
 	session->last_ns = now_ns;
 	session->reports++;
 	return err;
