@@ -5,7 +5,8 @@
  *	proxy-traffic serve PORT                answer TCP connections and UDP datagrams
  *	proxy-traffic connect ADDR PORT N       N connections: open, a byte each way, close
  *	proxy-traffic datagrams ADDR PORT N     N datagrams of 1 to 1472 bytes and their echoes
- *	proxy-traffic flows ADDR PORT N         N UDP flows of one datagram each, no echo needed
+ *	proxy-traffic flows ADDR PORT N         N UDP flows of one datagram each, no echo needed;
+ *						each 60000 go to the next higher port
  *
  * The clients print what went wrong, if anything, and exit with 1 then.
  */
@@ -154,15 +155,19 @@ static void datagrams(const struct sockaddr_in *to, long count)
 	}
 }
 
-static void flows(const struct sockaddr_in *to, long count)
+static void flows(struct sockaddr_in to, long count)
 {
+	enum { PORTS = 60000 };
+	unsigned short first = ntohs(to.sin_port);
+
 	for (long i = 0; i < count; i++) {
 		struct sockaddr_in from = { .sin_family = AF_INET,
-					    .sin_port = htons((unsigned short)(1024 + i)) };
+					    .sin_port = htons((unsigned short)(1024 + i % PORTS)) };
 		int fd = new_socket(SOCK_DGRAM);
 
+		to.sin_port = htons((unsigned short)(first + i / PORTS));
 		if (bind(fd, (struct sockaddr *)&from, sizeof(from)) ||
-		    sendto(fd, "x", 1, 0, (const struct sockaddr *)to, sizeof(*to)) != 1)
+		    sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)) != 1)
 			die("send", i);
 		close(fd);
 	}
@@ -186,6 +191,6 @@ int main(int argc, char **argv)
 	else if (!strcmp(argv[1], "datagrams"))
 		datagrams(&to, atol(argv[4]));
 	else
-		flows(&to, atol(argv[4]));
+		flows(to, atol(argv[4]));
 	return 0;
 }
