@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <bpf/bpf.h>
+
 #include "arp.h"
 #include "log.h"
 #include "number.h"
@@ -457,11 +459,30 @@ static bool suspect(struct engine *engine, const struct table_entry *entry, char
 	return true;
 }
 
+/* tcx programs (Linux 6.6) run before all filters of clsact, and may end it for a packet. */
+static void warn_of_tcx(const struct engine *engine)
+{
+	enum { TCX_INGRESS = 46, TCX_EGRESS = 47 }; /* of enum bpf_attach_type there */
+	__u32 count = 0;
+
+	for (int type = TCX_INGRESS; type <= TCX_EGRESS; type++) {
+		LIBBPF_OPTS(bpf_prog_query_opts, opts);
+
+		if (!bpf_prog_query_opts(engine->iface.ifindex, (enum bpf_attach_type)type, &opts))
+			count += opts.prog_cnt;
+	}
+	if (count)
+		log_note("warning: %u tcx program%s on %s may take packets before they reach the "
+			 "filters (bpftool net)",
+			 count, count == 1 ? "" : "s", engine->iface.name);
+}
+
 void engine_warn(struct engine *engine)
 {
 	char text[256], last[256] = "";
 	size_t warned = 0;
 
+	warn_of_tcx(engine);
 	if (engine->iface.loopback)
 		return;
 	for (size_t i = 0; i < engine->table.count; i++) {

@@ -124,6 +124,19 @@ equal "are not all shown" "$(grep -c 10.9.0 $TMP/warn)" 5
 proxy -t 0.1 eth0 2> $TMP/warn > /dev/null
 equal "there is no warning without a reason" "$(grep -c warning $TMP/warn)" 0
 
+start tcx client "$BUILD/tests/e2e/tcx-attach" eth0
+tcx_ready()
+{
+	grep -q attached $TMP/tcx.out || ! running tcx
+}
+wait_for 5 tcx_ready
+if running tcx; then
+	warns "tcx programs" "2 tcx programs on eth0 may take packets" eth0
+	stop tcx || true
+else
+	skip "tcx programs" "this kernel has no tcx"
+fi
+
 # --- help, version
 contains "--help" "$(proxy --help)" "Usage: proxy "
 check "--version" proxy --version
