@@ -185,13 +185,14 @@ options_of_man()
 # The man pages are well-formed, and name the options that --help names.
 lint_man()
 {
-	local page tool status=0
+	local main tool page status=0
 	make_in gcc all || return
-	for page in $(sources '*.8'); do
+	for main in */main.c; do
+		tool=${main%/main.c}
+		page=$tool/$tool.8
 		mandoc -T lint -W warning "$page" || status=1
-		tool=$OUT/gcc/bin/$(basename "$page" .8)
-		diff -U 0 --label "$(basename "$tool") --help" --label "$page" \
-			<(options_of_help "$tool") <(options_of_man "$page") || status=1
+		diff -U 0 --label "$tool --help" --label "$page" \
+			<(options_of_help "$OUT/gcc/bin/$tool") <(options_of_man "$page") || status=1
 	done
 	return "$status"
 }

@@ -1,0 +1,67 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# The Makefile: where it writes, what it rebuilds, what it installs; static binaries elsewhere.
+. "$(dirname "$0")/../lib.sh"
+needs make gcc clang bpftool
+
+cd "$ROOT"
+# From here on any attempt to write into the source tree fails.
+mount --bind "$ROOT" "$ROOT"
+mount -o remount,bind,ro "$ROOT"
+cd "$ROOT"
+unset MAKEFLAGS MFLAGS MAKELEVEL
+OUT=$TMP/build
+
+# build ARGUMENT...: make in a build folder outside the tree
+build()
+{
+	make BUILD="$OUT" STATIC=1 "$@"
+}
+
+TOOLS=(packet-monitor proxy)
+check "builds outside of a read-only source tree" build -s -j "$(nproc)"
+check "and has nothing left to do" build -q
+equal "make -s says nothing" "$(build -s 2>&1)" ""
+
+mkdir -p "$TMP/empty"
+for tool in "${TOOLS[@]}"; do
+	cp "$OUT/bin/$tool" "$TMP/empty/"
+	equal "a static $tool runs where there is no other file" \
+		"$(chroot "$TMP/empty" "/$tool" --version 2>&1)" "$("$BIN/$tool" --version)"
+done
+# The number of CPUs is read from /sys.
+mkdir "$TMP/empty/sys"
+mount --bind /sys "$TMP/empty/sys"
+check "and attaches there" chroot "$TMP/empty" /packet-monitor -c 1 -I 0.1 lo
+
+# A header that both sides share: whatever includes it is made anew, nothing else.
+for tool in "${TOOLS[@]}"; do
+	build -n V=1 -W "include/$tool.h" > "$TMP/what-if"
+	check "a change of include/$tool.h rebuilds the BPF side" grep -q "bpf.* -c bpf/$tool-bpf.c" "$TMP/what-if"
+	check "a change of include/$tool.h rebuilds the C side" grep -qE " -c $tool/[a-z-]+\.c" "$TMP/what-if"
+	check "a change of include/$tool.h links $tool" grep -q -- "-o $OUT/bin/$tool" "$TMP/what-if"
+	check_not "a change of include/$tool.h leaves lib/ alone" grep -q -- ' -c lib/' "$TMP/what-if"
+done
+build -n V=1 -W bpf/pkt.h > "$TMP/what-if"
+check "a change of a BPF header rebuilds the BPF side" grep -q "bpf.* -c bpf/" "$TMP/what-if"
+check "other flags rebuild everything" eval 'build -n V=1 CFLAGS=-O1 | grep -q -- "-O1.* -c lib/log.c"'
+
+check "a build folder in the tree may be named by its full path" \
+	eval 'make -q BUILD="${BUILD#"$ROOT"/}" && make -q BUILD="$BUILD"'
+
+check "installs" build -s install DESTDIR="$TMP/root" PREFIX=/opt/tools
+equal "what people need" "$(cd "$TMP/root" && find . -type f | sort | xargs)" \
+	"./opt/tools/sbin/packet-monitor ./opt/tools/sbin/proxy ./opt/tools/sbin/remove-filters-and-qdisc.sh ./opt/tools/share/man/man8/packet-monitor.8 ./opt/tools/share/man/man8/proxy.8"
+check "what is installed can be executed" "$TMP/root/opt/tools/sbin/remove-filters-and-qdisc.sh" --help
+check "uninstalls" build -s uninstall DESTDIR="$TMP/root" PREFIX=/opt/tools
+equal "everything" "$(find "$TMP/root" -type f)" ""
+
+for variable in CC CLANG BPFTOOL PKG_CONFIG; do
+	contains "a missing $variable is named, with the cure" \
+		"$(make BUILD="$TMP/none" $variable=nosuch 2>&1 || true)" \
+		"nosuch is missing: run scripts/install-deps.sh build"
+done
+check "make help needs none of them" make CC=nosuch CLANG=nosuch BPFTOOL=nosuch help
+check "a build folder can be removed" build -s clean
+check_not "and is gone" test -e "$OUT"
+finish
