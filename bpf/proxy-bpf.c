@@ -66,7 +66,7 @@ static __always_inline enum proxy_counter restore(struct __sk_buff *skb, const s
 	if (p->fragment)
 		fragment_first(p, kind, kind == PROXY_FRAGMENT_IN ? to.saddr : to.daddr,
 			       nexthop_of(flow), now);
-	return packet_rewrite(skb, p, &to) ? PROXY_FAILED : PROXY_OK;
+	return packet_rewrite(skb, p, &to, NULL) ? PROXY_FAILED : PROXY_OK;
 }
 
 /*
@@ -94,6 +94,7 @@ static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
 {
 	const struct proxy_mapping *mapping;
 	struct packet *p = &req->p;
+	struct proxy_nexthop known;
 	enum proxy_counter reason;
 	struct proxy_flow *flow;
 	struct tuple to;
@@ -134,7 +135,12 @@ static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
 	to.dport = req->key.rport;
 	if (p->fragment)
 		fragment_first(p, PROXY_FRAGMENT_OUT, to.daddr, *nexthop, req->now);
-	return packet_rewrite(skb, p, &to) ? PROXY_FAILED : PROXY_OK;
+	known = nexthop_mac(skb, *nexthop, req->now);
+	if (known.flags && p->l4 == ETH_HLEN + sizeof(struct iphdr)) {
+		*nexthop = PROXY_NEXTHOP_NONE; /* all is done by one store */
+		return packet_rewrite(skb, p, &to, known.dmac) ? PROXY_FAILED : PROXY_OK;
+	}
+	return packet_rewrite(skb, p, &to, NULL) ? PROXY_FAILED : PROXY_OK;
 }
 
 /* Translate an ICMP error. Return: as egress_ports(). */

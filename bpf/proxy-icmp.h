@@ -99,7 +99,7 @@ static __noinline enum proxy_counter icmp_rewrite(struct __sk_buff *skb, const s
 
 	sum = csum_add(csum_add(sum, p->sport, to->sport), p->dport, to->dport);
 	if (check + sizeof(old_check) <= p->end &&
-	    !pkt_read(skb, check, &old_check, sizeof(old_check)) &&
+	    !bpf_skb_load_bytes(skb, check, &old_check, sizeof(old_check)) &&
 	    (p->proto == IPPROTO_TCP || old_check)) {
 		new_check = csum_apply(old_check, sum);
 		if (p->proto == IPPROTO_UDP && !new_check)

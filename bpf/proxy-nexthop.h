@@ -95,6 +95,25 @@ static __noinline int nexthop_redirect(struct __sk_buff *skb, const struct proxy
 }
 
 /**
+ * nexthop_mac - what a packet to next hop @index has to be given if that is all it needs
+ *
+ * Return: an entry of "nexthops" whose dmac is known, current and reached by this device, or one
+ * with flags 0.
+ */
+static __always_inline struct proxy_nexthop nexthop_mac(struct __sk_buff *skb, __u32 index,
+							__u64 now)
+{
+	const struct proxy_nexthop *entry = bpf_map_lookup_elem(&nexthops, &index);
+	struct proxy_nexthop known = {};
+
+	if (cfg_l2_len == ETH_HLEN && entry && entry->oif == skb->ifindex && heartbeat_fresh(now))
+		known.link = *(const volatile __u64 *)&entry->link;
+	if (!(known.flags & PROXY_NEXTHOP_MAC))
+		known.link = 0;
+	return known;
+}
+
+/**
  * nexthop_apply - send a packet on to next hop @index
  *
  * The frame carries the MAC address of the original's next hop. If that of the target's is known
@@ -106,28 +125,19 @@ static __noinline int nexthop_redirect(struct __sk_buff *skb, const struct proxy
 static __always_inline int nexthop_apply(struct __sk_buff *skb, __u32 index, __u64 now)
 {
 	const struct proxy_nexthop *entry;
-	struct proxy_nexthop nexthop;
-	__u16 dmac[ETH_ALEN / 2];
+	struct proxy_nexthop known;
 
 	if (index == PROXY_NEXTHOP_NONE)
 		return TC_ACT_UNSPEC;
 	if (index == NEXTHOP_BACK)
 		return turn_back(skb);
+	known = nexthop_mac(skb, index, now);
+	if (known.flags)
+		return bpf_skb_store_bytes(skb, 0, known.dmac, ETH_ALEN, 0) ? TC_ACT_SHOT
+									    : TC_ACT_UNSPEC;
 	entry = bpf_map_lookup_elem(&nexthops, &index);
-	if (!entry || !entry->oif)
+	if (!entry || !entry->oif || (entry->oif == skb->ifindex && !cfg_l2_len))
 		return TC_ACT_UNSPEC;
-	if (entry->oif == skb->ifindex) {
-		if (!cfg_l2_len)
-			return TC_ACT_UNSPEC;
-		nexthop.link = *(const volatile __u64 *)&entry->link;
-		if (nexthop.flags & PROXY_NEXTHOP_MAC && heartbeat_fresh(now)) {
-			if (!pkt_read(skb, 0, dmac, sizeof(dmac)) && mac_equal(dmac, nexthop.dmac))
-				return TC_ACT_UNSPEC;
-			return bpf_skb_store_bytes(skb, 0, nexthop.dmac, ETH_ALEN, 0)
-				       ? TC_ACT_SHOT
-				       : TC_ACT_UNSPEC;
-		}
-	}
 	return nexthop_redirect(skb, entry);
 }
 

@@ -220,6 +220,14 @@ _Static_assert(sizeof(struct ip_tail) == 14, "contiguous in the packet");
 
 #define IP_TAIL offsetof(struct iphdr, check)
 
+/* A frame without IP options, up to there: what packet_rewrite() changes is at either end. */
+struct frame_start {
+	__be16 dmac[ETH_ALEN / 2];
+	__be16 kept[9];
+	struct ip_tail tail;
+};
+_Static_assert(sizeof(struct frame_start) == 38, "contiguous in the packet");
+
 static __always_inline void ip_tail_set(struct ip_tail *tail, const struct packet *p,
 					const struct tuple *to)
 {
@@ -249,6 +257,8 @@ static __always_inline int packet_rewrite_ip(struct __sk_buff *skb, const struct
 
 /**
  * packet_rewrite - give a TCP or UDP packet the addresses and ports of @to
+ * @dmac: the frame's new destination, by the same store, or NULL; an Ethernet frame without IP
+ *	  options is required then
  *
  * Only helpers write: a direct store anywhere in a tc program makes the verifier un-clone every
  * cloned packet before the program starts, and all TCP data that is sent locally is cloned.
@@ -260,7 +270,7 @@ static __always_inline int packet_rewrite_ip(struct __sk_buff *skb, const struct
  * Return: 0 or a negative errno; the packet is unusable after a failure.
  */
 static __always_inline int packet_rewrite(struct __sk_buff *skb, const struct packet *p,
-					  const struct tuple *to)
+					  const struct tuple *to, const __u8 *dmac)
 {
 	/* A UDP checksum of 0 means none: it stays, and none becomes 0 (RFC 768). */
 	__u64 flags = p->proto == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
@@ -268,16 +278,21 @@ static __always_inline int packet_rewrite(struct __sk_buff *skb, const struct pa
 						       : offsetof(struct tcphdr, check));
 	__u32 old_ports = (__u32)p->sport << 16 | p->dport;
 	__u32 new_ports = (__u32)to->sport << 16 | to->dport;
-	struct ip_tail tail;
+	struct frame_start start;
+	struct ip_tail *tail = &start.tail;
 	int err;
 
-	ip_tail_set(&tail, p, to);
-	if (p->l4 == cfg_l2_len + sizeof(struct iphdr)) {
-		err = bpf_skb_store_bytes(skb, cfg_l2_len + IP_TAIL, &tail, sizeof(tail), 0);
+	ip_tail_set(tail, p, to);
+	if (dmac) {
+		__builtin_memcpy(start.dmac, dmac, ETH_ALEN);
+		err = pkt_read(skb, ETH_ALEN, start.kept, sizeof(start.kept));
+		err = err ?: bpf_skb_store_bytes(skb, 0, &start, sizeof(start), 0);
+	} else if (p->l4 == cfg_l2_len + sizeof(struct iphdr)) {
+		err = bpf_skb_store_bytes(skb, cfg_l2_len + IP_TAIL, tail, sizeof(*tail), 0);
 	} else {
-		err = bpf_skb_store_bytes(skb, cfg_l2_len + IP_TAIL, &tail,
+		err = bpf_skb_store_bytes(skb, cfg_l2_len + IP_TAIL, tail,
 					  offsetof(struct ip_tail, sport), 0);
-		err = err ?: bpf_skb_store_bytes(skb, p->l4, &tail.sport, 4, 0);
+		err = err ?: bpf_skb_store_bytes(skb, p->l4, &tail->sport, 4, 0);
 	}
 	if (old_ports != new_ports)
 		err = err ?: bpf_l4_csum_replace(skb, check, old_ports, new_ports, flags | 4);
