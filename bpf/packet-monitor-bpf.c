@@ -135,6 +135,7 @@ struct packet {
 	__u8 proto;
 	__u8 kind;
 	__u8 fragment; /* enum fragment */
+	__u8 jumbo;    /* bytes of a header that only the kernel itself sees */
 };
 
 enum fragment { FRAGMENT_NONE, FRAGMENT_FIRST, FRAGMENT_LATER, FRAGMENT_LAST };
@@ -312,6 +313,9 @@ static __always_inline enum pm_reason read_ipv6(struct __sk_buff *skb, struct pa
 	pkt->end = pkt->off + len;
 	if (!len && ip.nexthdr != IPPROTO_NONE) /* a jumbogram, or BIG TCP */
 		pkt->end = skb->len;
+	/* BIG TCP is marked with a jumbo option on many kernels; segmentation removes it again. */
+	if (!len && ip.nexthdr == IPPROTO_HOPOPTS && skb->gso_size)
+		pkt->jumbo = 8;
 	if (pkt->end > skb->len)
 		return PM_TRUNCATED;
 	pkt->proto = ip.nexthdr;
@@ -508,7 +512,7 @@ static __always_inline struct pm_count wire_count(struct __sk_buff *skb, const s
 			segments = (skb->len - headers + size - 1) / size;
 		if (segments > 1) {
 			wire.packets = segments;
-			wire.bytes += (__u64)(segments - 1) * headers;
+			wire.bytes += (__u64)(segments - 1) * headers - segments * pkt->jumbo;
 		}
 	}
 	if (skb->vlan_present)

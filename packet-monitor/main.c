@@ -181,7 +181,9 @@ static int wait_for_work(struct session *session, __u64 end_ns)
 
 		if (now_ns >= end_ns)
 			return 0;
-		timeout = (int)((end_ns - now_ns) / 1000000 % 1000000) + 1;
+		timeout = end_ns - now_ns < 3600 * NSEC_PER_SEC
+				  ? (int)((end_ns - now_ns) / 1000000) + 1
+				  : 3600 * 1000;
 	}
 	if (under_pressure(session) && (timeout < 0 || timeout > PRESSURE_CHECK_MS))
 		timeout = PRESSURE_CHECK_MS;
@@ -240,18 +242,28 @@ static int loop(struct session *session)
 	return err;
 }
 
+/* Bytes of memory that can be had without swapping, as far as the kernel tells. */
+static __u64 available_memory(void)
+{
+	static const char name[] = "MemAvailable:";
+	FILE *info = fopen("/proc/meminfo", "re");
+	__u64 available = ~0ULL;
+	char line[128];
+
+	if (!info)
+		return available;
+	while (fgets(line, sizeof(line), info))
+		if (!strncmp(line, name, strlen(name)))
+			available = strtoull(line + strlen(name), NULL, 10) * 1024;
+	fclose(info);
+	return available;
+}
+
 static int check_memory(const struct options *opt)
 {
 	__u64 need = flow_table_bytes(opt->monitor.max_flows) * (__u64)opt->interface_count;
-	__u64 have = ~0ULL;
-	char line[128];
-	FILE *info = fopen("/proc/meminfo", "re");
+	__u64 have = available_memory();
 
-	while (info && fgets(line, sizeof(line), info))
-		if (sscanf(line, "MemAvailable: %llu kB", &have) == 1)
-			have *= 1024;
-	if (info)
-		fclose(info);
 	if (need <= have)
 		return 0;
 	log_note("cannot hold %u flows: that takes %llu MiB, and %llu MiB are available "

@@ -274,6 +274,9 @@ void options_parse(struct options *opt, int argc, char **argv)
 		add_interface(opt, argv[i]);
 	if (!opt->interface_count)
 		usage("which interface? (try --help)");
+	if (opt->view.group != GROUP_NONE &&
+	    (opt->format == OUTPUT_CLASSIC || opt->format == OUTPUT_PROM))
+		usage("--output classic and prom show flows: not with --biflow or --by");
 	problem = filter_contradiction(&opt->monitor.filter);
 	if (problem)
 		usage("no packet can match: %s", problem);

@@ -71,10 +71,10 @@ static void cell(char text[FORMAT_ENDPOINT_MAX], const struct report *report, co
 		if (format_has_ports(&row->key))
 			snprintf(text, FORMAT_ENDPOINT_MAX, "%u", pm_key_dport(&row->key));
 		else
-			strcpy(text, "-");
+			snprintf(text, FORMAT_ENDPOINT_MAX, "-");
 		break;
 	case GROUP_PROTOCOL:
-		strcpy(text, format_family(&row->key));
+		snprintf(text, FORMAT_ENDPOINT_MAX, "%s", format_family(&row->key));
 		break;
 	}
 }
@@ -269,7 +269,7 @@ static void print_rows(FILE *out, const struct report *report, size_t count)
 	const struct view *view = report->view;
 	const struct layout *layout = &layouts[view->config.group];
 	__u64 max = highest_rate(view);
-	int width[2];
+	int width[2] = { 0 };
 
 	measure(report, layout, width);
 	print_heading(out, report, layout, width);

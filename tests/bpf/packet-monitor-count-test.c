@@ -382,6 +382,7 @@ static void test_fragments(void)
 	ports(&f, 9, 9);
 	check_frame("a later fragment before the first: no invented ports", &f,
 		    "in ipv4 vlan 0 udp 192.0.2.1 > 198.51.100.2 fragment, 1 packets 54 bytes");
+	CHECK_EQ((__u32)seen.key.meta, 0, "nor in its key");
 	ethernet(&f, ETH_P_IP);
 	ipv4_fragment(&f, IPPROTO_UDP, 0, 20, 77, 0x2000);
 	ports(&f, 4444, 53);
@@ -473,6 +474,21 @@ static void test_gso(void)
 	ipv4(&f, IPPROTO_TCP, 0, 20);
 	ports(&f, 1, 2);
 	check_gso("TCP in GRE with a key", &f, 82, 500, 4);
+}
+
+static void test_big_tcp(void)
+{
+	struct __sk_buff ctx = { .gso_size = 500, .gso_segs = 4 };
+	struct frame f;
+
+	ethernet(&f, ETH_P_IPV6);
+	ipv6(&f, IPPROTO_HOPOPTS, 0);
+	put(&f, "\x06\0\xc2\x04\0\0\x07\xd0", 8);
+	ports(&f, 1, 2);
+	put_zero(&f, 1900);
+	CHECK(count(PM_EGRESS, &f, &ctx), "BIG TCP over IPv6: no verdict");
+	CHECK_EQ(seen.count.packets, 4, "BIG TCP over IPv6: packets");
+	CHECK_EQ(seen.count.bytes, 1900 + 4 * 74, "BIG TCP over IPv6: no segment has the option");
 }
 
 static void test_truncation(void)
@@ -794,6 +810,7 @@ int main(void)
 	test_malformed();
 	test_fragments();
 	test_gso();
+	test_big_tcp();
 	test_truncation();
 	test_fuzz();
 	test_filter();

@@ -3,7 +3,6 @@
 #include <linux/if_ether.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -59,16 +58,13 @@ static void pass(__u32 flow, __u32 packets)
 	bpf_prog_test_run_opts(bpf_program__fd(monitor.skel->progs.pm_ingress), &opts);
 }
 
+/* At its highest. */
 static long rss_kib(void)
 {
-	FILE *statm = fopen("/proc/self/statm", "re");
-	long size, resident = 0;
+	struct rusage usage;
 
-	if (statm && fscanf(statm, "%ld %ld", &size, &resident) != 2)
-		resident = 0;
-	if (statm)
-		fclose(statm);
-	return resident * (sysconf(_SC_PAGESIZE) / 1024);
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_maxrss;
 }
 
 int main(void)

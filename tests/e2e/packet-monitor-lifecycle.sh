@@ -57,6 +57,7 @@ refused "too many ports" 2 "8 times at most" --port 1 --port 2 --port 3 --port 4
 refused "a filter that contradicts itself" 2 "--port needs a protocol with ports" --proto gre --port 5 eth0
 refused "a family that contradicts the host" 2 "-4 or -6 excludes" -6 --host 10.0.0.1 eth0
 refused "two views at once" 2 "exclude each other" --biflow --by host eth0
+refused "a view that a format does not have" 2 "not with --biflow or --by" -o prom --by host eth0
 refused "more flows than memory holds" 1 "try a smaller --max-flows" -m 67108864 eth0 -i lo -i eth0 \
 	-i a1 -i a2 -i a3 -i a4 -i a5 -i a6 -i a7 -i a8 -i a9 --wait
 
