@@ -52,7 +52,7 @@ static __always_inline struct proxy_flow *reply_find(const struct packet *p)
  * Return: PROXY_OK or PROXY_FAILED.
  */
 static __always_inline enum proxy_counter restore(struct __sk_buff *skb, const struct packet *p,
-						  struct proxy_flow *flow, __u8 kind, __u64 now)
+						  struct proxy_flow *flow, __u8 kind)
 {
 	const struct tuple to = {
 		.saddr = flow->orig,
@@ -65,7 +65,7 @@ static __always_inline enum proxy_counter restore(struct __sk_buff *skb, const s
 		flow_count(skb, p, flow->mapping, 0);
 	if (p->fragment)
 		fragment_first(p, kind, kind == PROXY_FRAGMENT_IN ? to.saddr : to.daddr,
-			       nexthop_of(flow), now);
+			       nexthop_of(flow));
 	return packet_rewrite(skb, p, &to, NULL) ? PROXY_FAILED : PROXY_OK;
 }
 
@@ -73,15 +73,15 @@ static __always_inline enum proxy_counter restore(struct __sk_buff *skb, const s
  * The same at egress, for a target on this host: it answers to the original, by this device.
  * Return: whether @p is such a reply; @reason is set if so.
  */
-static __noinline int local_reply(struct __sk_buff *skb, const struct packet *p, __u64 now,
+static __noinline int local_reply(struct __sk_buff *skb, const struct packet *p,
 				  enum proxy_counter *reason)
 {
 	struct proxy_flow *flow = reply_find(p);
 
 	if (!flow || !(flow->state & PROXY_FLOW_LOCAL))
 		return 0;
-	flow_touch(flow, flow_bits_in(p), PROXY_FLOW_RST_IN, now);
-	*reason = restore(skb, p, flow, PROXY_FRAGMENT_OUT, now);
+	flow_touch(flow, flow_bits_in(p), PROXY_FLOW_RST_IN);
+	*reason = restore(skb, p, flow, PROXY_FRAGMENT_OUT);
 	return 1;
 }
 
@@ -99,14 +99,14 @@ static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
 	struct proxy_flow *flow;
 	struct tuple to;
 
-	if (local_mappings() && local_reply(skb, p, req->now, &reason)) {
+	if (local_mappings() && local_reply(skb, p, &reason)) {
 		*nexthop = NEXTHOP_BACK;
 		return reason;
 	}
 	mapping = mapping_find(p->daddr, p->dport, p->proto);
 	if (!mapping) {
 		if (p->fragment)
-			fragment_first(p, PROXY_FRAGMENT_OUT, 0, 0, req->now);
+			fragment_first(p, PROXY_FRAGMENT_OUT, 0, 0);
 		return PROXY_OK;
 	}
 	req->key = reply_of(mapping, p);
@@ -118,11 +118,11 @@ static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
 		if (!flow)
 			return PROXY_FAILED;
 	}
-	flow_touch(flow, flow_bits_out(p), PROXY_FLOW_RST_OUT, req->now);
+	flow_touch(flow, flow_bits_out(p), PROXY_FLOW_RST_OUT);
 
 	if (flow_is_identity(flow)) {
 		if (p->fragment)
-			fragment_first(p, PROXY_FRAGMENT_OUT, 0, 0, req->now);
+			fragment_first(p, PROXY_FRAGMENT_OUT, 0, 0);
 		return PROXY_OK;
 	}
 	if (!(flow->state & PROXY_FLOW_DIRECT)) {
@@ -134,8 +134,8 @@ static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
 	to.sport = req->key.lport;
 	to.dport = req->key.rport;
 	if (p->fragment)
-		fragment_first(p, PROXY_FRAGMENT_OUT, to.daddr, *nexthop, req->now);
-	known = nexthop_mac(skb, *nexthop, req->now);
+		fragment_first(p, PROXY_FRAGMENT_OUT, to.daddr, *nexthop);
+	known = nexthop_mac(skb, *nexthop);
 	if (known.flags && p->l4 == ETH_HLEN + sizeof(struct iphdr)) {
 		*nexthop = PROXY_NEXTHOP_NONE; /* all is done by one store */
 		return packet_rewrite(skb, p, &to, known.dmac) ? PROXY_FAILED : PROXY_OK;
@@ -160,12 +160,28 @@ static __always_inline enum proxy_counter egress_error(struct __sk_buff *skb,
 	return icmp_egress(skb, p, nexthop);
 }
 
-SEC("tc")
-int proxy_egress(struct __sk_buff *skb)
+/* The verdict on an IPv4 packet that leaves for an address of ours. */
+static __always_inline int egress_ipv4(struct __sk_buff *skb)
 {
 	__u32 nexthop = PROXY_NEXTHOP_NONE;
 	struct flow_request req = {};
 	enum proxy_counter reason;
+
+	reason = packet_read(skb, &req.p);
+	if (unlikely(reason != PROXY_OK))
+		return untouched(reason);
+	if (likely(packet_has_ports(&req.p)))
+		reason = egress_ports(skb, &req, &nexthop);
+	else if (req.p.proto == IPPROTO_ICMP)
+		reason = egress_error(skb, &req.p, &nexthop);
+	else if (is_later_fragment(&req.p))
+		reason = fragment_later(skb, &req.p, PROXY_FRAGMENT_OUT, &nexthop);
+	return likely(reason == PROXY_OK) ? nexthop_apply(skb, nexthop) : untouched(reason);
+}
+
+SEC("tc")
+int proxy_egress(struct __sk_buff *skb)
+{
 	__be32 daddr;
 
 	if (skb->protocol != bpf_htons(ETH_P_IP)) {
@@ -178,62 +194,56 @@ int proxy_egress(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	if (skb->vlan_present)
 		return untouched(PROXY_VLAN);
-
-	req.now = bpf_ktime_get_coarse_ns();
-	if (unlikely(!packet_read_plain(skb, &req.p))) {
-		reason = packet_read_ip(skb, &req.p);
-		if (reason != PROXY_OK)
-			return untouched(reason);
-		if (req.p.proto == IPPROTO_ICMP) {
-			reason = egress_error(skb, &req.p, &nexthop);
-			goto out;
-		}
-		if (req.p.proto != IPPROTO_TCP && req.p.proto != IPPROTO_UDP)
-			return TC_ACT_UNSPEC;
-		if (is_later_fragment(&req.p)) {
-			reason = fragment_later(skb, &req.p, PROXY_FRAGMENT_OUT, &nexthop, req.now);
-			goto out;
-		}
-		reason = packet_read_ports(skb, &req.p);
-		if (reason != PROXY_OK)
-			return untouched(reason);
-	}
-	reason = egress_ports(skb, &req, &nexthop);
-out:
-	if (reason != PROXY_OK)
-		return untouched(reason);
-	return nexthop_apply(skb, nexthop, req.now);
+	return egress_ipv4(skb);
 }
 
 /* The same for a packet that may come from a target; there is no next hop to find. */
-static __always_inline enum proxy_counter ingress_ports(struct __sk_buff *skb, struct packet *p,
-							__u64 now)
+static __always_inline enum proxy_counter ingress_ports(struct __sk_buff *skb, struct packet *p)
 {
 	struct proxy_flow *flow;
 
 	flow = reply_find(p);
 	if (flow)
-		flow_touch(flow, flow_bits_in(p), PROXY_FLOW_RST_IN, now);
+		flow_touch(flow, flow_bits_in(p), PROXY_FLOW_RST_IN);
 	if (flow && !flow_is_identity(flow))
-		return restore(skb, p, flow, PROXY_FRAGMENT_IN, now);
+		return restore(skb, p, flow, PROXY_FRAGMENT_IN);
 	if (p->fragment)
-		fragment_first(p, PROXY_FRAGMENT_IN, 0, 0, now);
+		fragment_first(p, PROXY_FRAGMENT_IN, 0, 0);
 	return PROXY_OK;
+}
+
+/*
+ * The verdict on an IPv4 packet from an address of ours (@known), or on any ICMP message, since an
+ * error may come from any router, and its quote tells whether it is for us.
+ */
+static __always_inline int ingress_ipv4(struct __sk_buff *skb, int known)
+{
+	__u32 nexthop = PROXY_NEXTHOP_NONE;
+	enum proxy_counter reason;
+	struct packet p = {};
+	int found;
+
+	reason = packet_read(skb, &p);
+	if (unlikely(reason != PROXY_OK))
+		return untouched(known ? reason : PROXY_OK);
+	if (likely(packet_has_ports(&p)))
+		reason = ingress_ports(skb, &p);
+	else if (p.proto == IPPROTO_ICMP)
+		reason = icmp_to_client(skb, &p, 0, &found);
+	else if (is_later_fragment(&p))
+		reason = fragment_later(skb, &p, PROXY_FRAGMENT_IN, &nexthop);
+	return untouched(reason);
 }
 
 SEC("tc")
 int proxy_ingress(struct __sk_buff *skb)
 {
-	__u32 nexthop = PROXY_NEXTHOP_NONE;
-	enum proxy_counter reason;
-	struct packet p = {};
 	struct {
 		__u8 ttl, proto;
 		__be16 check;
 		__be32 saddr;
 	} peek;
-	int known, found;
-	__u64 now;
+	int known;
 
 	if (skb->protocol != bpf_htons(ETH_P_IP)) {
 		if (skb->protocol == bpf_htons(ETH_P_ARP))
@@ -242,29 +252,12 @@ int proxy_ingress(struct __sk_buff *skb)
 	}
 	if (pkt_read(skb, cfg_l2_len + offsetof(struct iphdr, ttl), &peek, sizeof(peek)))
 		return TC_ACT_UNSPEC;
-	/* An ICMP error may come from any router: its quote tells whether it is for us. */
 	known = known_address(peek.saddr);
 	if (!known && peek.proto != IPPROTO_ICMP)
 		return TC_ACT_UNSPEC;
 	if (skb->vlan_present)
 		return untouched(known ? PROXY_VLAN : PROXY_OK);
-
-	now = bpf_ktime_get_coarse_ns();
-	if (unlikely(!packet_read_plain(skb, &p))) {
-		reason = packet_read_ip(skb, &p);
-		if (reason != PROXY_OK)
-			return untouched(known ? reason : PROXY_OK);
-		if (p.proto == IPPROTO_ICMP)
-			return untouched(icmp_to_client(skb, &p, 0, &found));
-		if (p.proto != IPPROTO_TCP && p.proto != IPPROTO_UDP)
-			return TC_ACT_UNSPEC;
-		if (is_later_fragment(&p))
-			return untouched(fragment_later(skb, &p, PROXY_FRAGMENT_IN, &nexthop, now));
-		reason = packet_read_ports(skb, &p);
-		if (reason != PROXY_OK)
-			return untouched(reason);
-	}
-	return untouched(ingress_ports(skb, &p, now));
+	return ingress_ipv4(skb, known);
 }
 
 char _license[] SEC("license") = "GPL";

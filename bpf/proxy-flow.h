@@ -15,7 +15,6 @@
 #include "proxy-packet.h"
 
 #define PORT_TRIES 32
-#define LAST_SEEN_SLACK 1000000000ULL /* of proxy_flow.last_seen, in ns */
 
 /** mapping_find - where packets to @addr and @port go, or NULL if they are none of our business */
 static __always_inline struct proxy_mapping *mapping_find(__be32 addr, __be16 port, __u8 proto)
@@ -101,7 +100,7 @@ static __always_inline __u32 flow_bits_in(const struct packet *p)
  * window is checked (a packet out of window that is not translated makes the other side reset the
  * connection), so a forged RST is believed, but only until the same side sends anything else.
  */
-static __always_inline void flow_touch(struct proxy_flow *flow, __u32 bits, __u32 reset, __u64 now)
+static __always_inline void flow_touch(struct proxy_flow *flow, __u32 bits, __u32 reset)
 {
 	__u32 seen = flow->state;
 
@@ -109,8 +108,10 @@ static __always_inline void flow_touch(struct proxy_flow *flow, __u32 bits, __u3
 		__sync_fetch_and_or(&flow->state, bits);
 	if (seen & reset & ~bits)
 		__sync_fetch_and_and(&flow->state, ~reset);
-	if (now - flow->last_seen > LAST_SEEN_SLACK)
-		flow->last_seen = now;
+	if (ticks_passed(flow->tick)) {
+		flow->last_seen = bpf_ktime_get_coarse_ns();
+		flow->tick = bpf_jiffies64();
+	}
 }
 
 /** flow_count - packets and bytes of a mapping, GSO packets as the segments they become */
@@ -218,8 +219,7 @@ static __always_inline struct proxy_flow *flow_find(const struct proxy_mapping *
 /* What flow_open() is asked for, and what it finds; one argument, for the stack's sake. */
 struct flow_request {
 	struct packet p;
-	struct proxy_reply key; /* in: by the mapping; out: of the flow */
-	__u64 now;
+	struct proxy_reply key;	   /* in: by the mapping; out: of the flow */
 	enum proxy_counter reason; /* out: why there is no flow; PROXY_OK: none of our business */
 };
 
@@ -289,7 +289,7 @@ static __always_inline struct proxy_flow *flow_find_or_make(struct __sk_buff *sk
 		.proto = p->proto,
 	};
 	struct proxy_flow fresh = {
-		.last_seen = req->now,
+		.last_seen = bpf_ktime_get_coarse_ns(),
 		.state = flow_bits_out(p),
 		.orig = p->daddr,
 		.client = p->saddr,
@@ -297,6 +297,7 @@ static __always_inline struct proxy_flow *flow_find_or_make(struct __sk_buff *sk
 		.cport = p->sport,
 		.mapping = mapping->id,
 		.nexthop = mapping->nexthop,
+		.tick = bpf_jiffies64(),
 	};
 	__u32 pin = mapping->flags & PROXY_MAPPING_PIN, direct;
 	struct proxy_flow *flow;
@@ -336,7 +337,7 @@ static __always_inline struct proxy_flow *flow_find_or_make(struct __sk_buff *sk
 	}
 	if (flow) {
 		flow->state = (flow->state & ~0xffffU) | fresh.state;
-		flow->last_seen = req->now;
+		flow->last_seen = fresh.last_seen;
 		return flow;
 	}
 	if (!may_begin(p)) {

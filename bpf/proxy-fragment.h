@@ -15,21 +15,17 @@
 /* As long as Linux waits for the rest of a datagram: identifications are used again later. */
 #define FRAGMENT_NS 30000000000ULL
 
-static __always_inline int is_later_fragment(const struct packet *p)
-{
-	return p->fragment & IP_OFFSET;
-}
-
 /**
  * fragment_first - remember what became of a first fragment
  * @p: as it arrived
  * @kind: PROXY_FRAGMENT_OUT or PROXY_FRAGMENT_IN
  * @addr: new destination (out) or source (in); 0: it passed untouched
  */
-static __noinline void fragment_first(const struct packet *p, __u8 kind, __be32 addr, __u32 nexthop,
-				      __u64 now)
+static __noinline void fragment_first(const struct packet *p, __u8 kind, __be32 addr, __u32 nexthop)
 {
-	struct proxy_fragment_rule rule = { .when = now, .addr = addr, .nexthop = nexthop };
+	struct proxy_fragment_rule rule = { .when = bpf_ktime_get_coarse_ns(),
+					    .addr = addr,
+					    .nexthop = nexthop };
 	struct proxy_fragment key = {
 		.saddr = p->saddr,
 		.daddr = p->daddr,
@@ -56,7 +52,7 @@ static __noinline void fragment_first(const struct packet *p, __u8 kind, __be32 
  * Return: PROXY_OK, with @nexthop set if the packet was translated, or why it could not be.
  */
 static __noinline enum proxy_counter fragment_later(struct __sk_buff *skb, const struct packet *p,
-						    __u8 kind, __u32 *nexthop, __u64 now)
+						    __u8 kind, __u32 *nexthop)
 {
 	struct tuple to = { .saddr = p->saddr, .daddr = p->daddr };
 	__be32 known = kind == PROXY_FRAGMENT_OUT ? p->daddr : p->saddr, addr = 0;
@@ -71,7 +67,7 @@ static __noinline enum proxy_counter fragment_later(struct __sk_buff *skb, const
 	struct proxy_host *host;
 
 	rule = bpf_map_lookup_elem(&fragments, &key);
-	if (rule && now - rule->when < FRAGMENT_NS) {
+	if (rule && bpf_ktime_get_coarse_ns() - rule->when < FRAGMENT_NS) {
 		addr = rule->addr;
 		if (!addr)
 			return PROXY_OK;

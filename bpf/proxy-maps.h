@@ -111,8 +111,20 @@ static __always_inline int known_address(__be32 addr)
 	return filter && filter->words[bit / 64] >> bit % 64 & 1;
 }
 
+/*
+ * A call for the time costs as much as a hash lookup; jiffies are a load. The clock is looked at
+ * when so many of them have passed: 0.1 to 1 second.
+ */
+#define TICKS 100
+
+/** ticks_passed - whether time has gone on since @tick so that looking at the clock is worth it */
+static __always_inline int ticks_passed(__u32 tick)
+{
+	return (__u32)bpf_jiffies64() - tick >= TICKS;
+}
+
 /** state_get - settings that user space changes while the program runs */
-static __always_inline const struct proxy_state *state_get(void)
+static __always_inline struct proxy_state *state_get(void)
 {
 	__u32 zero = 0;
 

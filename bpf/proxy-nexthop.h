@@ -56,7 +56,8 @@ static __always_inline int nexthop_reentered(struct __sk_buff *skb)
 
 /*
  * memcmp() of MAC addresses, at even addresses as in all headers: a call of the real one is what
- * the compiler makes of it here. */
+ * the compiler makes of it here.
+ */
 static __always_inline int mac_equal(const void *left, const void *right)
 {
 	const __u16 *a = left, *b = right;
@@ -65,12 +66,18 @@ static __always_inline int mac_equal(const void *left, const void *right)
 }
 
 /* Whether the tool lives, so that the MAC addresses in "nexthops" are as good as the kernel's. */
-static __always_inline int heartbeat_fresh(__u64 now)
+static __always_inline int heartbeat_fresh(void)
 {
-	const struct proxy_state *settings = state_get();
+	struct proxy_state *settings = state_get();
 
-	/* The coarse clock of another CPU may be a tick ahead. */
-	return settings && settings->heartbeat + PROXY_HEARTBEAT_NS > now;
+	if (!settings)
+		return 0;
+	if (!ticks_passed(settings->tick))
+		return 1;
+	if (settings->heartbeat + PROXY_HEARTBEAT_NS <= bpf_ktime_get_coarse_ns())
+		return 0;
+	settings->tick = bpf_jiffies64();
+	return 1;
 }
 
 /* Let the kernel find the way: no neighbour is known, or it is behind another device. */
@@ -100,13 +107,12 @@ static __noinline int nexthop_redirect(struct __sk_buff *skb, const struct proxy
  * Return: an entry of "nexthops" whose dmac is known, current and reached by this device, or one
  * with flags 0.
  */
-static __always_inline struct proxy_nexthop nexthop_mac(struct __sk_buff *skb, __u32 index,
-							__u64 now)
+static __always_inline struct proxy_nexthop nexthop_mac(struct __sk_buff *skb, __u32 index)
 {
 	const struct proxy_nexthop *entry = bpf_map_lookup_elem(&nexthops, &index);
 	struct proxy_nexthop known = {};
 
-	if (cfg_l2_len == ETH_HLEN && entry && entry->oif == skb->ifindex && heartbeat_fresh(now))
+	if (cfg_l2_len == ETH_HLEN && entry && entry->oif == skb->ifindex && heartbeat_fresh())
 		known.link = *(const volatile __u64 *)&entry->link;
 	if (!(known.flags & PROXY_NEXTHOP_MAC))
 		known.link = 0;
@@ -122,7 +128,7 @@ static __always_inline struct proxy_nexthop nexthop_mac(struct __sk_buff *skb, _
  *
  * Return: the verdict.
  */
-static __always_inline int nexthop_apply(struct __sk_buff *skb, __u32 index, __u64 now)
+static __always_inline int nexthop_apply(struct __sk_buff *skb, __u32 index)
 {
 	const struct proxy_nexthop *entry;
 	struct proxy_nexthop known;
@@ -131,7 +137,7 @@ static __always_inline int nexthop_apply(struct __sk_buff *skb, __u32 index, __u
 		return TC_ACT_UNSPEC;
 	if (index == NEXTHOP_BACK)
 		return turn_back(skb);
-	known = nexthop_mac(skb, index, now);
+	known = nexthop_mac(skb, index);
 	if (known.flags)
 		return bpf_skb_store_bytes(skb, 0, known.dmac, ETH_ALEN, 0) ? TC_ACT_SHOT
 									    : TC_ACT_UNSPEC;

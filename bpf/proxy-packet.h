@@ -185,6 +185,33 @@ static __always_inline int packet_read_plain(struct __sk_buff *skb, struct packe
 	return 1;
 }
 
+static __always_inline int is_later_fragment(const struct packet *p)
+{
+	return (p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP) && p->fragment & IP_OFFSET;
+}
+
+/** packet_has_ports - whether packet_read() has found some */
+static __always_inline int packet_has_ports(const struct packet *p)
+{
+	return (p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP) && !(p->fragment & IP_OFFSET);
+}
+
+static __noinline enum proxy_counter packet_read_other(struct __sk_buff *skb, struct packet *p)
+{
+	enum proxy_counter reason = packet_read_ip(skb, p);
+
+	return reason == PROXY_OK && packet_has_ports(p) ? packet_read_ports(skb, p) : reason;
+}
+
+/**
+ * packet_read - what NAT has to know of an IPv4 packet
+ * Return: PROXY_OK or PROXY_MALFORMED.
+ */
+static __always_inline enum proxy_counter packet_read(struct __sk_buff *skb, struct packet *p)
+{
+	return likely(packet_read_plain(skb, p)) ? PROXY_OK : packet_read_other(skb, p);
+}
+
 /** csum_add - a one's complement sum in 64 bits (RFC 1071), with @old replaced by @new (RFC 1624)
  */
 static __always_inline __u64 csum_add(__u64 sum, __u32 old, __u32 new)

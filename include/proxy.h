@@ -77,7 +77,7 @@ enum proxy_flow_state {
 
 /* Value of "ingress": what a flow looks like to the client. */
 struct proxy_flow {
-	__u64 last_seen; /* stored when the old value is a second old, not by each packet */
+	__u64 last_seen; /* up to a second behind: not every packet stores it */
 	__u32 state;	 /* enum proxy_flow_state */
 	__be32 orig;
 	__be32 client;
@@ -85,8 +85,10 @@ struct proxy_flow {
 	__be16 cport;  /* the client's own port */
 	__u32 mapping; /* index into "mapping_stats" */
 	__u32 nexthop; /* index into "nexthops" */
+	__u32 tick;    /* of the program: jiffies at last_seen, which are cheaper to look at */
+	__u32 reserved;
 };
-_Static_assert(sizeof(struct proxy_flow) == 32, "proxy_flow is shared with user space");
+_Static_assert(sizeof(struct proxy_flow) == 40, "proxy_flow is shared with user space");
 
 /* How far a TCP connection is: what its time-out depends on. */
 enum proxy_tcp_phase {
@@ -214,8 +216,10 @@ struct proxy_state {
 	__u32 layout;	 /* PROXY_LAYOUT */
 	__u32 flags;	 /* enum proxy_state_flags */
 	__u64 heartbeat; /* stored by user space each second; 0: MAC addresses are not to be used */
+	__u32 tick;	 /* of the program: jiffies when it last found the heartbeat fresh */
+	__u32 reserved;
 };
-_Static_assert(sizeof(struct proxy_state) == 16, "proxy_state is shared with user space");
+_Static_assert(sizeof(struct proxy_state) == 24, "proxy_state is shared with user space");
 
 /*
  * The one entry of "prefilter": a bit for each address that is in a key of "egress" (originals and
