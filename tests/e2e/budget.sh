@@ -1,0 +1,124 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# A guard against packet paths that get longer unnoticed. What each costs is counted, not timed, and
+# compared with tests/e2e/budget.txt: instructions of the loaded program and of the verifier's walk;
+# then for each kind of packet the instructions executed, lookups in hash maps, helper calls and
+# stores to shared map memory (see budget-path.c). "scripts/budget.sh --update" writes what is
+# measured into that file.
+. "$(dirname "$0")/../lib.sh"
+
+BUDGET=$ROOT/tests/e2e/budget.txt
+MEASURED=${BUDGET_MEASURED:-$TMP/budget.txt}
+
+OTHER=10.0.0.139 # no mapping knows it
+udp_out="udp,$CLIENT,40000,$ORIGINAL,$ORIGINAL_PORT"
+udp_back="udp,$TARGET,$TARGET_PORT,$CLIENT,40000"
+tcp_out="tcp,$CLIENT,40001,$ORIGINAL,$ORIGINAL_PORT"
+syn_out="syn,$CLIENT,40001,$ORIGINAL,$ORIGINAL_PORT"
+tcp_back="tcp,$TARGET,$TARGET_PORT,$CLIENT,40001"
+
+# probe OBJECT PROGRAM HOOK PACKET...: the output of budget-path for a program that is attached
+probe()
+{
+	local object=$1 program=$2 hook=$3 id
+	shift 3
+	id=$(in_host client tc filter show dev eth0 "$hook" |
+		sed -n "s/.* $program.* id \([0-9]*\) .*/\1/p" | head -n 1)
+	[ -n "$id" ] || { echo "no $program at $hook" >&2; return 1; }
+	nsenter --net=/run/netns/client "$BUILD/tests/e2e/budget-path" "$BUILD/bpf/$object-bpf.o" \
+		"$id" eth0 "$@"
+}
+
+# path OBJECT PROGRAM HOOK NAME PACKET...: what the last of the packets costs
+path()
+{
+	local name=$2:$4 line verdict kernel
+	line=$(probe "$1" "$2" "$3" "${@:5}" | tail -n 1)
+	read -r _ _ _ _ verdict kernel <<< "$line"
+	equal "$name: the verdict counted is the kernel's" "$verdict" "$kernel"
+	echo "path $name ${line% * *}" >> "$MEASURED"
+}
+
+program()
+{
+	echo "program $2 $(probe "$1" "$2" "$3" arp | head -n 1)" >> "$MEASURED"
+}
+
+clang=$("${CLANG:-clang}" --version | grep -om 1 'version [0-9]*')
+cat > "$MEASURED" << END
+# What the packet paths may cost at most (tests/e2e/budget.sh). To update: scripts/budget.sh --update
+# Measured with clang ${clang#version }, Linux $(uname -r | cut -d . -f 1-2).
+#
+# program NAME XLATED VERIFIED
+# path PROGRAM:PACKET INSNS LOOKUPS CALLS STORES
+END
+
+lan_of_the_mapping
+in_host client ping -q -c 1 -W 5 $TARGET > $TMP/ping # the next hop is resolved
+
+start_tool monitor client packet-monitor eth0
+program packet-monitor pm_egress egress
+program packet-monitor pm_ingress ingress
+path packet-monitor pm_egress egress udp-new "$udp_out"
+path packet-monitor pm_egress egress udp "$udp_out" "$udp_out"
+path packet-monitor pm_egress egress tcp "$tcp_out" "$tcp_out"
+path packet-monitor pm_egress egress tcp6 tcp,fd00::1,40000,fd00::138,80{,}
+path packet-monitor pm_egress egress arp arp arp
+path packet-monitor pm_ingress ingress udp "$udp_back" "$udp_back"
+stop monitor
+
+start_tool proxy client proxy eth0
+program proxy proxy_egress egress
+program proxy proxy_ingress ingress
+path proxy proxy_egress egress miss "udp,$CLIENT,40000,$OTHER,$TARGET_PORT"
+path proxy proxy_egress egress miss-ipv6 tcp,fd00::1,40000,fd00::138,80
+path proxy proxy_egress egress miss-port "udp,$CLIENT,40000,$ORIGINAL,53"
+path proxy proxy_egress egress udp-new "$udp_out"
+path proxy proxy_egress egress udp "$udp_out" "$udp_out"
+path proxy proxy_egress egress tcp "$syn_out" "$tcp_out" "$tcp_out"
+path proxy proxy_ingress ingress udp "$udp_back" "$udp_back"
+path proxy proxy_ingress ingress tcp "$tcp_back" "$tcp_back"
+path proxy proxy_ingress ingress miss "udp,$OTHER,$TARGET_PORT,$CLIENT,40000"
+stop proxy
+
+# within MEASURED BUDGET PERCENT
+within()
+{
+	[ "$1" -le $(($2 + ($2 * $3 + 99) / 100)) ]
+}
+
+# Another compiler or kernel makes other instructions of the same source.
+slack=3
+grep -q "^$(sed -n '/^# Measured/p' "$MEASURED")\$" "$BUDGET" || slack=25
+update="if that is meant: scripts/budget.sh --update"
+while read -r kind name budget; do
+	read -ra most <<< "$budget"
+	read -ra now <<< "$(sed -n "s/^$kind $name //p" "$MEASURED")"
+	case $kind in
+	program)
+		if [ ${#now[@]} -ne 2 ]; then
+			fail "$name" "not measured; $update"
+		elif within "${now[0]}" "${most[0]}" $slack && within "${now[1]}" "${most[1]}" 25; then
+			ok "$name: ${now[0]} instructions, ${now[1]} verified"
+		else
+			fail "$name" "${now[0]} instructions, ${now[1]} verified; \
+budget ${most[0]} and ${most[1]}; $update"
+		fi
+		;;
+	path)
+		if [ ${#now[@]} -ne 4 ]; then
+			fail "$name" "not measured; $update"
+		elif within "${now[0]}" "${most[0]}" $slack && [ "${now[1]}" -le "${most[1]}" ] &&
+			[ "${now[2]}" -le "${most[2]}" ] && [ "${now[3]}" -le "${most[3]}" ]; then
+			ok "$name: ${now[0]} instructions, ${now[1]} lookups, ${now[2]} calls, ${now[3]} stores"
+		else
+			fail "$name" "${now[*]} instructions, lookups, calls, stores; \
+budget ${most[*]}; $update"
+		fi
+		;;
+	esac
+done < <(cat "$BUDGET" 2> /dev/null)
+equal "the budget names what is measured" \
+	"$(awk '/^(program|path)/ { print $1, $2 }' "$MEASURED" | sort)" \
+	"$(awk '/^(program|path)/ { print $1, $2 }' "$BUDGET" 2> /dev/null | sort)"
+finish
