@@ -14,9 +14,9 @@
  *
  * XLATED: instructions of the loaded program; VERIFIED: that the verifier has gone through;
  * INSNS: instructions executed; LOOKUPS: in hash maps; CALLS: helper functions called, lookups
- * in hash maps among them (those in arrays are inlined by the kernel); STORES: to map memory that
- * CPUs share. KERNEL_VERDICT is what the loaded program itself says to the same packet afterwards
- * (BPF_PROG_TEST_RUN): if the two differ, then this is no faithful execution.
+ * in hash maps among them (not those that the kernel inlines, such as lookups in arrays); STORES:
+ *to map memory that CPUs share. KERNEL_VERDICT is what the loaded program itself says to the same
+ *packet afterwards (BPF_PROG_TEST_RUN): if the two differ, then this is no faithful execution.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -243,12 +243,29 @@ static __u8 *packet_bytes(const struct machine *m, __u32 off, __u32 len)
 	return off <= m->skb.len && len <= m->skb.len - off ? m->packet + off : NULL;
 }
 
+/* The kernel's, of which a program may have kept an older one. */
+static __u64 jiffies(void)
+{
+	FILE *file = fopen("/proc/timer_list", "r");
+	unsigned long long now = 0;
+	char line[256];
+
+	while (file && !now && fgets(line, sizeof(line), file))
+		if (!strncmp(line, "jiffies: ", 9))
+			now = strtoull(line + 9, NULL, 10);
+	if (!now)
+		die("cannot read the jiffies from /proc/timer_list");
+	fclose(file);
+	return now;
+}
+
 static __u64 call_helper(struct machine *m, int id, const __u64 r[11])
 {
 	void *r2 = (void *)r[2], *r3 = (void *)r[3];
 	__u8 *bytes;
 
-	if (id != BPF_FUNC_map_lookup_elem)
+	/* The kernel inlines some, and map_lookup() knows which lookups. */
+	if (id != BPF_FUNC_map_lookup_elem && id != BPF_FUNC_jiffies64)
 		m->counts.calls++;
 	switch (id) {
 	case BPF_FUNC_map_lookup_elem:
@@ -261,10 +278,10 @@ static __u64 call_helper(struct machine *m, int id, const __u64 r[11])
 		return clock_ns(CLOCK_MONOTONIC);
 	case BPF_FUNC_ktime_get_coarse_ns:
 		return clock_ns(CLOCK_MONOTONIC_COARSE);
+	case BPF_FUNC_jiffies64:
+		return jiffies();
 	case BPF_FUNC_get_prandom_u32:
 		return 1; /* the same way each time */
-	case BPF_FUNC_get_smp_processor_id:
-		return 0;
 	case BPF_FUNC_skb_load_bytes:
 		bytes = packet_bytes(m, r[2], r[4]);
 		if (!bytes)
@@ -285,11 +302,11 @@ static __u64 call_helper(struct machine *m, int id, const __u64 r[11])
 	case BPF_FUNC_clone_redirect:
 	case BPF_FUNC_trace_printk:
 	case BPF_FUNC_sk_release:
-		return 0;
-	case BPF_FUNC_skc_lookup_tcp:
+	case BPF_FUNC_skc_lookup_tcp: /* no such socket */
 	case BPF_FUNC_sk_lookup_tcp:
 	case BPF_FUNC_sk_lookup_udp:
-		return 0; /* no such socket */
+	case BPF_FUNC_get_smp_processor_id:
+		return 0;
 	case BPF_FUNC_redirect:
 	case BPF_FUNC_redirect_neigh:
 		return TC_ACT_REDIRECT;
@@ -481,6 +498,7 @@ static __u64 load_imm64(struct machine *m, const struct bpf_insn *insn)
 }
 
 /* Run the program, or the function at @pc with the arguments in @args, to its end. */
+// NOLINTNEXTLINE(misc-no-recursion): to DEPTH_MAX
 static __u64 execute(struct machine *m, const struct bpf_insn *insns, int pc, const __u64 *args,
 		     int depth)
 {
@@ -540,9 +558,9 @@ static __u64 execute(struct machine *m, const struct bpf_insn *insns, int pc, co
 static void parse_ports(char **text, __be16 *sport, __be16 *dport, char **src, char **dst)
 {
 	*src = strsep(text, ",");
-	*sport = htons(atoi(strsep(text, ",") ?: ""));
+	*sport = htons(strtoul(strsep(text, ",") ?: "", NULL, 10));
 	*dst = strsep(text, ",");
-	*dport = htons(atoi(strsep(text, ",") ?: ""));
+	*dport = htons(strtoul(strsep(text, ",") ?: "", NULL, 10));
 	if (!*src || !*dst || !*sport || !*dport)
 		die("a packet needs SRC,SPORT,DST,DPORT");
 }
