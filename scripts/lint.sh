@@ -219,17 +219,18 @@ run()
 }
 
 # tidy takes longest and waits for nothing but the skeletons: the others run beside it.
-status=0
+status=0 tidy=
 [[ " ${parts[*]} " != *" tidy "* ]] || make_in gcc skeletons || exit 1
 for part in "${parts[@]}"; do
 	if [ "$part" = tidy ]; then
 		run tidy > "$OUT/tidy.line" &
+		tidy=$!
 		continue
 	fi
 	run "$part" || status=1
 done
-if [[ " ${parts[*]} " == *" tidy "* ]]; then
-	wait $! || status=1
+if [ -n "$tidy" ]; then
+	wait "$tidy" || status=1
 	cat "$OUT/tidy.line"
 fi
 exit $status
