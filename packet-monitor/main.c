@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "memory.h"
 #include "number.h"
 #include "options.h"
 #include "output.h"
@@ -242,27 +243,10 @@ static int loop(struct session *session)
 	return err;
 }
 
-/* Bytes of memory that can be had without swapping, as far as the kernel tells. */
-static __u64 available_memory(void)
-{
-	static const char name[] = "MemAvailable:";
-	FILE *info = fopen("/proc/meminfo", "re");
-	__u64 available = ~0ULL;
-	char line[128];
-
-	if (!info)
-		return available;
-	while (fgets(line, sizeof(line), info))
-		if (!strncmp(line, name, strlen(name)))
-			available = strtoull(line + strlen(name), NULL, 10) * 1024;
-	fclose(info);
-	return available;
-}
-
 static int check_memory(const struct options *opt)
 {
 	__u64 need = flow_table_bytes(opt->monitor.max_flows) * (__u64)opt->interface_count;
-	__u64 have = available_memory();
+	__u64 have = memory_available();
 
 	if (need <= have)
 		return 0;

@@ -18,6 +18,7 @@
 
 #include "arp.h"
 #include "log.h"
+#include "memory.h"
 #include "number.h"
 #include "proxy.skel.h"
 #include "ticker.h"
@@ -87,7 +88,7 @@ static int load_other(struct engine *engine, int l2_len)
 	int err;
 
 	if (!skel)
-		return -errno;
+		return errno ? -errno : -ENOMEM;
 	skel->rodata->cfg_l2_len = (__u32)l2_len;
 	bpf_program__set_autoload(skel->progs.proxy_egress, false);
 	err = maps_reuse(&engine->maps, skel->obj) ?: proxy__load(skel);
@@ -120,21 +121,11 @@ static int ingress_for(void *arg, int ifindex)
 	return err ?: bpf_program__fd(engine->other_skel->progs.proxy_ingress);
 }
 
-/*
- * The table is allocated at once, and a kernel that runs out of memory over it may rather end other
- * programs than refuse.
- */
 static int check_memory(const struct options *opt)
 {
-	__u64 needed = (__u64)opt->max_flows * FLOW_BYTES >> 20, available = ~0ULL;
-	char line[128];
-	FILE *file = fopen("/proc/meminfo", "re");
+	__u64 needed = (__u64)opt->max_flows * FLOW_BYTES >> 20;
+	__u64 available = memory_available() >> 20;
 
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "MemAvailable: %llu kB", &available) == 1)
-			available >>= 10;
-	if (file)
-		fclose(file);
 	if (needed < available)
 		return 0;
 	log_note(
