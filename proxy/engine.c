@@ -87,8 +87,10 @@ static int load_other(struct engine *engine, int l2_len)
 	struct proxy *skel = proxy__open();
 	int err;
 
-	if (!skel)
-		return errno ? -errno : -ENOMEM;
+	if (!skel) {
+		err = -errno;
+		return err ?: -ENOMEM;
+	}
 	skel->rodata->cfg_l2_len = (__u32)l2_len;
 	bpf_program__set_autoload(skel->progs.proxy_egress, false);
 	err = maps_reuse(&engine->maps, skel->obj) ?: proxy__load(skel);
