@@ -21,6 +21,7 @@
 #include "proxy-fragment.h"
 #include "proxy-icmp.h"
 #include "proxy-maps.h"
+#include "proxy-mtu.h"
 #include "proxy-nexthop.h"
 #include "proxy-packet.h"
 
@@ -28,7 +29,8 @@
 static __always_inline int untouched(enum proxy_counter reason)
 {
 	count(reason);
-	if (reason == PROXY_FULL || reason == PROXY_NO_PORT || reason == PROXY_FAILED)
+	if (reason == PROXY_FULL || reason == PROXY_NO_PORT || reason == PROXY_TOO_BIG ||
+	    reason == PROXY_FAILED)
 		return TC_ACT_SHOT;
 	return TC_ACT_UNSPEC;
 }
@@ -139,6 +141,11 @@ static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
 	if (known.flags && p->l4 == ETH_HLEN + sizeof(struct iphdr)) {
 		*nexthop = PROXY_NEXTHOP_NONE; /* all is done by one store */
 		return packet_rewrite(skb, p, &to, known.dmac) ? PROXY_FAILED : PROXY_OK;
+	}
+	if (!known.flags && *nexthop != PROXY_NEXTHOP_NONE && *nexthop != NEXTHOP_BACK) {
+		reason = mtu_check(skb, p, nexthop);
+		if (reason != PROXY_OK || *nexthop == NEXTHOP_BACK)
+			return reason;
 	}
 	return packet_rewrite(skb, p, &to, NULL) ? PROXY_FAILED : PROXY_OK;
 }

@@ -485,6 +485,45 @@ static void tcp_states(void)
 	packet("in both directions", RIG_INGRESS, with_flags(reply(tcp_syn), TCP_ACK), NULL);
 }
 
+/* Make the flow of @spec's mapping an old one, run a frame, and tell whether it counts as used. */
+static bool refreshes(enum rig_direction direction, const struct spec *spec)
+{
+	struct proxy_reply key = {
+		.remote = htonl(ip(TARGET)),
+		.local = htonl(ip(CLIENT)),
+		.rport = htons(TARGET_PORT),
+		.lport = htons(CLIENT_PORT),
+		.proto = IPPROTO_UDP,
+	};
+	struct bpf_map *map = rig.skel->maps.ingress;
+	struct proxy_flow flow;
+	size_t len, out_len;
+
+	if (bpf_map__lookup_elem(map, &key, sizeof(key), &flow, sizeof(flow), 0))
+		return false;
+	flow.last_seen = 1;
+	flow.tick -= 1000;
+	bpf_map__update_elem(map, &key, sizeof(key), &flow, sizeof(flow), BPF_EXIST);
+	len = frame_build(in, spec);
+	rig_run(&rig, direction, in, len, out, &out_len);
+	bpf_map__lookup_elem(map, &key, sizeof(key), &flow, sizeof(flow), 0);
+	return flow.last_seen > 1;
+}
+
+static void refresh(void)
+{
+	struct spec answer = reply(at_target(udp));
+	size_t len;
+
+	rig_clear(&rig);
+	len = frame_build(in, &udp);
+	rig_run(&rig, RIG_EGRESS, in, len, out, &len);
+	CHECK(refreshes(RIG_EGRESS, &udp), "a packet of the client refreshes");
+	CHECK(refreshes(RIG_INGRESS, &answer), "one of the target, too");
+	answer.sport++;
+	CHECK(!refreshes(RIG_INGRESS, &answer), "one of another flow does not");
+}
+
 /* The source port of a frame that went out, when its flow may have been given another. */
 static __u16 port_out(struct spec spec)
 {
@@ -750,6 +789,7 @@ int main(void)
 	wildcards();
 	nexthops();
 	local_targets();
+	refresh();
 	full();
 	rig_close(&rig);
 	return check_exit();

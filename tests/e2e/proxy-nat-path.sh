@@ -43,7 +43,7 @@ echo_back()
 	in_host "$host" python3 - "$ECHO_ADDRESS" "$ORIGINAL_PORT" "$@" <<-'PYTHON'
 		import os, socket, sys
 		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-		s.settimeout(10)
+		s.settimeout(2)
 		s.connect((sys.argv[1], int(sys.argv[2])))
 		for size in map(int, sys.argv[3:]):
 		    data = os.urandom(size)
@@ -241,6 +241,35 @@ fragments=$(in_host near nstat -asz IpFragCreates | awk 'NR > 1 { print $2 }')
 equal "no TCP segment was cut into fragments" "$fragments" 0
 check "a datagram of 60000 bytes comes back" echo_back client 60000
 stop far
+
+# --- a target behind another device, with a smaller MTU than the original's ------------------------
+
+NARROW=10.4.0.138
+host narrow
+link client eth2 narrow eth0
+address client eth2 10.4.0.1/24
+address narrow eth0 $NARROW/24
+ip -n client link set eth2 mtu 1280
+ip -n narrow link set eth0 mtu 1280
+# The target does not give the MTU away: it announces segments of 1460 bytes.
+ip -n narrow route add 10.0.0.0/24 via 10.4.0.1 advmss 1460
+ip -n narrow route add 192.168.1.0/24 via 10.4.0.1 advmss 1460
+in_host client sysctl -q -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth2.rp_filter=0
+in_host client ethtool -K eth2 tso off gso off > /dev/null 2>&1
+ip -n client route flush cache
+serve narrow
+start_tool narrow client proxy -o jsonl -I 0.2 -m "$ORIGINAL:$ORIGINAL_PORT=$NARROW:$TARGET_PORT" \
+	-m "$ORIGINAL:$((ORIGINAL_PORT + 1))=$NARROW:$((TARGET_PORT + 1))" eth0
+check "a datagram of 1400 bytes gets to a device with an MTU of 1280" \
+	wait_for 5 echo_back client 1400
+contains "whose MTU the client has been told" "$(ip -n client route get $ORIGINAL)" "mtu 1280"
+check "a datagram of 60000 bytes comes back from there" echo_back client 60000
+ip -n client route flush cache
+for host in client behind; do
+	equal "$BULK MB from $host by that device" "$(upload $host)" "$SUM"
+	equal "$BULK MB from there to $host" "$(download $host)" "$SUM"
+done
+stop narrow
 
 # --- a device without a link layer ---------------------------------------------------------------
 

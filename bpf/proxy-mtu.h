@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Packets that do not fit the device by which their target is reached. The kernel has compared them
+ * with the MTU of the way to the original, so the proxy has to say what a router would. BPF only.
+ */
+#ifndef PROXY_MTU_H
+#define PROXY_MTU_H
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/types.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "proxy-icmp.h"
+#include "proxy-maps.h"
+#include "proxy-nexthop.h"
+#include "proxy-packet.h"
+
+#define ICMP_FRAG_NEEDED 4
+
+/* The error, up to the end of the quote: a header without options and 8 bytes. */
+struct too_big {
+	struct iphdr ip;
+	struct icmphdr icmp;
+	__u8 quote[sizeof(struct iphdr) + 8];
+};
+_Static_assert(sizeof(struct too_big) == 56, "summed up in words");
+
+/*
+ * Make the packet @p an error about itself, from the original to the client. "Don't fragment" is
+ * not looked at: a client without it fragments its packets by itself once it knows.
+ */
+static __always_inline int make_too_big(struct __sk_buff *skb, const struct packet *p, __u32 mtu)
+{
+	struct too_big error = {
+		.ip = {
+			.version = 4,
+			.ihl = sizeof(struct iphdr) / 4,
+			.tot_len = bpf_htons(sizeof(error)),
+			.ttl = 64,
+			.protocol = IPPROTO_ICMP,
+			.saddr = p->daddr,
+			.daddr = p->saddr,
+		},
+		.icmp = {
+			.type = ICMP_DEST_UNREACH,
+			.code = ICMP_FRAG_NEEDED,
+			.rest = bpf_htonl(mtu),
+		},
+	};
+	__s64 sum;
+
+	if (p->l4 != cfg_l2_len + sizeof(struct iphdr) ||
+	    bpf_skb_load_bytes(skb, cfg_l2_len, error.quote, sizeof(error.quote)))
+		return -1;
+	sum = bpf_csum_diff(NULL, 0, (__be32 *)&error.icmp,
+			    sizeof(error.icmp) + sizeof(error.quote), 0);
+	/* From nothing: the complement of 0, to which all is added. */
+	error.icmp.checksum = csum_apply(0xffff, (__u32)sum);
+	sum = bpf_csum_diff(NULL, 0, (__be32 *)&error.ip, sizeof(error.ip), 0);
+	error.ip.check = csum_apply(0xffff, (__u32)sum);
+	if (bpf_skb_change_tail(skb, cfg_l2_len + sizeof(error), 0))
+		return -1;
+	return bpf_skb_store_bytes(skb, cfg_l2_len, &error, sizeof(error), 0);
+}
+
+/**
+ * mtu_check - whether a packet fits the device of next hop @nexthop
+ *
+ * One that does not becomes an error that turns back: @nexthop says so. Only another device than
+ * that of the program is looked at, since for this one the kernel has done so.
+ * Return: PROXY_OK, or PROXY_TOO_BIG if it can only be dropped.
+ */
+static __noinline enum proxy_counter mtu_check(struct __sk_buff *skb, const struct packet *p,
+					       __u32 *nexthop)
+{
+	__u32 index = *nexthop, len = p->end - cfg_l2_len, mtu;
+	const struct proxy_nexthop *entry = bpf_map_lookup_elem(&nexthops, &index);
+
+	if (!entry || !entry->oif || entry->oif == skb->ifindex)
+		return PROXY_OK;
+	if (skb->gso_size)
+		len = p->headers - cfg_l2_len + skb->gso_size;
+	mtu = len;
+	if (bpf_check_mtu(skb, entry->oif, &mtu, 0, 0) < 0 || len <= mtu)
+		return PROXY_OK;
+	if (make_too_big(skb, p, mtu))
+		return PROXY_TOO_BIG;
+	count(PROXY_TOO_BIG);
+	*nexthop = NEXTHOP_BACK;
+	return PROXY_OK;
+}
+
+#endif /* PROXY_MTU_H */
