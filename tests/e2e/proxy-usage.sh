@@ -157,10 +157,18 @@ contains "and reports a last time" "$(cat $TMP/proxy.out)" "== Egress =="
 equal "no filter of ours remains" "$(our_filters client eth1)" ""
 ip -n client link set eth1 up
 start_tool proxy client proxy -I 10 eth1
+ip -n client link set eth1 name eth7 2> /dev/null || true
+if ip -n client link show eth7 > /dev/null 2>&1; then
+	check "a rename is followed" wait_for 3 grep -q "now called eth7" $TMP/proxy.err
+	contains "by name" "$(proxy --list eth7)" "$ORIGINAL:$ORIGINAL_PORT -> $TARGET:$TARGET_PORT"
+	ip -n client link set eth7 name eth1
+else
+	skip "a rename is followed" "this kernel renames no interface that is up"
+fi
 ip -n client link del eth1
 status=0
 status_of proxy || status=$?
 equal "an interface that goes away ends it with 1" $status 1
 check "it says so" grep -Eq "eth1 (is gone|has gone down)" "$TMP/proxy.err"
-equal "and nothing else" "$(grep -vc "attached\|gone\|warning" $TMP/proxy.err)" 0
+equal "and nothing else" "$(grep -vc "attached\|gone\|warning\|called" $TMP/proxy.err)" 0
 finish
