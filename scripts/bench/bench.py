@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -36,10 +37,11 @@ MANY_FLOWS = 1 << 20
 # Seconds of each part when all of them run: less than 20 minutes together with what frames them.
 PARTS = {
     "packets": 240,
-    "flows": 420,
+    "flows": 400,
     "tcp": 240,
-    "program": 75,
-    "report": 45,
+    "program": 60,
+    "contention": 15,
+    "report": 60,
     "start": 10,
     "size": 5,
 }
@@ -263,7 +265,8 @@ class Monitor(Tool):
     extra = ()
 
     def command(self):
-        size = ["--max-flows", str(self.flows + self.flows // 4)] if self.flows > 50000 else []
+        # With less than an eighth of the table free, it would let go of the longest idle.
+        size = ["--max-flows", str(self.flows * 23 // 20)] if self.flows > 50000 else []
         return [MONITOR, "-o", self.output, "-r", "20", *size, *self.extra, DEVICE]
 
 
@@ -299,13 +302,17 @@ class Filter(Variant):
 
     kind = "tc"
     name = ""
+    file = ""  # of the object; by default it is called like the program
+
+    def object(self):
+        return os.path.join(PROGRAMS, (self.file or self.name) + "-bpf.o")
 
     def start(self):
         client = self.net.names["client"]
         subprocess.run(["tc", "-n", client, "qdisc", "add", "dev", DEVICE, "clsact"],
                        capture_output=True)
         run("tc", "-n", client, "filter", "add", "dev", DEVICE, "egress", "bpf", "direct-action",
-            "object-file", os.path.join(PROGRAMS, self.name + "-bpf.o"), "program", self.name)
+            "object-file", self.object(), "program", self.name)
 
     def stop(self):
         subprocess.run(["tc", "-n", self.net.names["client"], "qdisc", "delete", "dev", DEVICE,
@@ -323,7 +330,6 @@ class Empty(Filter):
 class Minimal(Filter):
     title = "minimal program"
     name = "minimal"
-    many_flows = True
 
 
 class Trace(Filter):
@@ -535,23 +541,46 @@ class Bench:
         self.facts["test_run"] = rows
         self.facts["run_time"] = self.run_time()
 
-    def program_ns(self, variant, index, target, flows):
-        def progrun(prog_id, *options):
+    def program_ns(self, variant, index, target, flows, *more):
+        def progrun(*options):
             return json.loads(run(*self.net.inside(
                 "client", os.path.join(PROGRAMS, "progrun"), "-w",
-                os.path.join(PROGRAMS, "walker-bpf.o"), "-i", str(prog_id), "-f", str(flows), "-d",
-                DEVICE, "-n", str(self.scaled(400000)), *options)))
+                os.path.join(PROGRAMS, "walker-bpf.o"), "-f", str(flows), "-d", DEVICE, "-n",
+                str(self.scaled(400000)), *more, *options)))
 
         client = FLOW_BASE + ":40000"
+        if isinstance(variant, Filter):  # no tool behind it: progrun loads it, with larger maps
+            return progrun("-o", variant.object(), "-p", variant.name, "-s", client, "-t", target)
         try:
             variant.start()
             programs = variant.programs()
-            result = progrun(programs[0], "-s", client, "-t", target)
+            result = progrun("-i", str(programs[0]), "-s", client, "-t", target)
             if index:  # replies, of the flows that have just been made
-                result = progrun(programs[index], "-s", TARGET, "-t", client, "-D")
+                result = progrun("-i", str(programs[index]), "-s", TARGET, "-t", client, "-D")
             return result
         finally:
             variant.stop()
+
+    def contention(self, _seconds):
+        """The programs alone, on several CPUs at a time."""
+        tests = [("shared counters", Minimal, "minimal", 0, TARGET),
+                 ("counters per CPU", Minimal, "minimal_percpu", 0, TARGET),
+                 ("packet-monitor", Monitor, None, 0, TARGET),
+                 ("proxy, mapped", ProxyHit, None, 0, ORIGINAL),
+                 ("proxy, reply", ProxyHit, None, 1, ORIGINAL)]
+        rows = []
+        for title, cls, name, index, target in tests:
+            variant = cls(self.net)
+            if not variant.available():
+                continue
+            if name:
+                variant.name, variant.file = name, "minimal"
+            for own in (False, True):
+                for cpus in sorted({1, os.cpu_count()}):
+                    options = ["-c", str(cpus), *(["-O"] if own else [])]
+                    result = self.program_ns(variant, index, target, 1, *options)
+                    rows.append({"program": title, **result})
+        self.facts["contention"] = rows
 
     def run_time(self):
         """kernel.bpf_stats_enabled while datagrams pass."""
@@ -580,7 +609,10 @@ class Bench:
         for flows in (100000, 1000000):
             flows = self.scaled(flows) if self.args.scale < 1 else flows
             monitor = Monitor(self.net)
-            monitor.flows = flows
+            # So long that all flows are live in each interval: none is let go of.
+            interval = max(1, round(flows / 125000))
+            room = 1 << flows.bit_length()
+            monitor.extra = ("--interval", str(interval), "--max-flows", str(room))
             monitor.output = "jsonl"
             monitor.stdout = lambda: subprocess.PIPE
             if not monitor.available():
@@ -593,30 +625,28 @@ class Bench:
         self.facts["reports"] = rows
 
     def facts_of_reports(self, monitor, flows, rows):
-        import threading
-
-        costs, state = [], {"cpu": None, "flows": 0, "full": False}
-
-        def cpu():
-            with open(f"/proc/{monitor.process.pid}/schedstat") as file:
-                return int(file.read().split()[0])
+        costs, last = [], {}
 
         def read():
-            for line in monitor.process.stdout:
+            for line in output:
                 row = json.loads(line)
                 if row["type"] != "total" or row["dir"] != "out":
                     continue
-                now = cpu()
-                if state["cpu"] is not None and row["flows"] >= flows * 0.99:
-                    costs.append(now - state["cpu"])
-                state["cpu"] = now
+                try:
+                    now = time.clock_gettime_ns(clock)
+                except OSError:  # it has ended
+                    return
+                if last and min(row["flows"], last["flows"]) >= flows * 0.99:
+                    costs.append(now - last["cpu"])
+                last.update(cpu=now, flows=row["flows"])
 
+        output = monitor.process.stdout
+        clock = ~monitor.process.pid << 3 | 2  # what clock_getcpuclockid(3) makes of a process
         reader = threading.Thread(target=read, daemon=True)
         reader.start()
-        self.traffic(self.direct, "udp", "-n", flows, "-f", flows)
-        end = time.monotonic() + 15
-        while len(costs) < 5 and time.monotonic() < end:
-            self.traffic(self.direct, "udp", "-n", self.scaled(100000), "-f", flows, "-d", 1)
+        end = time.monotonic() + 60
+        while len(costs) < 3 and time.monotonic() < end:
+            self.traffic(self.direct, "udp", "-n", flows, "-f", flows)
         rss = None
         with open(f"/proc/{monitor.process.pid}/status") as file:
             for line in file:

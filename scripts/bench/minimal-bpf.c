@@ -28,14 +28,14 @@ struct minimal_count {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1 << 20);
+	__uint(max_entries, 65536);
 	__type(key, struct minimal_key);
 	__type(value, struct minimal_count);
 } shared_counts SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 1 << 20);
+	__uint(max_entries, 65536);
 	__type(key, struct minimal_key);
 	__type(value, struct minimal_count);
 } percpu_counts SEC(".maps");

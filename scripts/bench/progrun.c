@@ -157,16 +157,27 @@ static double median(double *values, int n)
 	return values[n / 2];
 }
 
-static struct bpf_object *load(const char *path, const char *program)
+static struct bpf_object *load(const char *path, const char *program, __u32 entries)
 {
 	struct bpf_object *obj = bpf_object__open(path);
 	struct bpf_program *prog;
+	struct bpf_map *map;
 
 	if (!obj)
 		die("cannot open %s", path);
-	bpf_object__for_each_program(prog,
-				     obj) if (program && strcmp(bpf_program__name(prog), program))
-		bpf_program__set_autoload(prog, false);
+	bpf_object__for_each_program(prog, obj)
+	{
+		if (program && strcmp(bpf_program__name(prog), program))
+			bpf_program__set_autoload(prog, false);
+	}
+	/* Room for all flows; arrays are as large as they have to be. */
+	bpf_object__for_each_map(map, obj)
+	{
+		if ((bpf_map__type(map) == BPF_MAP_TYPE_HASH ||
+		     bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_HASH) &&
+		    bpf_map__max_entries(map) < entries)
+			bpf_map__set_max_entries(map, entries);
+	}
 	if (bpf_object__load(obj))
 		die("cannot load %s", path);
 	return obj;
@@ -197,7 +208,7 @@ static void set_target(int map_fd, int prog_fd)
 
 static void run(const struct options *opt)
 {
-	struct bpf_object *walker = load(opt->walker, NULL), *object = NULL;
+	struct bpf_object *walker = load(opt->walker, NULL, 0), *object = NULL;
 	int walker_fd = program_fd(walker, "walker"), empty_fd = program_fd(walker, "empty");
 	int target = bpf_object__find_map_fd_by_name(walker, "target");
 	int states = bpf_object__find_map_fd_by_name(walker, "states");
@@ -207,7 +218,7 @@ static void run(const struct options *opt)
 	struct walker_config orderly = opt->walk;
 
 	if (opt->object) {
-		object = load(opt->object, opt->program);
+		object = load(opt->object, opt->program, opt->walk.flows * opt->cpus);
 		prog_fd = program_fd(object, opt->program);
 	} else {
 		prog_fd = bpf_prog_get_fd_by_id(opt->prog_id);

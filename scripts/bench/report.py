@@ -291,6 +291,18 @@ def write_readme(res, path):
         say(table(("Program", *(f"{f:,} flows" for f in flows)), [
             (bold(name), *(f"{res.test_run(name, f):.0f}" if res.test_run(name, f) is not None
                            else "-" for f in flows)) for name in names]))
+    if res.raw.get("contention"):
+        rows = res.raw["contention"]
+        cpus = sorted({row["cpus"] for row in rows})
+        say("### Several CPUs at a time\n")
+        say("The same on each CPU at once: all with one flow, or each with a flow of its own. What "
+            "follows from it: [contention.md](../contention.md).\n")
+        say(table(("Program", *(f"{'own flows' if own else 'one flow'}, {c} CPU{'s' * (c > 1)}"
+                                for own in (0, 1) for c in cpus)),
+                  [(bold(name), *(f"{row['ns']:.0f}" for own in (0, 1) for c in cpus for row in rows
+                                  if (row["program"], row["cpus"], row["own_flows"]) ==
+                                  (name, c, own)))
+                   for name in dict.fromkeys(row["program"] for row in rows)]))
     if res.raw.get("run_time"):
         say("kernel.bpf_stats_enabled, while datagrams of one flow pass (two clock readings per run "
             "are included):\n")
