@@ -6,6 +6,7 @@
 . "$(dirname "$0")/../lib.sh"
 needs ethtool iperf3 python3 jq bpftool
 
+# Less is under way than a veth queues (256 packets): what it drops has passed the hook, too.
 AMOUNT=30M DATAGRAMS=20000
 [ "$SOAK" = 1 ] && AMOUNT=1G DATAGRAMS=700000
 
@@ -74,17 +75,11 @@ exact()
 
 for gro in off on; do
 	set_up $gro
-	# Packets of more than 64 KiB (BIG TCP), where kernel and ip know them.
-	if [ $gro = on ]; then
-		for host in "$near" "$far"; do
-			ip -n "$host" link set eth0 gso_max_size 180000 gro_max_size 180000 2> /dev/null || true
-		done
-	fi
 	for family in 4 6; do
 		[ $family = 4 ] && server=10.0.0.2 || server=fd00::2
-		check "TCP" in_host "$near" iperf3 -c "$server" -n $AMOUNT
+		check "TCP" in_host "$near" iperf3 -c "$server" -w 128K -n $AMOUNT
 		exact "IPv$family, GRO $gro: TCP"
-		check "TCP, reverse" in_host "$near" iperf3 -c "$server" -n $AMOUNT -R
+		check "TCP, reverse" in_host "$near" iperf3 -c "$server" -w 128K -n $AMOUNT -R
 		exact "IPv$family, GRO $gro: TCP, reverse"
 		before=$(foreign_count "$near" eth0 egress) sent=$(device "$near" tx)
 		check "UDP in segments" in_host "$near" python3 "$ROOT/tests/e2e/udp-segments.py" \

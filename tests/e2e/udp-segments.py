@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Send datagrams with UDP segmentation offload: udp-segments.py ADDRESS COUNT SIZE
 
-COUNT datagrams of SIZE bytes, up to 40 of them in one call, the last one of each call shorter.
+COUNT datagrams of SIZE bytes, up to 40 of them in one call, the last one of each call shorter, and
+then a pause for the receiver.
 """
 import socket
 import sys
+import time
 
 SOL_UDP, UDP_SEGMENT = 17, 103
 
@@ -17,3 +19,4 @@ with socket.socket(family, socket.SOCK_DGRAM) as sender:
         burst = min(count, 40)
         sender.sendto(bytes(burst * size - 7), (address, 9))
         count -= burst
+        time.sleep(0.0002)
