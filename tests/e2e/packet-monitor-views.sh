@@ -3,7 +3,7 @@
 # The formats and views of packet-monitor, with traffic that is known: 3 datagrams of 100 bytes from
 # port 4001 and 2 from port 4002 to port 53, an answer to the first.
 . "$(dirname "$0")/../lib.sh"
-needs jq socat python3
+needs jq python3
 
 host near far
 link near eth0 far eth0
@@ -12,7 +12,14 @@ for host in near far; do
 done
 address near eth0 10.0.0.1/24
 address far eth0 10.0.0.2/24
-start server far socat UDP4-RECVFROM:53,fork SYSTEM:'cat > /dev/null; head -c 58 /dev/zero'
+# One process for all datagrams: a server that forks may miss the next one while it does.
+start server far python3 -c '
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", 53))
+while True:
+    s.sendto(bytes(58), s.recvfrom(100)[1])
+'
 wait_for 5 listening far udp 53
 
 # show FORMAT ARGUMENT...: what packet-monitor reports of the traffic, as $TMP/pm.out
