@@ -25,6 +25,7 @@
 
 #include "packet-monitor.h"
 #include "pkt.h"
+#include "tc-index.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -890,7 +891,8 @@ static __always_inline void count_packet(struct __sk_buff *skb, enum pm_directio
 SEC("tc")
 int pm_ingress(struct __sk_buff *skb)
 {
-	count_packet(skb, PM_INGRESS);
+	if (skb->tc_index != TC_INDEX_INJECTED)
+		count_packet(skb, PM_INGRESS);
 	return TC_ACT_UNSPEC;
 }
 

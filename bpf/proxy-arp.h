@@ -17,6 +17,7 @@
 #include "pkt.h"
 #include "proxy-maps.h"
 #include "proxy-nexthop.h"
+#include "tc-index.h"
 
 /* <linux/if_arp.h> cannot be included for the bpf target. */
 enum {
@@ -81,7 +82,9 @@ static __always_inline void arp_answer(struct __sk_buff *skb, struct arp_frame *
 	__builtin_memcpy(reply.tpa, request->spa, sizeof(reply.tpa));
 	if (bpf_skb_store_bytes(skb, 0, &reply, sizeof(reply), 0))
 		return;
+	skb->tc_index = TC_INDEX_INJECTED;
 	bpf_clone_redirect(skb, skb->ifindex, BPF_F_INGRESS);
+	skb->tc_index = 0;
 	__builtin_memset(request->dmac, 0xff, ETH_ALEN);
 	bpf_skb_store_bytes(skb, 0, request, sizeof(*request), 0);
 	count(PROXY_ARP);

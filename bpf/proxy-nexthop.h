@@ -13,14 +13,9 @@
 
 #include "pkt.h"
 #include "proxy-maps.h"
+#include "tc-index.h"
 
 #define AF_INET 2
-
-/*
- * In skb->tc_index of a packet that bpf_redirect_neigh() sends through this program again, on the
- * same device. Nothing else that a packet carries survives the way there: cb[] does not.
- */
-#define TC_INDEX_DONE 0x7078
 
 /* In place of an index into "nexthops": back into this host, where the destination is. */
 #define NEXTHOP_BACK 0xffffffffU
@@ -42,6 +37,7 @@ static __always_inline int turn_back(struct __sk_buff *skb)
 	if (cfg_l2_len && (pkt_read(skb, ETH_ALEN, mac, sizeof(mac)) ||
 			   bpf_skb_store_bytes(skb, 0, mac, sizeof(mac), 0)))
 		return TC_ACT_SHOT;
+	skb->tc_index = TC_INDEX_INJECTED;
 	return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
 }
 

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What our programs tell each other through skb->tc_index. BPF only. */
+#ifndef TC_INDEX_H
+#define TC_INDEX_H
+
+/*
+ * Nothing else that a packet carries survives a redirect: cb[] does not. Packets that nobody has
+ * marked have 0.
+ */
+enum tc_index_mark {
+	/* proxy_egress has translated it: bpf_redirect_neigh() sends it through there again */
+	TC_INDEX_DONE = 0x7078,
+	/* proxy has put it in at ingress: no wire has carried it, so packet-monitor skips it */
+	TC_INDEX_INJECTED = 0x7079,
+};
+
+#endif /* TC_INDEX_H */
