@@ -765,6 +765,22 @@ static void other_step(struct flow *flow)
 	}
 }
 
+/*
+ * Stay on one CPU: a veth hands packets to the backlog of the sender's CPU, so that after a move
+ * the mark could come out before the packets in front of it.
+ */
+static void stay_on_this_cpu(void)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(sched_getcpu(), &cpus);
+	if (sched_setaffinity(0, sizeof(cpus), &cpus)) {
+		perror("sched_setaffinity");
+		exit(EXIT_FAILURE);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t total;
@@ -776,6 +792,7 @@ int main(int argc, char **argv)
 	}
 	total = strtoull(argv[1], NULL, 10);
 	random_state = strtoull(argv[2], NULL, 10);
+	stay_on_this_cpu();
 	for (i = 0; i < 4; i++)
 		sockets[i / 2][i % 2] = open_socket(argv[3 + i]);
 	for (i = 0; i < FLOWS; i++)
