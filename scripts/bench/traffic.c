@@ -11,7 +11,9 @@
  *   udp   small datagrams, in bursts, from -f source addresses (flows), in random order
  *   crr   TCP: connect, one byte each way, close
  *   rr    TCP: one byte each way on one connection; latency of each exchange
- *   bulk  TCP: as much as fits into -d seconds; the receiver is a thread on the other CPU
+ *   bulk  TCP: as much as fits into -d seconds
+ *   crr2, rr2, bulk2: the same with the server as a thread on the next CPU, and the wake-ups of
+ *	   practice
  *
  * Prints one JSON object.
  */
@@ -41,6 +43,7 @@ enum {
 	UDP_SOURCE =
 		40000, /* the same in each run, so that one run's flows are known to the next */
 	BULK_WRITE = 128 << 10,
+	TCP_WINDOW = 2 << 20,
 	MAX_TOOLS = 16,
 };
 
@@ -193,6 +196,8 @@ static int listen_tcp(const struct options *opt)
 	int fd = socket_in(opt->server_ns, SOCK_STREAM);
 
 	set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	/* No more in flight than a CPU's backlog takes: a drop would be measured, not the path. */
+	set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, TCP_WINDOW);
 	if (bind(fd, (const struct sockaddr *)&opt->local, sizeof(opt->local)) || listen(fd, 128))
 		die("cannot listen");
 	return fd;
@@ -312,18 +317,81 @@ static void move_byte(int from, int to)
 		die("connection lost");
 }
 
+static int tcp_connect(const struct options *opt)
+{
+	const struct sockaddr_in source = { .sin_family = AF_INET, .sin_addr = opt->flow_base };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		die("cannot open a socket");
+	set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+	if (bind(fd, (const struct sockaddr *)&source, sizeof(source)))
+		die("cannot bind the client");
+	if (connect(fd, (const struct sockaddr *)&opt->dest, sizeof(opt->dest)))
+		die("cannot connect");
+	set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	return fd;
+}
+
 static void tcp_pair(const struct options *opt, int listener, int *client, int *server)
 {
-	*client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (*client < 0)
-		die("cannot open a socket");
-	if (connect(*client, (const struct sockaddr *)&opt->dest, sizeof(opt->dest)))
-		die("cannot connect");
+	*client = tcp_connect(opt);
 	*server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	if (*server < 0)
 		die("cannot accept");
-	set_option(*client, IPPROTO_TCP, TCP_NODELAY, 1);
 	set_option(*server, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
+static int next_cpu(const struct options *opt)
+{
+	return (opt->cpu + 1) % sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+/* The other end as a thread on the next CPU. */
+struct server {
+	pthread_t thread;
+	int listener;
+	int cpu;
+	bool once; /* close after the first exchange */
+};
+
+static void *serve(void *arg)
+{
+	const struct server *server = arg;
+	char byte;
+	int fd;
+
+	pin(server->cpu);
+	while ((fd = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+		set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+		while (recv(fd, &byte, 1, 0) == 1 && send(fd, &byte, 1, MSG_NOSIGNAL) == 1 &&
+		       !server->once)
+			;
+		close(fd); /* TIME_WAIT stays here, so that the client's port is free again */
+	}
+	return NULL;
+}
+
+static void server_start(struct server *server, const struct options *opt, bool once)
+{
+	*server =
+		(struct server){ .listener = listen_tcp(opt), .cpu = next_cpu(opt), .once = once };
+	if (pthread_create(&server->thread, NULL, serve, server))
+		die("cannot start a thread");
+}
+
+static void server_stop(const struct server *server)
+{
+	shutdown(server->listener, SHUT_RD);
+	pthread_join(server->thread, NULL);
+}
+
+static void exchange_byte(int fd)
+{
+	char byte = 'x';
+
+	if (send(fd, &byte, 1, MSG_NOSIGNAL) != 1 || recv(fd, &byte, 1, 0) != 1)
+		die("connection lost");
 }
 
 static void enter_client_ns(const struct options *opt)
@@ -351,6 +419,27 @@ static void run_crr(const struct options *opt)
 	print_result("crr", opt, &from, opt->count, "");
 }
 
+static void run_crr2(const struct options *opt)
+{
+	struct server server;
+	struct cost from;
+	char byte;
+
+	server_start(&server, opt, true);
+	enter_client_ns(opt);
+	from = cost_now(opt);
+	for (__u32 i = 0; i < opt->count; i++) {
+		int fd = tcp_connect(opt);
+
+		exchange_byte(fd);
+		if (recv(fd, &byte, 1, 0) != 0)
+			die("no end of connection");
+		close(fd);
+	}
+	print_result("crr2", opt, &from, opt->count, "");
+	server_stop(&server);
+}
+
 static int compare_u32(const void *a, const void *b)
 {
 	const __u32 *x = a, *y = b;
@@ -358,15 +447,32 @@ static int compare_u32(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-static void run_rr(const struct options *opt)
+static void print_latency(const char *mode, const struct options *opt, const struct cost *from,
+			  __u32 *latency)
 {
-	int listener = listen_tcp(opt), client, server;
-	__u32 *latency = calloc(opt->count, sizeof(*latency));
-	struct cost from;
 	char more[128];
+
+	qsort(latency, opt->count, sizeof(*latency), compare_u32);
+	snprintf(more, sizeof(more), ",\"p50_ns\":%u,\"p99_ns\":%u", latency[opt->count / 2],
+		 latency[(__u64)opt->count * 99 / 100]);
+	print_result(mode, opt, from, opt->count, more);
+}
+
+static __u32 *latency_alloc(const struct options *opt)
+{
+	__u32 *latency = calloc(opt->count, sizeof(*latency));
 
 	if (!latency || !opt->count)
 		die("cannot keep %u latencies", opt->count);
+	return latency;
+}
+
+static void run_rr(const struct options *opt)
+{
+	int listener = listen_tcp(opt), client, server;
+	__u32 *latency = latency_alloc(opt);
+	struct cost from;
+
 	enter_client_ns(opt);
 	tcp_pair(opt, listener, &client, &server);
 	set_nonblocking(client);
@@ -379,11 +485,54 @@ static void run_rr(const struct options *opt)
 		move_byte(server, client);
 		latency[i] = clock_ns(CLOCK_MONOTONIC) - start;
 	}
-	qsort(latency, opt->count, sizeof(*latency), compare_u32);
-	snprintf(more, sizeof(more), ",\"p50_ns\":%u,\"p99_ns\":%u", latency[opt->count / 2],
-		 latency[(__u64)opt->count * 99 / 100]);
-	print_result("rr", opt, &from, opt->count, more);
+	print_latency("rr", opt, &from, latency);
 	free(latency);
+}
+
+static void run_rr2(const struct options *opt)
+{
+	__u32 *latency = latency_alloc(opt);
+	struct server server;
+	struct cost from;
+	int fd;
+
+	server_start(&server, opt, false);
+	enter_client_ns(opt);
+	fd = tcp_connect(opt);
+	from = cost_now(opt);
+	for (__u32 i = 0; i < opt->count; i++) {
+		__u64 start = clock_ns(CLOCK_MONOTONIC);
+
+		exchange_byte(fd);
+		latency[i] = clock_ns(CLOCK_MONOTONIC) - start;
+	}
+	print_latency("rr2", opt, &from, latency);
+	close(fd);
+	server_stop(&server);
+	free(latency);
+}
+
+static void run_bulk(const struct options *opt)
+{
+	int listener = listen_tcp(opt), client, server;
+	static char buf[BULK_WRITE];
+	__u64 end, bytes = 0;
+	struct cost from;
+	ssize_t n;
+
+	enter_client_ns(opt);
+	tcp_pair(opt, listener, &client, &server);
+	set_nonblocking(client);
+	set_nonblocking(server);
+	from = cost_now(opt);
+	end = from.wall_ns + opt->duration * 1e9;
+	while (clock_ns(CLOCK_MONOTONIC) < end) {
+		if (send(client, buf, sizeof(buf), MSG_NOSIGNAL) < 0 && errno != EAGAIN)
+			die("cannot send");
+		while ((n = recv(server, buf, sizeof(buf), 0)) > 0)
+			bytes += n;
+	}
+	print_result("bulk", opt, &from, bytes, "");
 }
 
 struct receiver {
@@ -404,11 +553,10 @@ static void *bulk_receive(void *arg)
 	return NULL;
 }
 
-static void run_bulk(const struct options *opt)
+static void run_bulk2(const struct options *opt)
 {
 	int listener = listen_tcp(opt), client;
-	int nr_cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	struct receiver receiver = { .cpu = (opt->cpu + 1) % nr_cpus };
+	struct receiver receiver = { .cpu = next_cpu(opt) };
 	static char buf[BULK_WRITE];
 	pthread_t thread;
 	struct cost from;
@@ -425,7 +573,7 @@ static void run_bulk(const struct options *opt)
 			die("cannot send");
 	shutdown(client, SHUT_WR);
 	pthread_join(thread, NULL);
-	print_result("bulk", opt, &from, receiver.bytes, "");
+	print_result("bulk2", opt, &from, receiver.bytes, "");
 }
 
 static struct sockaddr_in parse_addr(const char *text)
@@ -447,11 +595,11 @@ static struct sockaddr_in parse_addr(const char *text)
 
 static const char usage[] =
 	"usage: traffic -c CLIENT_NS -s SERVER_NS -t TO:PORT -l LISTEN:PORT [OPTIONS] MODE\n"
-	"  modes: udp, crr, rr, bulk\n"
+	"  modes: udp, crr, rr, crr2, rr2, bulk, bulk2\n"
 	"  -n N      packets, connections or exchanges\n"
 	"  -d SEC    bulk: how long; udp: any value above 0 visits the flows in random order\n"
 	"  -f N      udp: flows (source addresses from -b on)\n"
-	"  -b ADDR   udp: first source address\n"
+	"  -b ADDR   udp: first source address; TCP: the source address\n"
 	"  -u CPU    where to run\n"
 	"  -p PID    add the CPU time of this process (repeatable)\n";
 
@@ -462,10 +610,9 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(const struct options *opt);
 	} modes[] = {
-		{ "udp", run_udp },
-		{ "crr", run_crr },
-		{ "rr", run_rr },
-		{ "bulk", run_bulk },
+		{ "udp", run_udp },	{ "crr", run_crr }, { "rr", run_rr },
+		{ "crr2", run_crr2 },	{ "rr2", run_rr2 }, { "bulk", run_bulk },
+		{ "bulk2", run_bulk2 },
 	};
 	int c;
 
