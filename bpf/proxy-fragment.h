@@ -15,6 +15,17 @@
 /* As long as Linux waits for the rest of a datagram: identifications are used again later. */
 #define FRAGMENT_NS 30000000000ULL
 
+static __always_inline struct proxy_fragment fragment_key(const struct packet *p, __u8 kind)
+{
+	return (struct proxy_fragment){
+		.saddr = p->saddr,
+		.daddr = p->daddr,
+		.id = p->id,
+		.proto = p->proto,
+		.kind = kind,
+	};
+}
+
 /**
  * fragment_first - remember what became of a first fragment
  * @p: as it arrived
@@ -26,13 +37,7 @@ static __noinline void fragment_first(const struct packet *p, __u8 kind, __be32 
 	struct proxy_fragment_rule rule = { .when = bpf_ktime_get_coarse_ns(),
 					    .addr = addr,
 					    .nexthop = nexthop };
-	struct proxy_fragment key = {
-		.saddr = p->saddr,
-		.daddr = p->daddr,
-		.id = p->id,
-		.proto = p->proto,
-		.kind = kind,
-	};
+	struct proxy_fragment key = fragment_key(p, kind);
 
 	bpf_map_update_elem(&fragments, &key, &rule, BPF_ANY);
 	if (addr)
@@ -57,13 +62,7 @@ static __noinline enum proxy_counter fragment_later(struct __sk_buff *skb, const
 	struct tuple to = { .saddr = p->saddr, .daddr = p->daddr };
 	__be32 known = kind == PROXY_FRAGMENT_OUT ? p->daddr : p->saddr, addr = 0;
 	struct proxy_fragment_rule *rule;
-	struct proxy_fragment key = {
-		.saddr = p->saddr,
-		.daddr = p->daddr,
-		.id = p->id,
-		.proto = p->proto,
-		.kind = kind,
-	};
+	struct proxy_fragment key = fragment_key(p, kind);
 	struct proxy_host *host;
 
 	rule = bpf_map_lookup_elem(&fragments, &key);

@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "netlink.h"
+
 /* Bytes of link-layer header at the tc hooks, or -EPFNOSUPPORT. */
 static int l2_len_of(unsigned short arphrd)
 {
@@ -66,18 +68,7 @@ int iface_open(const char *name, struct iface *iface)
 
 int iface_watch_open(void)
 {
-	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-	int err;
-
-	if (fd < 0)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr))) {
-		err = -errno;
-		close(fd);
-		return err;
-	}
-	return fd;
+	return netlink_subscribe(RTMGRP_LINK);
 }
 
 static enum iface_event set_up(struct iface *iface, bool up)

@@ -266,11 +266,9 @@ int netlink_neigh_delete_mac(struct netlink *nl, int ifindex, const __u8 mac[6])
 	return count < 0 ? count : err;
 }
 
-int netlink_watch_open(void)
+int netlink_subscribe(__u32 groups)
 {
-	struct sockaddr_nl addr = { .nl_family = AF_NETLINK,
-				    .nl_groups = RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE |
-						 RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_RULE };
+	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = groups };
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 	int err;
 
@@ -282,6 +280,12 @@ int netlink_watch_open(void)
 		return err;
 	}
 	return fd;
+}
+
+int netlink_watch_open(void)
+{
+	return netlink_subscribe(RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE |
+				 RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_RULE);
 }
 
 enum netlink_event netlink_watch_next(int watch_fd, struct netlink_neigh *neigh)

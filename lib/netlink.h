@@ -67,6 +67,13 @@ int netlink_neigh_delete(struct netlink *nl, int ifindex, __be32 addr);
  */
 int netlink_neigh_delete_mac(struct netlink *nl, int ifindex, const __u8 mac[6]);
 
+/**
+ * netlink_subscribe - a socket that hears of what happens in this namespace
+ * @groups: RTMGRP_* of <linux/rtnetlink.h>, or-ed
+ * Return: a non-blocking file descriptor for poll(), owned by the caller; or a negative errno.
+ */
+int netlink_subscribe(__u32 groups);
+
 /* What has changed in this namespace. */
 enum netlink_event {
 	NETLINK_NOTHING, /* no message waits any more */

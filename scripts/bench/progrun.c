@@ -14,7 +14,6 @@
 #include <net/if.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +23,7 @@
 #include <bpf/libbpf.h>
 
 #include "bench.h"
+#include "die.h"
 
 enum {
 	FRAME_LEN = 60,
@@ -53,19 +53,6 @@ struct worker {
 	__u32 ns;
 	int verdict;
 };
-
-static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *fmt, ...)
-{
-	int err = errno;
-	va_list args;
-
-	va_start(args, fmt);
-	fputs("progrun: ", stderr);
-	vfprintf(stderr, fmt, args);
-	va_end(args);
-	fprintf(stderr, ": %s\n", strerror(err));
-	exit(EXIT_FAILURE);
-}
 
 static void make_frame(const struct options *opt, __u8 frame[FRAME_LEN])
 {

@@ -27,7 +27,6 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +35,8 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "die.h"
 
 enum {
 	BURST = 32,
@@ -67,19 +68,6 @@ struct cost {
 	__u64 tool_ns;
 	__u64 wall_ns;
 };
-
-static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *fmt, ...)
-{
-	int err = errno;
-	va_list args;
-
-	va_start(args, fmt);
-	fputs("traffic: ", stderr);
-	vfprintf(stderr, fmt, args);
-	va_end(args);
-	fprintf(stderr, ": %s\n", strerror(err));
-	exit(EXIT_FAILURE);
-}
 
 static __u64 clock_ns(clockid_t clock)
 {

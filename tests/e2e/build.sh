@@ -49,12 +49,12 @@ check "other flags rebuild everything" eval 'build -n V=1 CFLAGS=-O1 | grep -q -
 check "a build folder in the tree may be named by its full path" \
 	eval 'make -q BUILD="${BUILD#"$ROOT"/}" && make -q BUILD="$BUILD"'
 
-check "installs" build -s install DESTDIR="$TMP/root" PREFIX=/opt/tools
-equal "what people need" "$(cd "$TMP/root" && find . -type f | sort | xargs)" \
+check "installs" build -s install DESTDIR="$TMP/staged" PREFIX=/opt/tools
+equal "what people need" "$(cd "$TMP/staged" && find . -type f | sort | xargs)" \
 	"./opt/tools/sbin/packet-monitor ./opt/tools/sbin/proxy ./opt/tools/sbin/remove-filters-and-qdisc.sh ./opt/tools/share/man/man8/packet-monitor.8 ./opt/tools/share/man/man8/proxy.8"
-check "what is installed can be executed" "$TMP/root/opt/tools/sbin/remove-filters-and-qdisc.sh" --help
-check "uninstalls" build -s uninstall DESTDIR="$TMP/root" PREFIX=/opt/tools
-equal "everything" "$(find "$TMP/root" -type f)" ""
+check "what is installed can be executed" "$TMP/staged/opt/tools/sbin/remove-filters-and-qdisc.sh" --help
+check "uninstalls" build -s uninstall DESTDIR="$TMP/staged" PREFIX=/opt/tools
+equal "everything" "$(find "$TMP/staged" -type f)" ""
 
 for variable in CC CLANG BPFTOOL PKG_CONFIG; do
 	contains "a missing $variable is named, with the cure" \
