@@ -22,10 +22,10 @@ wait_for 10 listening target tcp $TARGET_PORT
 start_tool proxy client proxy -m $ORIGINAL:8080=$TARGET:80/tcp \
 	-m $ORIGINAL:$ORIGINAL_PORT=$TARGET:$TARGET_PORT --tcp-closing 1 --udp 1 -o jsonl eth0
 
-# total FIELD: of the last report
+# total FIELD: of the last report. From the end: with a line for each flow, the output is long.
 total()
 {
-	jq -r 'select(.type == "total") | .'"$1" $TMP/proxy.out | tail -n 1
+	tac $TMP/proxy.out | grep -m 1 '^{"type":"total".*}$' | jq -r ".$1"
 }
 
 download()
