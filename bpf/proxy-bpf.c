@@ -35,7 +35,7 @@ static __always_inline int untouched(enum proxy_counter reason)
 	return TC_ACT_UNSPEC;
 }
 
-/* The flow that @p is a reply of. */
+/* The flow that @p is a reply of, claimed. */
 static __always_inline struct proxy_flow *reply_find(const struct packet *p)
 {
 	const struct proxy_reply key = {
@@ -46,7 +46,7 @@ static __always_inline struct proxy_flow *reply_find(const struct packet *p)
 		.proto = p->proto,
 	};
 
-	return bpf_map_lookup_elem(&ingress, &key);
+	return flow_get(&key);
 }
 
 /*
@@ -82,7 +82,7 @@ static __noinline int local_reply(struct __sk_buff *skb, const struct packet *p,
 
 	if (!flow || !(flow->state & PROXY_FLOW_LOCAL))
 		return 0;
-	flow_touch(flow, flow_bits_in(p), PROXY_FLOW_RST_IN);
+	flow_note(flow, flow_bits_in(p), PROXY_FLOW_RST_IN);
 	*reason = restore(skb, p, flow, PROXY_FRAGMENT_OUT);
 	return 1;
 }
@@ -100,6 +100,7 @@ static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
 	enum proxy_counter reason;
 	struct proxy_flow *flow;
 	struct tuple to;
+	__u32 tick;
 
 	if (local_mappings() && local_reply(skb, p, &reason)) {
 		*nexthop = NEXTHOP_BACK;
@@ -113,14 +114,15 @@ static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
 	}
 	req->key = reply_of(mapping, p);
 	flow = bpf_map_lookup_elem(&ingress, &req->key);
-	if (!flow_is(flow, p) || flow_reopens(flow, p)) {
+	tick = flow_tick(flow);
+	if (!flow_is(flow, p) || flow_reopens(flow, p) || !flow_claim(flow, tick)) {
 		if (!flow_open(skb, mapping, req))
 			return req->reason;
 		flow = bpf_map_lookup_elem(&ingress, &req->key);
 		if (!flow)
 			return PROXY_FAILED;
 	}
-	flow_touch(flow, flow_bits_out(p), PROXY_FLOW_RST_OUT);
+	flow_note(flow, flow_bits_out(p), PROXY_FLOW_RST_OUT);
 
 	if (flow_is_identity(flow)) {
 		if (p->fragment)
@@ -211,7 +213,7 @@ static __always_inline enum proxy_counter ingress_ports(struct __sk_buff *skb, s
 
 	flow = reply_find(p);
 	if (flow)
-		flow_touch(flow, flow_bits_in(p), PROXY_FLOW_RST_IN);
+		flow_note(flow, flow_bits_in(p), PROXY_FLOW_RST_IN);
 	if (flow && !flow_is_identity(flow))
 		return restore(skb, p, flow, PROXY_FRAGMENT_IN);
 	if (p->fragment)
@@ -265,6 +267,44 @@ int proxy_ingress(struct __sk_buff *skb)
 	if (skb->vlan_present)
 		return untouched(known ? PROXY_VLAN : PROXY_OK);
 	return ingress_ipv4(skb, known);
+}
+
+/* Remove a flow, unless a packet has used it since user space found it idle. */
+static __always_inline __u32 reap(const struct proxy_doomed *entry)
+{
+	struct proxy_flow *flow = bpf_map_lookup_elem(&ingress, &entry->key);
+	const struct proxy_reply *pin;
+
+	if (!flow ||
+	    __sync_val_compare_and_swap(&flow->tick, entry->tick, PROXY_TICK_GONE) != entry->tick)
+		return 0;
+	/* Before the flow, since whoever makes it anew waits for that, and then pins it again. */
+	pin = bpf_map_lookup_elem(&pinned, &entry->origin);
+	if (pin && reply_equal(pin, &entry->key))
+		bpf_map_delete_elem(&pinned, &entry->origin);
+	bpf_map_delete_elem(&ingress, &entry->key);
+	return 1;
+}
+
+/*
+ * Not attached: user space runs it over "doomed", because it cannot compare and swap in a hash map
+ * itself, and looking and deleting are two things.
+ */
+SEC("tc")
+int proxy_reap(struct __sk_buff *skb)
+{
+	__u32 i;
+
+	(void)skb; /* of BPF_PROG_TEST_RUN */
+	for (i = 0; i < PROXY_DOOMED_MAX; i++) {
+		__u32 index = i;
+		struct proxy_doomed *entry = bpf_map_lookup_elem(&doomed, &index);
+
+		if (!entry || !entry->key.proto)
+			break;
+		entry->gone = reap(entry);
+	}
+	return TC_ACT_UNSPEC;
 }
 
 char _license[] SEC("license") = "GPL";

@@ -15,6 +15,7 @@
 #include "proxy-packet.h"
 
 #define PORT_TRIES 32
+#define REMOVAL_TRIES 32
 
 /** mapping_find - where packets to @addr and @port go, or NULL if they are none of our business */
 static __always_inline struct proxy_mapping *mapping_find(__be32 addr, __be16 port, __u8 proto)
@@ -48,6 +49,13 @@ static __always_inline struct proxy_reply reply_of(const struct proxy_mapping *m
 		.lport = p->sport,
 		.proto = p->proto,
 	};
+}
+
+/** reply_equal - whether two keys of "ingress" are the same; memcmp() would be a call */
+static __always_inline int reply_equal(const struct proxy_reply *a, const struct proxy_reply *b)
+{
+	return a->remote == b->remote && a->local == b->local && a->rport == b->rport &&
+	       a->lport == b->lport && a->proto == b->proto;
 }
 
 /** flow_is - whether @flow is the one that @p, as the client sent it, belongs to */
@@ -91,16 +99,66 @@ static __always_inline __u32 flow_bits_in(const struct packet *p)
 	return PROXY_FLOW_REPLIED | (p->tcp_flags & TCP_FIN ? PROXY_FLOW_FIN_IN : 0);
 }
 
+/** flow_tick - the tick of @flow, to be read before anything else of it; see flow_claim() */
+static __always_inline __u32 flow_tick(const struct proxy_flow *flow)
+{
+	return flow ? *(const volatile __u32 *)&flow->tick : PROXY_TICK_GONE;
+}
+
 /**
- * flow_touch - note a packet of @flow
+ * flow_claim - make sure of a flow that has been looked up
+ * @tick: flow_tick() right after the lookup
+ *
+ * The map uses the memory of a removed entry again at once. But a flow is removed only after more
+ * than TICKS without a packet, and by a compare-and-swap of its tick, as here: so if the tick is
+ * recent, or still the old one and now replaced, @flow is what it was, and stays for seconds.
+ * Most packets store nothing.
+ *
+ * Return: whether the flow may be used; if not, it has just been removed.
+ */
+static __always_inline int flow_claim(struct proxy_flow *flow, __u32 tick)
+{
+	__u32 found;
+
+	if (tick == PROXY_TICK_GONE)
+		return 0;
+	if (!ticks_passed(tick))
+		return 1;
+	found = __sync_val_compare_and_swap(&flow->tick, tick, tick_now());
+	if (found == tick)
+		flow->last_seen = bpf_ktime_get_coarse_ns();
+	/* Otherwise another packet was faster, or it was removed and may be another flow by now. */
+	return found == tick;
+}
+
+/**
+ * flow_get - the flow of @key, claimed, or NULL
+ *
+ * A second look tells a flow that another packet has claimed from one that is gone.
+ */
+static __always_inline struct proxy_flow *flow_get(const struct proxy_reply *key)
+{
+	struct proxy_flow *flow;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		flow = bpf_map_lookup_elem(&ingress, key);
+		if (!flow || flow_claim(flow, flow_tick(flow)))
+			return flow;
+	}
+	return NULL;
+}
+
+/**
+ * flow_note - note what a packet tells of its flow
  * @bits: what it tells
  * @reset: the RST bit of its sender
  *
- * Nothing is stored by most packets: the bits are there already, and the time is recent enough. No
- * window is checked (a packet out of window that is not translated makes the other side reset the
- * connection), so a forged RST is believed, but only until the same side sends anything else.
+ * Nothing is stored by most packets: the bits are there already. No window is checked (a packet out
+ * of window that is not translated makes the other side reset the connection), so a forged RST is
+ * believed, but only until the same side sends anything else.
  */
-static __always_inline void flow_touch(struct proxy_flow *flow, __u32 bits, __u32 reset)
+static __always_inline void flow_note(struct proxy_flow *flow, __u32 bits, __u32 reset)
 {
 	__u32 seen = flow->state;
 
@@ -108,10 +166,6 @@ static __always_inline void flow_touch(struct proxy_flow *flow, __u32 bits, __u3
 		__sync_fetch_and_or(&flow->state, bits);
 	if (seen & reset & ~bits)
 		__sync_fetch_and_and(&flow->state, ~reset);
-	if (ticks_passed(flow->tick)) {
-		flow->last_seen = bpf_ktime_get_coarse_ns();
-		flow->tick = bpf_jiffies64();
-	}
 }
 
 /** flow_count - packets and bytes of a mapping, GSO packets as the segments they become */
@@ -216,6 +270,26 @@ static __always_inline struct proxy_flow *flow_find(const struct proxy_mapping *
 	return flow_is(flow, p) ? flow : NULL;
 }
 
+/* The flow of @key, claimed, if @p, which the client sent, belongs to it. */
+static __always_inline struct proxy_flow *flow_get_of(const struct proxy_reply *key,
+						      const struct packet *p)
+{
+	struct proxy_flow *flow;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		__u32 tick;
+
+		flow = bpf_map_lookup_elem(&ingress, key);
+		tick = flow_tick(flow);
+		if (!flow_is(flow, p))
+			return NULL;
+		if (flow_claim(flow, tick))
+			return flow;
+	}
+	return NULL;
+}
+
 /* What flow_open() is asked for, and what it finds; one argument, for the stack's sake. */
 struct flow_request {
 	struct packet p;
@@ -237,40 +311,67 @@ __noinline int flow_enter(struct __sk_buff *skb, const struct proxy_reply *key,
 	return bpf_map_update_elem(&ingress, key, flow, BPF_NOEXIST);
 }
 
+/* Why a flow could not be entered, by the kernel's error. */
+static __always_inline enum proxy_counter enter_reason(int err)
+{
+	if (!err)
+		return PROXY_OK;
+	return err == -E2BIG || err == -ENOMEM ? PROXY_FULL : PROXY_FAILED;
+}
+
+/*
+ * Enter @flow under @key, or take over the entry if it is this very flow: another CPU has made it a
+ * moment ago, or it is left from before its mapping pointed elsewhere for a while. If it is being
+ * removed, that is a matter of two instructions of another CPU.
+ * Return: 0, -EEXIST if another flow has the ports, another negative errno.
+ */
+static __always_inline int flow_enter_or_adopt(struct __sk_buff *skb, const struct proxy_reply *key,
+					       const struct proxy_flow *flow, int check_sockets)
+{
+	int i, err = -EBUSY;
+
+	for (i = 0; i < REMOVAL_TRIES; i++) {
+		struct proxy_flow *other;
+		__u32 tick;
+
+		err = flow_enter(skb, key, flow, check_sockets);
+		if (err != -EEXIST)
+			return err;
+		other = bpf_map_lookup_elem(&ingress, key);
+		tick = flow_tick(other);
+		if (!other) {
+			if (check_sockets)
+				return err; /* a socket has the ports, not a flow */
+			continue;
+		}
+		if (other->orig != flow->orig || other->oport != flow->oport ||
+		    other->cport != flow->cport || other->client != flow->client)
+			return err;
+		if (flow_claim(other, tick)) {
+			other->state = flow->state;
+			other->last_seen = flow->last_seen;
+			return 0;
+		}
+		err = -EBUSY;
+	}
+	return err;
+}
+
 /* Enter @flow with the first free source port from @key->lport on. */
 static __always_inline enum proxy_counter flow_insert(struct __sk_buff *skb,
 						      struct proxy_reply *key,
 						      struct proxy_flow *flow, int check_sockets)
 {
-	int i;
+	int i, err = flow_enter_or_adopt(skb, key, flow, check_sockets);
 
-	for (i = 0; i <= PORT_TRIES; i++) {
-		int err;
-
-		if (i)
-			key->lport = port_pick(flow->cport);
+	if (err != -EEXIST)
+		return enter_reason(err);
+	flow->state |= PROXY_FLOW_PORT;
+	for (i = 0; i < PORT_TRIES; i++) {
+		key->lport = port_pick(flow->cport);
 		err = flow_enter(skb, key, flow, check_sockets);
-		if (!err)
-			return PROXY_OK;
-		if (err == -E2BIG || err == -ENOMEM)
-			return PROXY_FULL;
 		if (err != -EEXIST)
-			return PROXY_FAILED;
-		if (!i) {
-			struct proxy_flow *other = bpf_map_lookup_elem(&ingress, key);
-
-			/*
-			 * This very flow: another CPU has made it a moment ago, or it is left from
-			 * before its mapping pointed elsewhere for a while.
-			 */
-			if (other && other->orig == flow->orig && other->oport == flow->oport &&
-			    other->cport == flow->cport && other->client == flow->client) {
-				other->state = flow->state;
-				other->last_seen = flow->last_seen;
-				return PROXY_OK;
-			}
-		}
-		flow->state |= PROXY_FLOW_PORT;
+			return enter_reason(err);
 	}
 	return PROXY_NO_PORT;
 }
@@ -297,7 +398,7 @@ static __always_inline struct proxy_flow *flow_find_or_make(struct __sk_buff *sk
 		.cport = p->sport,
 		.mapping = mapping->id,
 		.nexthop = mapping->nexthop,
-		.tick = bpf_jiffies64(),
+		.tick = tick_now(),
 	};
 	__u32 pin = mapping->flags & PROXY_MAPPING_PIN, direct;
 	struct proxy_flow *flow;
@@ -305,19 +406,15 @@ static __always_inline struct proxy_flow *flow_find_or_make(struct __sk_buff *sk
 	enum proxy_counter reason;
 
 	req->reason = PROXY_OK;
-	flow = bpf_map_lookup_elem(&ingress, &req->key);
+	flow = flow_get_of(&req->key, p);
 	pinned_key = NULL;
-	if (!flow_is(flow, p)) {
-		flow = NULL;
+	if (!flow)
 		pinned_key = bpf_map_lookup_elem(&pinned, &origin);
-	}
 	if (pinned_key) {
 		struct proxy_reply key = *pinned_key;
 		int moved = key.remote != req->key.remote || key.rport != req->key.rport;
 
-		flow = bpf_map_lookup_elem(&ingress, &key);
-		if (!flow_is(flow, p))
-			flow = NULL;
+		flow = flow_get_of(&key, p);
 		/* The mapping has another target now: connections stay, all else moves there. */
 		if (moved && (!flow || p->proto == IPPROTO_UDP || flow_reopens(flow, p))) {
 			bpf_map_delete_elem(&pinned, &origin);

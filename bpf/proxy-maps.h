@@ -74,6 +74,15 @@ struct {
 	__type(value, struct proxy_prefilter);
 } prefilter SEC(".maps");
 
+/* Not shared with a proxy that takes over: the list lives for one run of proxy_reap. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, PROXY_DOOMED_MAX);
+	__type(key, __u32);
+	__type(value, struct proxy_doomed);
+} doomed SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 16384);
@@ -116,6 +125,12 @@ static __always_inline int known_address(__be32 addr)
  * when so many of them have passed: 0.1 to 1 second.
  */
 #define TICKS 100
+
+/** tick_now - jiffies, but never PROXY_TICK_GONE */
+static __always_inline __u32 tick_now(void)
+{
+	return (__u32)bpf_jiffies64() ?: PROXY_TICK_GONE + 1;
+}
 
 /** ticks_passed - whether time has gone on since @tick so that looking at the clock is worth it */
 static __always_inline int ticks_passed(__u32 tick)

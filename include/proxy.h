@@ -85,10 +85,18 @@ struct proxy_flow {
 	__be16 cport;  /* the client's own port */
 	__u32 mapping; /* index into "mapping_stats" */
 	__u32 nexthop; /* index into "nexthops" */
-	__u32 tick;    /* of the program: jiffies at last_seen, which are cheaper to look at */
+	/*
+	 * Of the programs: jiffies at last_seen, which are cheaper to look at, or PROXY_TICK_GONE.
+	 * Changed by compare-and-swap only: a packet that uses an idle flow and the program that
+	 * removes it cannot both succeed.
+	 */
+	__u32 tick;
 	__u32 reserved;
 };
 _Static_assert(sizeof(struct proxy_flow) == 40, "proxy_flow is shared with user space");
+
+/* The flow is being removed, and no packet may use it any more. */
+enum { PROXY_TICK_GONE = 0 };
 
 /* How far a TCP connection is: what its time-out depends on. */
 enum proxy_tcp_phase {
@@ -122,6 +130,18 @@ struct proxy_origin {
 	__u8 reserved[3];
 };
 _Static_assert(sizeof(struct proxy_origin) == 16, "proxy_origin is shared with user space");
+
+/* Entry of "doomed", what proxy_reap is to remove. The first entry without @key.proto ends the
+ * list. */
+enum { PROXY_DOOMED_MAX = 256 };
+
+struct proxy_doomed {
+	struct proxy_reply key;
+	struct proxy_origin origin; /* of the flow: its key in "pinned" */
+	__u32 tick;		    /* of the flow when it was found idle */
+	__u32 gone;		    /* set by the program: removed; otherwise a packet came first */
+};
+_Static_assert(sizeof(struct proxy_doomed) == 40, "proxy_doomed is shared with user space");
 
 enum proxy_nexthop_flags {
 	PROXY_NEXTHOP_MAC = 1 << 0, /* dmac is the neighbour's */

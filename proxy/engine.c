@@ -226,8 +226,6 @@ static int open_parts(struct engine *engine, bool used_before)
 				    engine->iface.loopback);
 	if (!err && used_before)
 		err = adopt_nexthops(engine);
-	if (!err)
-		err = gc_open(&engine->gc, &engine->opt->timeouts);
 	return err ? log_err(err, "cannot open the datapath of %s", engine->iface.name) : 0;
 }
 
@@ -250,6 +248,13 @@ int engine_start(struct engine *engine, const struct mapping_list *list)
 		err = open_parts(engine, takeover);
 	if (err)
 		goto out;
+	err = gc_open(&engine->gc, &engine->opt->timeouts,
+		      bpf_program__fd(engine->skel->progs.proxy_reap),
+		      bpf_map__fd(engine->skel->maps.doomed));
+	if (err) {
+		log_err(err, "cannot prepare to remove flows");
+		goto out;
+	}
 	if (takeover && old.max_entries[MAPS_INGRESS] != engine->opt->max_flows)
 		log_note("the running flow table is taken over with its size of %u flows",
 			 old.max_entries[MAPS_INGRESS]);

@@ -2,7 +2,9 @@
 #include "gc.h"
 
 #include <errno.h>
+#include <linux/if_ether.h>
 #include <netinet/in.h>
+#include <sys/mman.h>
 
 #include <bpf/bpf.h>
 
@@ -27,14 +29,24 @@ static const struct {
 	    .udp = 60 * NSEC_PER_SEC } },
 };
 
-int gc_open(struct gc *gc, const struct proxy_timeouts *timeouts)
+static const size_t doomed_size = PROXY_DOOMED_MAX * sizeof(struct proxy_doomed);
+
+int gc_open(struct gc *gc, const struct proxy_timeouts *timeouts, int reap_fd, int doomed_fd)
 {
-	*gc = (struct gc){ .timeouts = *timeouts };
+	void *doomed = mmap(NULL, doomed_size, PROT_READ | PROT_WRITE, MAP_SHARED, doomed_fd, 0);
+
+	*gc = (struct gc){ .timeouts = *timeouts, .reap_fd = reap_fd };
+	if (doomed == MAP_FAILED)
+		return -errno;
+	gc->doomed = doomed;
 	return flow_batch_open(&gc->batch);
 }
 
 void gc_close(struct gc *gc)
 {
+	if (gc->doomed)
+		munmap(gc->doomed, doomed_size);
+	gc->doomed = NULL;
 	flow_batch_close(&gc->batch);
 }
 
@@ -82,52 +94,50 @@ static bool expired(const struct proxy_timeouts *timeouts, const struct proxy_re
 	       now - flow->last_seen > idle_limit(timeouts, key, flow) + SLACK_NS;
 }
 
-/*
- * Take the flow out and look at it again: if a packet has used it meanwhile it goes back, unless a
- * still later one has made it anew already.
- * Return: 1 if it is gone, 0 if it stays, a negative errno.
- */
-static int remove_flow(const struct maps *maps, const struct proxy_timeouts *timeouts,
-		       const struct proxy_reply *key, __u64 now)
+static void keep(struct gc *gc, struct table *table, struct nexthops *hops,
+		 const struct proxy_reply *key, const struct proxy_flow *flow)
 {
-	struct proxy_reply pinned;
-	struct proxy_origin origin;
-	struct proxy_flow flow;
-	int err = bpf_map_lookup_and_delete_elem(maps->fd[MAPS_INGRESS], key, &flow);
-
-	if (err)
-		return err == -ENOENT ? 1 : err;
-	if (!expired(timeouts, key, &flow, now)) {
-		err = bpf_map_update_elem(maps->fd[MAPS_INGRESS], key, &flow, BPF_NOEXIST);
-		return err == -EEXIST ? 0 : err;
-	}
-	origin = flow_origin(key, &flow);
-	if (!bpf_map_lookup_elem(maps->fd[MAPS_PINNED], &origin, &pinned) &&
-	    !__builtin_memcmp(&pinned, key, sizeof(pinned)))
-		bpf_map_delete_elem(maps->fd[MAPS_PINNED], &origin);
-	return 1;
+	gc->counting++;
+	table_flow_seen(table, key, flow);
+	nexthops_flow_seen(hops, flow->nexthop, key->remote, flow->last_seen);
 }
 
-static int look_at(struct gc *gc, struct maps *maps, struct table *table, struct nexthops *hops,
+/* Have the program remove what is in "doomed"; flows that a packet has used meanwhile stay. */
+static int reap(struct gc *gc, struct table *table, struct nexthops *hops)
+{
+	static const __u8 frame[ETH_HLEN]; /* the least that the kernel runs a program with */
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame));
+	int err;
+
+	if (!gc->doomed_count)
+		return 0;
+	if (gc->doomed_count < PROXY_DOOMED_MAX)
+		gc->doomed[gc->doomed_count].key.proto = 0;
+	err = bpf_prog_test_run_opts(gc->reap_fd, &run);
+	for (__u32 i = 0; !err && i < gc->doomed_count; i++)
+		if (!gc->doomed[i].gone)
+			keep(gc, table, hops, &gc->doomed[i].key, gc->idle[i]);
+	gc->doomed_count = 0;
+	return err;
+}
+
+static int look_at(struct gc *gc, struct table *table, struct nexthops *hops,
 		   const struct proxy_timeouts *timeouts, __u32 i, __u64 now)
 {
 	const struct proxy_reply *key = &gc->batch.keys[i];
 	const struct proxy_flow *flow = &gc->batch.flows[i];
 
-	if (expired(timeouts, key, flow, now)) {
-		int gone = remove_flow(maps, timeouts, key, now);
-
-		if (gone < 0)
-			return gone;
-		if (gone) {
-			gc->removed++;
-			return 0;
-		}
+	if (!expired(timeouts, key, flow, now)) {
+		keep(gc, table, hops, key, flow);
+		return 0;
 	}
-	gc->counting++;
-	table_flow_seen(table, key, flow);
-	nexthops_flow_seen(hops, flow->nexthop, key->remote, flow->last_seen);
-	return 0;
+	gc->idle[gc->doomed_count] = flow;
+	gc->doomed[gc->doomed_count++] = (struct proxy_doomed){
+		.key = *key,
+		.origin = flow_origin(key, flow),
+		.tick = flow->tick,
+	};
+	return gc->doomed_count == PROXY_DOOMED_MAX ? reap(gc, table, hops) : 0;
 }
 
 static int pass_done(struct gc *gc, struct maps *maps, struct table *table, struct nexthops *hops,
@@ -141,7 +151,7 @@ static int pass_done(struct gc *gc, struct maps *maps, struct table *table, stru
 	nexthops_flows_done(hops);
 	gc->flows = gc->counting;
 	gc->made = made;
-	gc->counting = gc->removed = 0;
+	gc->counting = 0;
 	flow_batch_rewind(&gc->batch);
 	return err;
 }
@@ -162,7 +172,8 @@ int gc_step(struct gc *gc, struct maps *maps, struct table *table, struct nextho
 	do {
 		err = flow_batch_next(&gc->batch, maps);
 		for (__u32 i = 0; !err && i < gc->batch.count; i++)
-			err = look_at(gc, maps, table, hops, &timeouts, i, now);
+			err = look_at(gc, table, hops, &timeouts, i, now);
+		err = err ?: reap(gc, table, hops); /* before the next part takes its place */
 		looked += gc->batch.count;
 	} while (!err && !gc->batch.done && (pressed || looked < FLOWS_PER_STEP));
 	if (!err && gc->batch.done)

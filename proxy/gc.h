@@ -12,15 +12,23 @@
 
 struct gc {
 	struct flow_batch batch;
+	int reap_fd;		     /* the program proxy_reap, owned by the skeleton */
+	struct proxy_doomed *doomed; /* its list, memory shared with it */
+	const struct proxy_flow *idle[PROXY_DOOMED_MAX]; /* of the list, in @batch */
+	__u32 doomed_count;
 	struct proxy_timeouts timeouts;
 	__u64 counting; /* flows met and kept by the pass that is under way */
-	__u64 removed;	/* since that pass began */
 	__u64 flows;	/* in the table, as far as known */
 	__u64 made;	/* counter of flows made, when the pass began */
 };
 
-/** gc_open - Return: 0 or -ENOMEM; gc_close() is right in either case */
-int gc_open(struct gc *gc, const struct proxy_timeouts *timeouts);
+/**
+ * gc_open - make ready to remove flows
+ * @reap_fd: the program proxy_reap
+ * @doomed_fd: its map "doomed"
+ * Both stay the caller's. Return: 0 or a negative errno; gc_close() is right in either case.
+ */
+int gc_open(struct gc *gc, const struct proxy_timeouts *timeouts, int reap_fd, int doomed_fd);
 
 void gc_close(struct gc *gc);
 

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A flow is removed only if no packet has used it, and a packet never uses one that is removed. */
+#include <errno.h>
+#include <linux/pkt_cls.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "check.h"
+#include "proxy-rig.h"
+
+/* A second of jiffies at the least, whatever HZ is: then the next packet counts as a new use. */
+enum { IDLE_MS = 1100, RACE_FLOWS = 4000, RACE_ROUNDS = 4 };
+
+static struct rig rig;
+
+static int doomed_fd(void)
+{
+	return bpf_map__fd(rig.skel->maps.doomed);
+}
+
+static struct proxy_reply reply_key(__u16 lport)
+{
+	struct proxy_reply key = { .proto = IPPROTO_UDP };
+
+	put32((__u8 *)&key.remote, ip(TARGET));
+	put32((__u8 *)&key.local, ip(CLIENT));
+	put16((__u8 *)&key.rport, TARGET_PORT);
+	put16((__u8 *)&key.lport, lport);
+	return key;
+}
+
+static struct proxy_origin origin_of(__u16 cport)
+{
+	struct proxy_origin origin = { .proto = IPPROTO_UDP };
+
+	put32((__u8 *)&origin.client, ip(CLIENT));
+	put32((__u8 *)&origin.orig, ip(ORIGINAL));
+	put16((__u8 *)&origin.cport, cport);
+	put16((__u8 *)&origin.oport, ORIGINAL_PORT);
+	return origin;
+}
+
+/* The @slot-th flow to remove, as user space has seen it. */
+static void doom(__u32 slot, __u16 port, __u32 tick)
+{
+	struct proxy_doomed entry = { .key = reply_key(port),
+				      .origin = origin_of(port),
+				      .tick = tick };
+
+	bpf_map_update_elem(doomed_fd(), &slot, &entry, BPF_ANY);
+}
+
+static void end_list(__u32 count)
+{
+	struct proxy_doomed none = { 0 };
+
+	if (count < PROXY_DOOMED_MAX)
+		bpf_map_update_elem(doomed_fd(), &count, &none, BPF_ANY);
+}
+
+static void reap(void)
+{
+	static const __u8 frame[L2_LEN];
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame));
+
+	if (bpf_prog_test_run_opts(bpf_program__fd(rig.skel->progs.proxy_reap), &run))
+		abort();
+}
+
+static bool gone(__u32 slot)
+{
+	struct proxy_doomed entry;
+
+	return !bpf_map_lookup_elem(doomed_fd(), &slot, &entry) && entry.gone;
+}
+
+static void idle(void)
+{
+	const struct timespec time = { .tv_sec = IDLE_MS / 1000,
+				       .tv_nsec = IDLE_MS % 1000 * 1000000L };
+
+	nanosleep(&time, NULL);
+}
+
+/* A datagram of the client's, or the target's answer. Return: the verdict. */
+static int send_frame(enum rig_direction direction, __u16 port, __u8 out[FRAME_MAX])
+{
+	const struct spec egress = { .src = CLIENT,
+				     .dst = ORIGINAL,
+				     .sport = port,
+				     .dport = ORIGINAL_PORT,
+				     .proto = IPPROTO_UDP };
+	const struct spec ingress = { .src = TARGET,
+				      .dst = CLIENT,
+				      .sport = TARGET_PORT,
+				      .dport = port,
+				      .proto = IPPROTO_UDP };
+	__u8 in[FRAME_MAX];
+	size_t len = frame_build(in, direction == RIG_EGRESS ? &egress : &ingress), out_len;
+
+	return rig_run(&rig, direction, in, len, out, &out_len);
+}
+
+static bool sent(__u16 port)
+{
+	__u8 out[FRAME_MAX];
+
+	return send_frame(RIG_EGRESS, port, out) != TC_ACT_SHOT &&
+	       get32(out + L2_LEN + 16) == ip(TARGET);
+}
+
+static bool answered(__u16 port)
+{
+	__u8 out[FRAME_MAX];
+
+	send_frame(RIG_INGRESS, port, out);
+	return get32(out + L2_LEN + 12) == ip(ORIGINAL);
+}
+
+static struct proxy_flow flow_at(__u16 port)
+{
+	struct proxy_flow flow = { 0 };
+	struct proxy_reply key = reply_key(port);
+
+	bpf_map_lookup_elem(bpf_map__fd(rig.skel->maps.ingress), &key, &flow);
+	return flow;
+}
+
+static bool exists(__u16 port)
+{
+	return flow_at(port).orig;
+}
+
+static void test_idle(void)
+{
+	struct proxy_reply key = reply_key(CLIENT_PORT);
+	struct proxy_origin origin = origin_of(CLIENT_PORT);
+	int pinned = bpf_map__fd(rig.skel->maps.pinned);
+
+	sent(CLIENT_PORT);
+	sent(CLIENT_PORT + 1);
+	bpf_map_update_elem(pinned, &origin, &key, BPF_ANY);
+	doom(0, CLIENT_PORT, flow_at(CLIENT_PORT).tick);
+	doom(1, CLIENT_PORT + 1, flow_at(CLIENT_PORT + 1).tick);
+	end_list(2);
+	idle();
+	sent(CLIENT_PORT + 1);
+	reap();
+	CHECK(gone(0) && !exists(CLIENT_PORT), "an idle flow is removed");
+	CHECK_EQ(bpf_map_lookup_elem(pinned, &origin, &key), -ENOENT, "with its pin");
+	CHECK(!gone(1) && exists(CLIENT_PORT + 1), "one that the client has used stays");
+	doom(0, CLIENT_PORT + 1, flow_at(CLIENT_PORT + 1).tick);
+	end_list(1);
+	idle();
+	answered(CLIENT_PORT + 1);
+	reap();
+	CHECK(!gone(0) && exists(CLIENT_PORT + 1), "one that the target has used, too");
+	rig_clear(&rig);
+}
+
+/* The moment in which a flow is condemned, but still in the table. */
+static void test_condemned(void)
+{
+	struct proxy_reply key = reply_key(CLIENT_PORT);
+	int ingress = bpf_map__fd(rig.skel->maps.ingress);
+	struct proxy_flow flow;
+
+	sent(CLIENT_PORT);
+	flow = flow_at(CLIENT_PORT);
+	flow.tick = PROXY_TICK_GONE;
+	bpf_map_update_elem(ingress, &key, &flow, BPF_EXIST);
+	CHECK(!answered(CLIENT_PORT), "condemned: no answer is restored by it");
+	CHECK(!sent(CLIENT_PORT), "condemned: nothing is sent on the strength of it");
+	bpf_map_delete_elem(ingress, &key);
+	CHECK(sent(CLIENT_PORT) && answered(CLIENT_PORT), "removed: it is made anew");
+	rig_clear(&rig);
+}
+
+/* Flows that the reaper is ready to remove, and those that both may go for. */
+static atomic_int ready, turn;
+
+static void wait_beyond(atomic_int *counter, int value)
+{
+	while (atomic_load(counter) <= value)
+		sched_yield();
+}
+
+static void *reap_all(void *arg)
+{
+	static __u32 ticks[RACE_FLOWS];
+	unsigned int *removed = arg;
+
+	for (int i = 0; i < RACE_FLOWS; i++)
+		ticks[i] = flow_at((__u16)(CLIENT_PORT + i)).tick;
+	for (int i = 0; i < RACE_FLOWS; i++) {
+		doom(0, (__u16)(CLIENT_PORT + i), ticks[i]);
+		end_list(1);
+		atomic_store(&ready, i + 1);
+		wait_beyond(&turn, i);
+		reap();
+		*removed += gone(0);
+	}
+	return NULL;
+}
+
+static void test_race(void)
+{
+	unsigned int removed = 0, dropped = 0, lost = 0;
+	__u64 failed = rig_counter(&rig, PROXY_FAILED);
+
+	for (int i = 0; i < RACE_FLOWS; i++)
+		sent((__u16)(CLIENT_PORT + i));
+	for (int round = 0; round < RACE_ROUNDS; round++) {
+		pthread_t thread;
+
+		idle();
+		atomic_store(&ready, 0);
+		atomic_store(&turn, 0);
+		pthread_create(&thread, NULL, reap_all, &removed);
+		for (int i = 0; i < RACE_FLOWS; i++) {
+			__u16 port = (__u16)(CLIENT_PORT + i);
+
+			wait_beyond(&ready, i);
+			atomic_store(&turn, i + 1);
+			/* A few instructions more or less decide who comes first. */
+			for (volatile int wait = 0; wait < i % 97 * 10; wait++)
+				;
+			/* If the remover is interrupted at its worst, the packet cannot wait. */
+			for (; !sent(port); dropped++)
+				sched_yield();
+			lost += !answered(port);
+		}
+		pthread_join(thread, NULL);
+	}
+	CHECK_EQ(lost, 0, "race: after each packet the flow is there");
+	CHECK_EQ(rig_counter(&rig, PROXY_FAILED) - failed, dropped,
+		 "race: what met a flow that was just going is counted");
+	CHECK(removed > 0 && removed < RACE_ROUNDS * RACE_FLOWS,
+	      "race: %u of %d flows were removed before their packet", removed,
+	      RACE_ROUNDS * RACE_FLOWS);
+}
+
+int main(void)
+{
+	rig_open(&rig, (struct rig_sizes){ 0 });
+	rig_map(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_UDP, TARGET, TARGET_PORT, 0);
+	test_idle();
+	test_condemned();
+	test_race();
+	rig_close(&rig);
+	return check_exit();
+}
