@@ -16,10 +16,10 @@
 #define PKT_OFF_MAX 0x7fffU
 
 /* The longest read, in 8-byte words. */
-#define PKT_READ_MAX 8
+#define PKT_READ_MAX 6
 
 /**
- * pkt_read - copy @len bytes (a constant, at most 64) at @off of the packet to @dst
+ * pkt_read - copy @len bytes (a constant, at most 48) at @off of the packet to @dst
  *
  * Direct access where the bytes are in the linear part, which is nearly always;
  * bpf_skb_load_bytes() where they are not (page fragments): it reads those without pulling or

@@ -17,6 +17,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "proxy-arp.h"
+#include "proxy-cache.h"
 #include "proxy-flow.h"
 #include "proxy-fragment.h"
 #include "proxy-icmp.h"
@@ -49,12 +50,9 @@ static __always_inline struct proxy_flow *reply_find(const struct packet *p)
 	return flow_get(&key);
 }
 
-/*
- * Give a reply of @flow the original as its source. @kind: of its fragments.
- * Return: PROXY_OK or PROXY_FAILED.
- */
-static __always_inline enum proxy_counter restore(struct __sk_buff *skb, const struct packet *p,
-						  struct proxy_flow *flow, __u8 kind)
+/* What gives a reply of @flow the original as its source. */
+static __always_inline struct change restoring(const struct packet *p,
+					       const struct proxy_flow *flow)
 {
 	const struct tuple to = {
 		.saddr = flow->orig,
@@ -63,12 +61,20 @@ static __always_inline enum proxy_counter restore(struct __sk_buff *skb, const s
 		.dport = flow->cport,
 	};
 
+	return change_of(p, &to);
+}
+
+/* Restore a reply of @flow. @kind: of its fragments. Return: PROXY_OK or PROXY_FAILED. */
+static __always_inline enum proxy_counter restore(struct __sk_buff *skb, const struct packet *p,
+						  const struct proxy_flow *flow,
+						  const struct change *change, __u8 kind)
+{
 	if (!(flow->state & PROXY_FLOW_DIRECT))
-		flow_count(skb, p, flow->mapping, 0);
+		flow_count(skb, p, stats_index(flow->mapping), 0);
 	if (p->fragment)
-		fragment_first(p, kind, kind == PROXY_FRAGMENT_IN ? to.saddr : to.daddr,
+		fragment_first(p, kind, kind == PROXY_FRAGMENT_IN ? flow->orig : flow->client,
 			       nexthop_of(flow));
-	return packet_rewrite(skb, p, &to, NULL) ? PROXY_FAILED : PROXY_OK;
+	return packet_rewrite(skb, p, change, NULL) ? PROXY_FAILED : PROXY_OK;
 }
 
 /*
@@ -79,11 +85,13 @@ static __noinline int local_reply(struct __sk_buff *skb, const struct packet *p,
 				  enum proxy_counter *reason)
 {
 	struct proxy_flow *flow = reply_find(p);
+	struct change change;
 
 	if (!flow || !(flow->state & PROXY_FLOW_LOCAL))
 		return 0;
 	flow_note(flow, flow_bits_in(p), PROXY_FLOW_RST_IN);
-	*reason = restore(skb, p, flow, PROXY_FRAGMENT_OUT);
+	change = restoring(p, flow);
+	*reason = restore(skb, p, flow, &change, PROXY_FRAGMENT_OUT);
 	return 1;
 }
 
@@ -91,14 +99,15 @@ static __noinline int local_reply(struct __sk_buff *skb, const struct packet *p,
  * Translate a TCP or UDP packet with ports. Return: PROXY_OK, with @nexthop set if it was
  * translated, or why it could not be.
  */
-static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
-						       struct flow_request *req, __u32 *nexthop)
+static __always_inline enum proxy_counter
+egress_ports(struct __sk_buff *skb, struct flow_request *req, __u32 generation, __u32 *nexthop)
 {
 	const struct proxy_mapping *mapping;
 	struct packet *p = &req->p;
 	struct proxy_nexthop known;
 	enum proxy_counter reason;
 	struct proxy_flow *flow;
+	struct change change;
 	struct tuple to;
 	__u32 tick;
 
@@ -113,9 +122,11 @@ static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
 		return PROXY_OK;
 	}
 	req->key = reply_of(mapping, p);
+	req->reason = PROXY_OK;
 	flow = bpf_map_lookup_elem(&ingress, &req->key);
 	tick = flow_tick(flow);
-	if (!flow_is(flow, p) || flow_reopens(flow, p) || !flow_claim(flow, tick)) {
+	req->found = flow_is(flow, p);
+	if (!req->found || flow_reopens(flow, p) || !flow_claim(flow, tick)) {
 		if (!flow_open(skb, mapping, req))
 			return req->reason;
 		flow = bpf_map_lookup_elem(&ingress, &req->key);
@@ -123,6 +134,8 @@ static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
 			return PROXY_FAILED;
 	}
 	flow_note(flow, flow_bits_out(p), PROXY_FLOW_RST_OUT);
+	if (p->tcp_flags & TCP_RST)
+		cache_forget(p);
 
 	if (flow_is_identity(flow)) {
 		if (p->fragment)
@@ -130,7 +143,7 @@ static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
 		return PROXY_OK;
 	}
 	if (!(flow->state & PROXY_FLOW_DIRECT)) {
-		flow_count(skb, p, flow->mapping, 1);
+		flow_count(skb, p, stats_index(flow->mapping), 1);
 		*nexthop = nexthop_of(flow);
 	}
 	to.saddr = req->key.local;
@@ -140,16 +153,19 @@ static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
 	if (p->fragment)
 		fragment_first(p, PROXY_FRAGMENT_OUT, to.daddr, *nexthop);
 	known = nexthop_mac(skb, *nexthop);
-	if (known.flags && p->l4 == ETH_HLEN + sizeof(struct iphdr)) {
-		*nexthop = PROXY_NEXTHOP_NONE; /* all is done by one store */
-		return packet_rewrite(skb, p, &to, known.dmac) ? PROXY_FAILED : PROXY_OK;
+	change = change_of(p, &to);
+	if (known.flags) {
+		if (cache_may_have(p) && !local_mappings())
+			cache_put(p, CACHE_EGRESS, generation, flow, &change, known.dmac);
+		*nexthop = PROXY_NEXTHOP_NONE; /* it is found already */
+		return packet_rewrite(skb, p, &change, known.dmac) ? PROXY_FAILED : PROXY_OK;
 	}
-	if (!known.flags && *nexthop != PROXY_NEXTHOP_NONE && *nexthop != NEXTHOP_BACK) {
+	if (*nexthop != PROXY_NEXTHOP_NONE && *nexthop != NEXTHOP_BACK) {
 		reason = mtu_check(skb, p, nexthop);
 		if (reason != PROXY_OK || *nexthop == NEXTHOP_BACK)
 			return reason;
 	}
-	return packet_rewrite(skb, p, &to, NULL) ? PROXY_FAILED : PROXY_OK;
+	return packet_rewrite(skb, p, &change, NULL) ? PROXY_FAILED : PROXY_OK;
 }
 
 /* Translate an ICMP error. Return: as egress_ports(). */
@@ -172,15 +188,25 @@ static __always_inline enum proxy_counter egress_error(struct __sk_buff *skb,
 /* The verdict on an IPv4 packet that leaves for an address of ours. */
 static __always_inline int egress_ipv4(struct __sk_buff *skb)
 {
-	__u32 nexthop = PROXY_NEXTHOP_NONE;
-	struct flow_request req = {};
-	enum proxy_counter reason;
+	__u32 nexthop = PROXY_NEXTHOP_NONE, generation = cache_generation();
+	enum proxy_counter reason = PROXY_OK;
+	struct flow_request req;
 
-	reason = packet_read(skb, &req.p);
-	if (unlikely(reason != PROXY_OK))
-		return untouched(reason);
+	if (likely(packet_read_plain(skb, &req.p))) {
+		const struct cached *hit = cache_find(&req.p, CACHE_EGRESS, generation);
+
+		if (likely(hit) &&
+		    likely(!packet_rewrite_plain(skb, &req.p, &hit->change, hit->dmac))) {
+			flow_count(skb, &req.p, hit->stats, 1);
+			return TC_ACT_UNSPEC;
+		}
+	} else {
+		reason = packet_read_other(skb, &req.p);
+		if (unlikely(reason != PROXY_OK))
+			return untouched(reason);
+	}
 	if (likely(packet_has_ports(&req.p)))
-		reason = egress_ports(skb, &req, &nexthop);
+		reason = egress_ports(skb, &req, generation, &nexthop);
 	else if (req.p.proto == IPPROTO_ICMP)
 		reason = egress_error(skb, &req.p, &nexthop);
 	else if (is_later_fragment(&req.p))
@@ -207,15 +233,22 @@ int proxy_egress(struct __sk_buff *skb)
 }
 
 /* The same for a packet that may come from a target; there is no next hop to find. */
-static __always_inline enum proxy_counter ingress_ports(struct __sk_buff *skb, struct packet *p)
+static __always_inline enum proxy_counter ingress_ports(struct __sk_buff *skb, struct packet *p,
+							__u32 generation)
 {
-	struct proxy_flow *flow;
+	struct proxy_flow *flow = reply_find(p);
 
-	flow = reply_find(p);
 	if (flow)
 		flow_note(flow, flow_bits_in(p), PROXY_FLOW_RST_IN);
-	if (flow && !flow_is_identity(flow))
-		return restore(skb, p, flow, PROXY_FRAGMENT_IN);
+	if (p->tcp_flags & TCP_RST)
+		cache_forget(p);
+	if (flow && !flow_is_identity(flow)) {
+		const struct change change = restoring(p, flow);
+
+		if (cache_may_have(p) && !(flow->state & (PROXY_FLOW_DIRECT | PROXY_FLOW_LOCAL)))
+			cache_put(p, CACHE_INGRESS, generation, flow, &change, NULL);
+		return restore(skb, p, flow, &change, PROXY_FRAGMENT_IN);
+	}
 	if (p->fragment)
 		fragment_first(p, PROXY_FRAGMENT_IN, 0, 0);
 	return PROXY_OK;
@@ -227,16 +260,25 @@ static __always_inline enum proxy_counter ingress_ports(struct __sk_buff *skb, s
  */
 static __always_inline int ingress_ipv4(struct __sk_buff *skb, int known)
 {
-	__u32 nexthop = PROXY_NEXTHOP_NONE;
-	enum proxy_counter reason;
-	struct packet p = {};
+	__u32 nexthop = PROXY_NEXTHOP_NONE, generation = cache_generation();
+	enum proxy_counter reason = PROXY_OK;
+	struct packet p;
 	int found;
 
-	reason = packet_read(skb, &p);
-	if (unlikely(reason != PROXY_OK))
-		return untouched(known ? reason : PROXY_OK);
+	if (likely(packet_read_plain(skb, &p))) {
+		const struct cached *hit = cache_find(&p, CACHE_INGRESS, generation);
+
+		if (likely(hit) && likely(!packet_rewrite_plain(skb, &p, &hit->change, NULL))) {
+			flow_count(skb, &p, hit->stats, 0);
+			return TC_ACT_UNSPEC;
+		}
+	} else {
+		reason = packet_read_other(skb, &p);
+		if (unlikely(reason != PROXY_OK))
+			return untouched(known ? reason : PROXY_OK);
+	}
 	if (likely(packet_has_ports(&p)))
-		reason = ingress_ports(skb, &p);
+		reason = ingress_ports(skb, &p, generation);
 	else if (p.proto == IPPROTO_ICMP)
 		reason = icmp_to_client(skb, &p, 0, &found);
 	else if (is_later_fragment(&p))

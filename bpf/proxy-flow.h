@@ -58,6 +58,24 @@ static __always_inline int reply_equal(const struct proxy_reply *a, const struct
 	       a->lport == b->lport && a->proto == b->proto;
 }
 
+/* What @origin is pinned to, or NULL. Hardly ever is anything: then this table is not touched. */
+static __always_inline struct proxy_reply *pin_find(const struct proxy_origin *origin)
+{
+	const struct proxy_state *settings = state_get();
+
+	return settings && settings->pins ? bpf_map_lookup_elem(&pinned, origin) : NULL;
+}
+
+static __always_inline long pin_enter(const struct proxy_origin *origin,
+				      const struct proxy_reply *key, __u64 flags)
+{
+	struct proxy_state *settings = state_get();
+
+	if (settings && !settings->pins)
+		settings->pins = 1;
+	return bpf_map_update_elem(&pinned, origin, key, flags);
+}
+
 /** flow_is - whether @flow is the one that @p, as the client sent it, belongs to */
 static __always_inline int flow_is(const struct proxy_flow *flow, const struct packet *p)
 {
@@ -168,11 +186,22 @@ static __always_inline void flow_note(struct proxy_flow *flow, __u32 bits, __u32
 		__sync_fetch_and_and(&flow->state, ~reset);
 }
 
-/** flow_count - packets and bytes of a mapping, GSO packets as the segments they become */
-static __always_inline void flow_count(struct __sk_buff *skb, const struct packet *p, __u32 mapping,
+/** stats_index - where this CPU counts the packets of @mapping in "mapping_stats" */
+static __always_inline __u32 stats_index(__u32 mapping)
+{
+	const struct proxy_state *settings = state_get();
+
+	return bpf_get_smp_processor_id() * (settings ? settings->mapping_ids : 0) + mapping;
+}
+
+/**
+ * flow_count - packets and bytes of a mapping, GSO packets as the segments they become
+ * @index: its stats_index()
+ */
+static __always_inline void flow_count(struct __sk_buff *skb, const struct packet *p, __u32 index,
 				       int out)
 {
-	struct proxy_mapping_stats *stats = bpf_map_lookup_elem(&mapping_stats, &mapping);
+	struct proxy_mapping_stats *stats = bpf_map_lookup_elem(&mapping_stats, &index);
 	__u64 packets = 1, bytes = skb->len;
 
 	if (!stats)
@@ -262,7 +291,7 @@ static __always_inline struct proxy_flow *flow_find(const struct proxy_mapping *
 	flow = bpf_map_lookup_elem(&ingress, key);
 	if (flow_is(flow, p))
 		return flow;
-	other = bpf_map_lookup_elem(&pinned, &origin);
+	other = pin_find(&origin);
 	if (!other)
 		return NULL;
 	*key = *other;
@@ -294,12 +323,14 @@ static __always_inline struct proxy_flow *flow_get_of(const struct proxy_reply *
 struct flow_request {
 	struct packet p;
 	struct proxy_reply key;	   /* in: by the mapping; out: of the flow */
-	enum proxy_counter reason; /* out: why there is no flow; PROXY_OK: none of our business */
+	__u32 found;		   /* in: the flow that the client means has this key */
+	enum proxy_counter reason; /* PROXY_OK; out: why there is no flow, if it is our business */
 };
 
 /*
- * Enter @flow under @key if nobody has its ports. The insert is the lock: whoever comes second gets
- * -EEXIST. A global function: the verifier goes through it once, and not once for each port.
+ * Enter @flow under @key if nobody has its ports: -EADDRINUSE if a socket has. The insert is the
+ * lock: whoever comes second gets -EEXIST. A global function: the verifier goes through it once,
+ * and not once for each port.
  */
 __noinline int flow_enter(struct __sk_buff *skb, const struct proxy_reply *key,
 			  const struct proxy_flow *flow, int check_sockets)
@@ -307,8 +338,13 @@ __noinline int flow_enter(struct __sk_buff *skb, const struct proxy_reply *key,
 	if (!key || !flow)
 		return -EINVAL;
 	if (check_sockets && socket_has(skb, key))
-		return -EEXIST;
+		return -EADDRINUSE;
 	return bpf_map_update_elem(&ingress, key, flow, BPF_NOEXIST);
+}
+
+static __always_inline int ports_taken(int err)
+{
+	return err == -EEXIST || err == -EADDRINUSE;
 }
 
 /* Why a flow could not be entered, by the kernel's error. */
@@ -323,7 +359,7 @@ static __always_inline enum proxy_counter enter_reason(int err)
  * Enter @flow under @key, or take over the entry if it is this very flow: another CPU has made it a
  * moment ago, or it is left from before its mapping pointed elsewhere for a while. If it is being
  * removed, that is a matter of two instructions of another CPU.
- * Return: 0, -EEXIST if another flow has the ports, another negative errno.
+ * Return: 0, -EEXIST or -EADDRINUSE if somebody else has the ports, another negative errno.
  */
 static __always_inline int flow_enter_or_adopt(struct __sk_buff *skb, const struct proxy_reply *key,
 					       const struct proxy_flow *flow, int check_sockets)
@@ -339,11 +375,8 @@ static __always_inline int flow_enter_or_adopt(struct __sk_buff *skb, const stru
 			return err;
 		other = bpf_map_lookup_elem(&ingress, key);
 		tick = flow_tick(other);
-		if (!other) {
-			if (check_sockets)
-				return err; /* a socket has the ports, not a flow */
+		if (!other) /* it has just been removed */
 			continue;
-		}
 		if (other->orig != flow->orig || other->oport != flow->oport ||
 		    other->cport != flow->cport || other->client != flow->client)
 			return err;
@@ -364,22 +397,22 @@ static __always_inline enum proxy_counter flow_insert(struct __sk_buff *skb,
 {
 	int i, err = flow_enter_or_adopt(skb, key, flow, check_sockets);
 
-	if (err != -EEXIST)
+	if (!ports_taken(err))
 		return enter_reason(err);
 	flow->state |= PROXY_FLOW_PORT;
 	for (i = 0; i < PORT_TRIES; i++) {
 		key->lport = port_pick(flow->cport);
 		err = flow_enter(skb, key, flow, check_sockets);
-		if (err != -EEXIST)
+		if (!ports_taken(err))
 			return enter_reason(err);
 	}
 	return PROXY_NO_PORT;
 }
 
-/* See flow_open(). Return: the flow, with its key in @req, or NULL with the reason in @req. */
-static __always_inline struct proxy_flow *flow_find_or_make(struct __sk_buff *skb,
-							    const struct proxy_mapping *mapping,
-							    struct flow_request *req)
+/* See flow_open(). */
+static __always_inline int flow_find_or_make(struct __sk_buff *skb,
+					     const struct proxy_mapping *mapping,
+					     struct flow_request *req)
 {
 	const struct packet *p = &req->p;
 	const struct proxy_origin origin = {
@@ -405,11 +438,10 @@ static __always_inline struct proxy_flow *flow_find_or_make(struct __sk_buff *sk
 	struct proxy_reply *pinned_key;
 	enum proxy_counter reason;
 
-	req->reason = PROXY_OK;
-	flow = flow_get_of(&req->key, p);
+	flow = req->found ? flow_get_of(&req->key, p) : NULL;
 	pinned_key = NULL;
 	if (!flow)
-		pinned_key = bpf_map_lookup_elem(&pinned, &origin);
+		pinned_key = pin_find(&origin);
 	if (pinned_key) {
 		struct proxy_reply key = *pinned_key;
 		int moved = key.remote != req->key.remote || key.rport != req->key.rport;
@@ -420,22 +452,23 @@ static __always_inline struct proxy_flow *flow_find_or_make(struct __sk_buff *sk
 			bpf_map_delete_elem(&pinned, &origin);
 			pinned_key = NULL;
 			flow = NULL;
+			changed();
 		} else {
 			req->key = key;
 		}
 	}
 	if (flow && !flow_reopens(flow, p))
-		return flow;
+		return 1;
 
 	direct = mapping->flags & PROXY_MAPPING_DIRECT;
 	if (mapping->flags & PROXY_MAPPING_DRAINING) {
 		req->reason = PROXY_DRAINING;
-		return NULL;
+		return 0;
 	}
 	if (flow) {
 		flow->state = (flow->state & ~0xffffU) | fresh.state;
 		flow->last_seen = fresh.last_seen;
-		return flow;
+		return 1;
 	}
 	if (!may_begin(p)) {
 		const __u8 syn_ack = TCP_SYN | TCP_ACK;
@@ -446,7 +479,7 @@ static __always_inline struct proxy_flow *flow_find_or_make(struct __sk_buff *sk
 		 */
 		if (direct || (p->tcp_flags & (syn_ack | TCP_RST)) != syn_ack) {
 			req->reason = direct ? PROXY_OK : PROXY_NO_FLOW;
-			return NULL;
+			return 0;
 		}
 		req->key.remote = p->daddr;
 		req->key.local = p->saddr;
@@ -462,30 +495,26 @@ static __always_inline struct proxy_flow *flow_find_or_make(struct __sk_buff *sk
 		fresh.state |= PROXY_FLOW_PORT;
 	reason = flow_insert(skb, &req->key, &fresh, !direct);
 	if (reason == PROXY_OK && (pin || fresh.state & PROXY_FLOW_PORT)) {
-		long err = bpf_map_update_elem(&pinned, &origin, &req->key,
-					       pinned_key ? BPF_ANY : BPF_NOEXIST);
+		long err = pin_enter(&origin, &req->key, pinned_key ? BPF_ANY : BPF_NOEXIST);
 
 		if (err) {
 			bpf_map_delete_elem(&ingress, &req->key);
 			pinned_key = bpf_map_lookup_elem(&pinned, &origin);
 			if (pinned_key) { /* another CPU was faster, with another port */
 				req->key = *pinned_key;
-				return bpf_map_lookup_elem(&ingress, &req->key);
+				return 1;
 			}
 			reason = err == -E2BIG || err == -ENOMEM ? PROXY_FULL : PROXY_FAILED;
 		}
 	}
 	if (reason != PROXY_OK) {
 		req->reason = reason;
-		return NULL;
+		return 0;
 	}
 	count(PROXY_FLOWS);
 	if (fresh.state & PROXY_FLOW_PORT)
 		count(PROXY_PORTS);
-	flow = bpf_map_lookup_elem(&ingress, &req->key);
-	if (!flow)
-		req->reason = PROXY_FAILED;
-	return flow;
+	return 1;
 }
 
 /**
@@ -493,14 +522,15 @@ static __always_inline struct proxy_flow *flow_find_or_make(struct __sk_buff *sk
  *
  * A global function: the verifier goes through it once, and not once for each way that a packet can
  * take to get here.
- * Return: whether there is a flow now, under the key in @req; if not, why is in @req.
+ * Return: whether there is a flow now, under the key in @req; if not, why is in @req. (Another CPU
+ * may just be taking back one that it has made.)
  */
 __noinline int flow_open(struct __sk_buff *skb, const struct proxy_mapping *mapping,
 			 struct flow_request *req)
 {
 	if (!mapping || !req)
 		return 0;
-	return flow_find_or_make(skb, mapping, req) != NULL;
+	return flow_find_or_make(skb, mapping, req);
 }
 
 #endif /* PROXY_FLOW_H */

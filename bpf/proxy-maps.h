@@ -83,8 +83,13 @@ struct {
 	__type(value, struct proxy_doomed);
 } doomed SEC(".maps");
 
+/*
+ * Each CPU has a part of its own; a per-CPU array would have a packet read one more cache line, to
+ * find it.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 16384);
 	__type(key, __u32);
 	__type(value, struct proxy_mapping_stats);
@@ -144,6 +149,15 @@ static __always_inline struct proxy_state *state_get(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&state, &zero);
+}
+
+/** changed - what CPUs remember of flows (proxy-cache.h) may be wrong from now on */
+static __always_inline void changed(void)
+{
+	struct proxy_state *settings = state_get();
+
+	if (settings)
+		__sync_fetch_and_add(&settings->generation, 1);
 }
 
 /** local_mappings - whether some target is an address of this host */

@@ -52,17 +52,16 @@ static __always_inline int make_too_big(struct __sk_buff *skb, const struct pack
 			.rest = bpf_htonl(mtu),
 		},
 	};
-	__s64 sum;
+	__u32 sum;
 
 	if (p->l4 != cfg_l2_len + sizeof(struct iphdr) ||
 	    bpf_skb_load_bytes(skb, cfg_l2_len, error.quote, sizeof(error.quote)))
 		return -1;
 	sum = bpf_csum_diff(NULL, 0, (__be32 *)&error.icmp,
 			    sizeof(error.icmp) + sizeof(error.quote), 0);
-	/* From nothing: the complement of 0, to which all is added. */
-	error.icmp.checksum = csum_apply(0xffff, (__u32)sum);
+	error.icmp.checksum = ~csum_fold(sum);
 	sum = bpf_csum_diff(NULL, 0, (__be32 *)&error.ip, sizeof(error.ip), 0);
-	error.ip.check = csum_apply(0xffff, (__u32)sum);
+	error.ip.check = ~csum_fold(sum);
 	if (bpf_skb_change_tail(skb, cfg_l2_len + sizeof(error), 0))
 		return -1;
 	return bpf_skb_store_bytes(skb, cfg_l2_len, &error, sizeof(error), 0);

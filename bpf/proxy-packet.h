@@ -4,6 +4,7 @@
 #define PROXY_PACKET_H
 
 #include <linux/bpf.h>
+#include <linux/errno.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
@@ -11,6 +12,7 @@
 #include <linux/types.h>
 #include <linux/udp.h>
 
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
@@ -35,8 +37,13 @@ struct packet {
 	__u32 headers; /* length of all headers: what each segment of a GSO packet repeats */
 	__be32 saddr;
 	__be32 daddr;
-	__be16 sport;
-	__be16 dport;
+	union {
+		struct {
+			__be16 sport;
+			__be16 dport;
+		};
+		__u32 ports; /* as they lie in the packet */
+	};
 	__be16 check; /* of the IP header */
 	__be16 id;
 	__u16 fragment; /* in host byte order: IP_MF and IP_OFFSET */
@@ -48,8 +55,13 @@ struct packet {
 struct tuple {
 	__be32 saddr;
 	__be32 daddr;
-	__be16 sport;
-	__be16 dport;
+	union {
+		struct {
+			__be16 sport;
+			__be16 dport;
+		};
+		__u32 ports; /* as they lie in the packet */
+	};
 };
 
 /**
@@ -125,12 +137,25 @@ static __always_inline enum proxy_counter packet_read_ports(struct __sk_buff *sk
 	return PROXY_OK;
 }
 
-/* What nearly every packet begins with; headers begin at even addresses. */
+/*
+ * What nearly every packet begins with, and two bytes before it: as in the kernel's own buffers
+ * (NET_IP_ALIGN), they put every field at a multiple of its size.
+ */
 struct plain_head {
+	__u16 pad;
 	struct ethhdr eth;
 	struct iphdr ip;
-	struct udphdr udp; /* TCP has its ports at the same place */
-} __attribute__((packed, aligned(2)));
+	union {
+		struct tcphdr tcp;
+		struct udphdr udp; /* the ports are at the same place */
+		__u32 ports;	   /* both of them */
+	};
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct plain_head) == 56, "laid out as said");
+
+#define PLAIN_OFF offsetof(struct plain_head, eth)
+#define PLAIN_UDP_LEN (offsetof(struct plain_head, udp) + sizeof(struct udphdr) - PLAIN_OFF)
+#define PLAIN_TCP_LEN (sizeof(struct plain_head) - PLAIN_OFF)
 
 /**
  * packet_read_plain - all of @p at once if the packet is plain
@@ -142,12 +167,11 @@ struct plain_head {
  */
 static __always_inline int packet_read_plain(struct __sk_buff *skb, struct packet *p)
 {
-	const struct plain_head *head = (void *)(long)skb->data;
-	const void *end = (void *)(long)skb->data_end;
-	const struct tcphdr *tcp = (void *)&head->udp;
+	const void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	const struct plain_head *head = data - PLAIN_OFF;
 	__u32 len, headers;
 
-	if (cfg_l2_len != ETH_HLEN || (void *)(head + 1) > end)
+	if (cfg_l2_len != ETH_HLEN || data + PLAIN_UDP_LEN > end)
 		return 0;
 	if (*(const __u8 *)&head->ip != 0x45 || head->ip.frag_off & bpf_htons(IP_MF | IP_OFFSET))
 		return 0;
@@ -155,12 +179,14 @@ static __always_inline int packet_read_plain(struct __sk_buff *skb, struct packe
 	if (ETH_HLEN + len > skb->len)
 		return 0;
 	if (head->ip.protocol == IPPROTO_TCP) {
-		if ((void *)(tcp + 1) > end)
+		const __u8 *tcp = (const __u8 *)&head->tcp;
+
+		if (data + PLAIN_TCP_LEN > end)
 			return 0;
-		headers = (((const __u8 *)tcp)[12] >> 4) * 4;
-		if (headers < sizeof(*tcp) || sizeof(head->ip) + headers > len)
+		headers = (tcp[12] >> 4) * 4;
+		if (headers < sizeof(head->tcp) || sizeof(head->ip) + headers > len)
 			return 0;
-		p->tcp_flags = ((const __u8 *)tcp)[13];
+		p->tcp_flags = tcp[13];
 	} else if (head->ip.protocol == IPPROTO_UDP) {
 		__u32 udp_len = bpf_ntohs(head->udp.len);
 
@@ -176,8 +202,7 @@ static __always_inline int packet_read_plain(struct __sk_buff *skb, struct packe
 	p->headers = p->l4 + headers;
 	p->saddr = head->ip.saddr;
 	p->daddr = head->ip.daddr;
-	p->sport = head->udp.source;
-	p->dport = head->udp.dest;
+	p->ports = head->ports;
 	p->check = head->ip.check;
 	p->id = head->ip.id;
 	p->fragment = 0;
@@ -196,20 +221,17 @@ static __always_inline int packet_has_ports(const struct packet *p)
 	return (p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP) && !(p->fragment & IP_OFFSET);
 }
 
-static __noinline enum proxy_counter packet_read_other(struct __sk_buff *skb, struct packet *p)
-{
-	enum proxy_counter reason = packet_read_ip(skb, p);
-
-	return reason == PROXY_OK && packet_has_ports(p) ? packet_read_ports(skb, p) : reason;
-}
-
 /**
- * packet_read - what NAT has to know of an IPv4 packet
+ * packet_read_other - what NAT has to know of any IPv4 packet; what it does not have is 0
  * Return: PROXY_OK or PROXY_MALFORMED.
  */
-static __always_inline enum proxy_counter packet_read(struct __sk_buff *skb, struct packet *p)
+static __noinline enum proxy_counter packet_read_other(struct __sk_buff *skb, struct packet *p)
 {
-	return likely(packet_read_plain(skb, p)) ? PROXY_OK : packet_read_other(skb, p);
+	enum proxy_counter reason;
+
+	__builtin_memset(p, 0, sizeof(*p));
+	reason = packet_read_ip(skb, p);
+	return reason == PROXY_OK && packet_has_ports(p) ? packet_read_ports(skb, p) : reason;
 }
 
 /** csum_add - a one's complement sum in 64 bits (RFC 1071), with @old replaced by @new (RFC 1624)
@@ -219,52 +241,70 @@ static __always_inline __u64 csum_add(__u64 sum, __u32 old, __u32 new)
 	return sum + (__u32)~old + new;
 }
 
-/** csum_fold32 - the same sum in 32 bits, as the checksum helpers take it */
-static __always_inline __u32 csum_fold32(__u64 sum)
+/** csum_fold - the same sum in 16 bits */
+static __always_inline __u16 csum_fold(__u64 sum)
 {
 	sum = (sum & 0xffffffff) + (sum >> 32);
-	return (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (sum & 0xffff) + (sum >> 16);
 }
 
-/** csum_apply - checksum field @check after the changes that @sum has collected */
-static __always_inline __be16 csum_apply(__be16 check, __u64 sum)
+/** csum_add16 - the one's complement sum of two such sums */
+static __always_inline __u16 csum_add16(__u16 a, __u16 b)
 {
-	sum += (__u16)~check;
-	sum = csum_fold32(sum);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
+	__u32 sum = (__u32)a + b;
+
+	return sum + (sum >> 16);
+}
+
+/** csum_apply - checksum field @check after the changes that are collected in @sum */
+static __always_inline __u16 csum_apply(__u16 check, __u16 sum)
+{
+	return ~csum_add16(~check, sum);
+}
+
+/** struct change - what a packet's addresses and ports become, and its checksums by that */
+struct change {
+	__be32 saddr;
+	__be32 daddr;
+	__u32 ports;	/* source and destination, as they lie in the packet */
+	__u16 addr_sum; /* the difference of the addresses: for the IP checksum, say */
+	__u16 sum;	/* that of addresses and ports */
+};
+
+/** change_of - what makes of @p a packet with the addresses and ports of @to */
+static __always_inline struct change change_of(const struct packet *p, const struct tuple *to)
+{
+	__u64 sum = csum_add(csum_add(0, p->saddr, to->saddr), p->daddr, to->daddr);
+
+	return (struct change){
+		.saddr = to->saddr,
+		.daddr = to->daddr,
+		.ports = to->ports,
+		.addr_sum = csum_fold(sum),
+		.sum = csum_fold(
+			csum_add(sum, (__u32)p->sport + p->dport, (__u32)to->sport + to->dport)),
+	};
 }
 
 /* The end of the IP header, and the ports behind it if it has no options. */
 struct ip_tail {
 	__be16 check;
 	__be16 addrs[4]; /* source, destination: only 2-byte aligned here */
-	__be16 sport;
-	__be16 dport;
+	__be16 ports[2];
 };
 _Static_assert(sizeof(struct ip_tail) == 14, "contiguous in the packet");
 
 #define IP_TAIL offsetof(struct iphdr, check)
 
-/* A frame without IP options, up to there: what packet_rewrite() changes is at either end. */
-struct frame_start {
-	__be16 dmac[ETH_ALEN / 2];
-	__be16 kept[9];
-	struct ip_tail tail;
-};
-_Static_assert(sizeof(struct frame_start) == 38, "contiguous in the packet");
-
 static __always_inline void ip_tail_set(struct ip_tail *tail, const struct packet *p,
-					const struct tuple *to)
+					const struct change *change)
 {
-	__u64 sum = csum_add(csum_add(0, p->saddr, to->saddr), p->daddr, to->daddr);
-
-	tail->check = csum_apply(p->check, sum);
-	__builtin_memcpy(&tail->addrs[0], &to->saddr, 4);
-	__builtin_memcpy(&tail->addrs[2], &to->daddr, 4);
-	tail->sport = to->sport;
-	tail->dport = to->dport;
+	tail->check = csum_apply(p->check, change->addr_sum);
+	__builtin_memcpy(&tail->addrs[0], &change->saddr, 4);
+	__builtin_memcpy(&tail->addrs[2], &change->daddr, 4);
+	__builtin_memcpy(tail->ports, &change->ports, 4);
 }
 
 /**
@@ -275,63 +315,161 @@ static __always_inline void ip_tail_set(struct ip_tail *tail, const struct packe
 static __always_inline int packet_rewrite_ip(struct __sk_buff *skb, const struct packet *p,
 					     const struct tuple *to)
 {
+	const struct change change = change_of(p, to);
 	struct ip_tail tail;
 
-	ip_tail_set(&tail, p, to);
+	ip_tail_set(&tail, p, &change);
 	return bpf_skb_store_bytes(skb, cfg_l2_len + IP_TAIL, &tail,
-				   offsetof(struct ip_tail, sport), 0);
+				   offsetof(struct ip_tail, ports), 0);
 }
 
+/* The kernel's own struct, of which the API does not show this field (values: skbuff.h). */
+struct sk_buff {
+	__u8 ip_summed : 2;
+} __attribute__((preserve_access_index));
+
+enum { CHECKSUM_COMPLETE = 2, CHECKSUM_PARTIAL = 3 };
+
+/* The verifier's list of the functions that it knows: whether ours is among them (since 6.2). */
+enum special_kfunc_type { KF_bpf_cast_to_kern_ctx };
+extern void *bpf_cast_to_kern_ctx(void *skb) __ksym __weak;
+
 /**
- * packet_rewrite - give a TCP or UDP packet the addresses and ports of @to
- * @dmac: the frame's new destination, by the same store, or NULL; an Ethernet frame without IP
- *	  options is required then
+ * packet_summed - ip_summed of @skb, or CHECKSUM_COMPLETE if the kernel does not show it
  *
- * Only helpers write: a direct store anywhere in a tc program makes the verifier un-clone every
- * cloned packet before the program starts, and all TCP data that is sent locally is cloned.
- *
- * The address and the port go into the transport checksum by separate calls: on an skb with
- * CHECKSUM_PARTIAL the field holds the sum of the pseudo-header only, so that a port must not go
- * in, and on CHECKSUM_COMPLETE an address changes skb->csum while a port cancels out.
- *
- * Return: 0 or a negative errno; the packet is unusable after a failure.
+ * BPF_CORE_READ_BITFIELD() would provide for fields of more than a byte.
  */
-static __always_inline int packet_rewrite(struct __sk_buff *skb, const struct packet *p,
-					  const struct tuple *to, const __u8 *dmac)
+static __always_inline __u32 packet_summed(struct __sk_buff *skb)
+{
+	const struct sk_buff *kernel_skb = 0;
+	__u64 value;
+
+	if (!bpf_core_enum_value_exists(enum special_kfunc_type, KF_bpf_cast_to_kern_ctx) ||
+	    __CORE_RELO(kernel_skb, ip_summed, BYTE_SIZE) != 1)
+		return CHECKSUM_COMPLETE;
+	kernel_skb = bpf_cast_to_kern_ctx(skb);
+	value = *((const __u8 *)kernel_skb + __CORE_RELO(kernel_skb, ip_summed, BYTE_OFFSET));
+	return value << __CORE_RELO(kernel_skb, ip_summed, LSHIFT_U64) >>
+	       __CORE_RELO(kernel_skb, ip_summed, RSHIFT_U64);
+}
+
+/*
+ * A transport checksum after @change. With CHECKSUM_PARTIAL the field holds no checksum yet but the
+ * sum of the pseudo-header, of which the ports are no part, and not its complement.
+ */
+static __always_inline __u16 l4_check(__u16 check, const struct change *change, int partial)
+{
+	return partial ? csum_add16(check, change->addr_sum) : csum_apply(check, change->sum);
+}
+
+/*
+ * Apply @change to a packet without options by one store: from the frame's start if it is given a
+ * new MAC address, otherwise from the IP checksum on; up to the transport checksum.
+ * Return: 0, or a negative errno, with nothing changed.
+ */
+static __always_inline int plain_rewrite(struct __sk_buff *skb, const struct change *change,
+					 const void *dmac, int tcp, int partial)
+{
+	const void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	const struct plain_head *old = data - PLAIN_OFF;
+	__u32 from = dmac ? 0 : ETH_HLEN + IP_TAIL;
+	__u32 to = offsetof(struct plain_head, tcp) - PLAIN_OFF;
+	struct plain_head new;
+
+	to += tcp ? offsetof(struct tcphdr, urg_ptr) : sizeof(struct udphdr);
+	if (data + (tcp ? PLAIN_TCP_LEN : PLAIN_UDP_LEN) > end)
+		return -ENODATA;
+	if (dmac) {
+		__builtin_memcpy(new.eth.h_dest, __builtin_assume_aligned(dmac, 2), ETH_ALEN);
+		__builtin_memcpy(new.eth.h_source, __builtin_assume_aligned(&old->eth.h_source, 8),
+				 8);
+		__builtin_memcpy(&new.ip, __builtin_assume_aligned(&old->ip, 8), IP_TAIL);
+	}
+	new.ip.check = csum_apply(old->ip.check, change->addr_sum);
+	new.ip.saddr = change->saddr;
+	new.ip.daddr = change->daddr;
+	new.ports = change->ports;
+	if (tcp) {
+		__builtin_memcpy(&new.tcp.seq, __builtin_assume_aligned(&old->tcp.seq, 8), 12);
+		new.tcp.check = l4_check(old->tcp.check, change, partial);
+	} else {
+		new.udp.len = old->udp.len;
+		/* 0 means no checksum: it stays, and none becomes 0 (RFC 768). */
+		new.udp.check = old->udp.check;
+		if (new.udp.check)
+			new.udp.check = l4_check(new.udp.check, change, partial) ?: 0xffff;
+	}
+	return bpf_skb_store_bytes(skb, from, (void *)&new.eth + from, to - from, 0);
+}
+
+/*
+ * Apply @change to any packet, by the helpers that know what the transport checksum is. The address
+ * and the port go into it by separate calls, since on CHECKSUM_PARTIAL a port must not go in, and
+ * on CHECKSUM_COMPLETE an address changes skb->csum while a port cancels out.
+ */
+static __noinline int packet_rewrite_other(struct __sk_buff *skb, const struct packet *p,
+					   const struct change *change)
 {
 	/* A UDP checksum of 0 means none: it stays, and none becomes 0 (RFC 768). */
 	__u64 flags = p->proto == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
 	__u32 check = p->l4 + (p->proto == IPPROTO_UDP ? offsetof(struct udphdr, check)
 						       : offsetof(struct tcphdr, check));
-	__u32 old_ports = (__u32)p->sport << 16 | p->dport;
-	__u32 new_ports = (__u32)to->sport << 16 | to->dport;
-	struct frame_start start;
-	struct ip_tail *tail = &start.tail;
+	struct ip_tail tail;
 	int err;
 
-	ip_tail_set(tail, p, to);
-	if (dmac) {
-		__builtin_memcpy(start.dmac, dmac, ETH_ALEN);
-		err = pkt_read(skb, ETH_ALEN, start.kept, sizeof(start.kept));
-		err = err ?: bpf_skb_store_bytes(skb, 0, &start, sizeof(start), 0);
-	} else if (p->l4 == cfg_l2_len + sizeof(struct iphdr)) {
-		err = bpf_skb_store_bytes(skb, cfg_l2_len + IP_TAIL, tail, sizeof(*tail), 0);
+	ip_tail_set(&tail, p, change);
+	if (p->l4 == cfg_l2_len + sizeof(struct iphdr)) {
+		err = bpf_skb_store_bytes(skb, cfg_l2_len + IP_TAIL, &tail, sizeof(tail), 0);
 	} else {
-		err = bpf_skb_store_bytes(skb, cfg_l2_len + IP_TAIL, tail,
-					  offsetof(struct ip_tail, sport), 0);
-		err = err ?: bpf_skb_store_bytes(skb, p->l4, &tail->sport, 4, 0);
+		err = bpf_skb_store_bytes(skb, cfg_l2_len + IP_TAIL, &tail,
+					  offsetof(struct ip_tail, ports), 0);
+		err = err ?: bpf_skb_store_bytes(skb, p->l4, tail.ports, sizeof(tail.ports), 0);
 	}
-	if (old_ports != new_ports)
-		err = err ?: bpf_l4_csum_replace(skb, check, old_ports, new_ports, flags | 4);
-	if (p->daddr != to->daddr)
+	/* From 0 to a difference: to add it. */
+	if (change->sum != change->addr_sum)
 		err = err
-			      ?: bpf_l4_csum_replace(skb, check, p->daddr, to->daddr,
-						     flags | BPF_F_PSEUDO_HDR | 4);
-	if (p->saddr != to->saddr)
-		err = err
-			      ?: bpf_l4_csum_replace(skb, check, p->saddr, to->saddr,
-						     flags | BPF_F_PSEUDO_HDR | 4);
-	return err;
+			      ?: bpf_l4_csum_replace(skb, check, 0,
+						     csum_add16(change->sum, ~change->addr_sum),
+						     flags | 2);
+	return err
+		       ?: bpf_l4_csum_replace(skb, check, 0, change->addr_sum,
+					      flags | BPF_F_PSEUDO_HDR | 2);
+}
+
+/**
+ * packet_rewrite_plain - the same as packet_rewrite(), for most packets, and by one store
+ *
+ * Only helpers write: a direct store anywhere in a tc program makes the verifier un-clone every
+ * cloned packet before the program starts, and all TCP data that is sent locally is cloned.
+ *
+ * Return: 0, or a negative errno with nothing changed: packet_rewrite_other() may be able to.
+ */
+static __always_inline int packet_rewrite_plain(struct __sk_buff *skb, const struct packet *p,
+						const struct change *change, const void *dmac)
+{
+	__u32 summed = packet_summed(skb);
+	int partial = summed == CHECKSUM_PARTIAL;
+
+	/* An offset that only Ethernet makes: the length of an IP header is a multiple of 4. */
+	if (unlikely(p->l4 != ETH_HLEN + sizeof(struct iphdr) || summed == CHECKSUM_COMPLETE))
+		return -EOPNOTSUPP;
+	return p->proto == IPPROTO_TCP ? plain_rewrite(skb, change, dmac, 1, partial)
+				       : plain_rewrite(skb, change, dmac, 0, partial);
+}
+
+/**
+ * packet_rewrite - give a TCP or UDP packet the addresses and ports of @change
+ * @dmac: the frame's new destination MAC address, or NULL to leave it
+ * Return: 0 or a negative errno; the packet is unusable after a failure.
+ */
+static __noinline int packet_rewrite(struct __sk_buff *skb, const struct packet *p,
+				     const struct change *change, const void *dmac)
+{
+	if (likely(!packet_rewrite_plain(skb, p, change, dmac)))
+		return 0;
+	if (dmac && bpf_skb_store_bytes(skb, 0, dmac, ETH_ALEN, 0))
+		return -ENODATA;
+	return packet_rewrite_other(skb, p, change);
 }
 
 #endif /* PROXY_PACKET_H */

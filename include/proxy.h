@@ -16,7 +16,7 @@
  * Raised whenever a struct of this file changes: a new proxy takes over the maps of an old one only
  * if both agree on it.
  */
-enum { PROXY_LAYOUT = 1 };
+enum { PROXY_LAYOUT = 2 };
 
 /* Key of "egress": where a packet was going. 8 bytes, for a cheap hash on every packet. */
 struct proxy_dest {
@@ -237,9 +237,18 @@ struct proxy_state {
 	__u32 flags;	 /* enum proxy_state_flags */
 	__u64 heartbeat; /* stored by user space each second; 0: MAC addresses are not to be used */
 	__u32 tick;	 /* of the program: jiffies when it last found the heartbeat fresh */
-	__u32 reserved;
+	/*
+	 * Raised by user space after each change of mappings, next hops or flows: what programs
+	 * remember is void then.
+	 */
+	__u32 generation;
+	__u32 mapping_ids; /* entries of "mapping_stats" for each CPU */
+	__u32 pins;	   /* whether anything has ever been entered in "pinned" */
 };
-_Static_assert(sizeof(struct proxy_state) == 24, "proxy_state is shared with user space");
+_Static_assert(sizeof(struct proxy_state) == 32, "proxy_state is shared with user space");
+
+/* Flows that each CPU remembers in "cache", a power of two; one way each. 64 bytes a slot. */
+enum { PROXY_CACHE_SLOTS = 1024 };
 
 /*
  * The one entry of "prefilter": a bit for each address that is in a key of "egress" (originals and
@@ -260,7 +269,10 @@ static inline __u32 proxy_prefilter_bit(__be32 addr)
 	return ((__u32)addr * 0x9e3779b1U) >> 16;
 }
 
-/* Entry of "mapping_stats", per CPU: wire packets and bytes, as the interface counts them. */
+/*
+ * Entry of "mapping_stats": wire packets and bytes, as the interface counts them. An array of the
+ * entries of CPU 0, then those of CPU 1 and so on.
+ */
 struct proxy_mapping_stats {
 	__u64 packets_out;
 	__u64 bytes_out;

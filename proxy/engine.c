@@ -68,9 +68,18 @@ static __u32 at_least(size_t wanted, __u32 least)
 	return wanted > least ? (__u32)wanted : least;
 }
 
+static __u32 mapping_ids(size_t mappings)
+{
+	return at_least(2 * mappings, IDS_MIN);
+}
+
 /* A mapping is an entry, and its target another; either may bring an address of its own. */
 static int set_sizes(struct proxy *skel, const struct options *opt, size_t mappings)
 {
+	int cpus = libbpf_num_possible_cpus();
+
+	if (cpus < 0)
+		return cpus;
 	return bpf_map__set_max_entries(skel->maps.ingress, opt->max_flows) ?:
 	       bpf_map__set_max_entries(skel->maps.pinned, opt->max_flows) ?:
 	       /* Seldom used; all flows of a mapping that changes may have to find room, though. */
@@ -78,7 +87,18 @@ static int set_sizes(struct proxy *skel, const struct options *opt, size_t mappi
 	       bpf_map__set_max_entries(skel->maps.egress, at_least(4 * mappings, ENTRIES_MIN)) ?:
 	       bpf_map__set_max_entries(skel->maps.hosts, at_least(4 * mappings, ENTRIES_MIN)) ?:
 	       bpf_map__set_max_entries(skel->maps.nexthops, at_least(2 * mappings, IDS_MIN)) ?:
-	       bpf_map__set_max_entries(skel->maps.mapping_stats, at_least(2 * mappings, IDS_MIN));
+	       bpf_map__set_max_entries(skel->maps.mapping_stats,
+					(__u32)cpus * mapping_ids(mappings));
+}
+
+/* Of what programs do not share with those of another device. */
+static int set_own_sizes(struct proxy *skel)
+{
+	int cpus = libbpf_num_possible_cpus();
+
+	return cpus < 0 ? cpus
+			: bpf_map__set_max_entries(skel->maps.cache,
+						   (__u32)cpus * PROXY_CACHE_SLOTS);
 }
 
 /* A second proxy_ingress, with the same maps, for devices with the other kind of link layer. */
@@ -93,7 +113,7 @@ static int load_other(struct engine *engine, int l2_len)
 	}
 	skel->rodata->cfg_l2_len = (__u32)l2_len;
 	bpf_program__set_autoload(skel->progs.proxy_egress, false);
-	err = maps_reuse(&engine->maps, skel->obj) ?: proxy__load(skel);
+	err = maps_reuse(&engine->maps, skel->obj) ?: set_own_sizes(skel) ?: proxy__load(skel);
 	if (err)
 		proxy__destroy(skel);
 	else
@@ -150,7 +170,7 @@ static int load(struct engine *engine, const struct maps *old, size_t mappings)
 		return log_err(-errno, "cannot open the BPF object");
 	engine->skel = skel;
 	skel->rodata->cfg_l2_len = (__u32)engine->iface.l2_len;
-	err = set_sizes(skel, engine->opt, mappings);
+	err = set_sizes(skel, engine->opt, mappings) ?: set_own_sizes(skel);
 	if (!err)
 		err = maps_reuse(old, skel->obj);
 	if (!err)
@@ -164,8 +184,14 @@ static int load(struct engine *engine, const struct maps *old, size_t mappings)
 		return log_err(err, "cannot load the BPF programs (-v shows the verifier's log)");
 	engine->at.egress_fd = bpf_program__fd(skel->progs.proxy_egress);
 	engine->at.ingress_fd = bpf_program__fd(skel->progs.proxy_ingress);
-	err = maps_from_object(&engine->maps, skel->obj);
-	return err ? log_err(err, "cannot open the maps") : 0;
+	err = maps_from_object(&engine->maps, skel->obj) ?: maps_mmap(&engine->maps);
+	if (err)
+		return log_err(err, "cannot open the maps");
+	if (old->fd[MAPS_STATE] < 0) {
+		engine->maps.state->layout = PROXY_LAYOUT;
+		engine->maps.state->mapping_ids = mapping_ids(mappings);
+	}
+	return 0;
 }
 
 static __u64 coarse_now(void)
@@ -207,13 +233,11 @@ static void new_device(void *arg, int device)
 	attach_device(&((struct engine *)arg)->at, device);
 }
 
-/* With the maps open: all that reads and changes them. */
+/* With the maps open and mapped: all that reads and changes them. */
 static int open_parts(struct engine *engine, bool used_before)
 {
-	int err = maps_mmap(&engine->maps);
+	int err = table_open(&engine->table, &engine->maps);
 
-	if (!err)
-		err = table_open(&engine->table, &engine->maps);
 	engine->at.ingress_for = ingress_for;
 	engine->at.arg = engine;
 	engine->hops.new_device = new_device;
@@ -221,8 +245,7 @@ static int open_parts(struct engine *engine, bool used_before)
 	if (!err && engine->skel && used_before)
 		attach_adopt(&engine->at);
 	if (!err)
-		err = nexthops_open(&engine->hops, engine->maps.nexthops,
-				    engine->maps.max_entries[MAPS_NEXTHOPS], engine->iface.ifindex,
+		err = nexthops_open(&engine->hops, &engine->maps, engine->iface.ifindex,
 				    engine->iface.loopback);
 	if (!err && used_before)
 		err = adopt_nexthops(engine);
@@ -258,7 +281,6 @@ int engine_start(struct engine *engine, const struct mapping_list *list)
 	if (takeover && old.max_entries[MAPS_INGRESS] != engine->opt->max_flows)
 		log_note("the running flow table is taken over with its size of %u flows",
 			 old.max_entries[MAPS_INGRESS]);
-	engine->maps.state->layout = PROXY_LAYOUT;
 	heartbeat(engine);
 	err = engine_check(engine, list, &error);
 	if (!err)
@@ -280,6 +302,8 @@ int engine_open(struct engine *engine, bool change)
 {
 	int err = attach_find(&engine->at, engine->iface.name, &engine->maps);
 
+	if (!err)
+		err = maps_mmap(&engine->maps);
 	if (err)
 		return err;
 	if (change)
@@ -302,6 +326,7 @@ int engine_stop(struct engine *engine)
 			poll(NULL, 0, ms);
 		/* Nobody follows the neighbours from now on: the kernel is to be asked. */
 		__atomic_store_n(&engine->maps.state->heartbeat, 0, __ATOMIC_RELAXED);
+		maps_changed(&engine->maps);
 		attach_close(&engine->at);
 		return 0;
 	}
@@ -583,9 +608,11 @@ static int count_traffic(struct engine *engine)
 {
 	const struct table *table = &engine->table;
 	struct proxy_mapping_stats *stats = calloc(table->id_end, sizeof(*stats));
-	int err = stats ? maps_mapping_stats(&engine->maps, stats, table->id_end) : -ENOMEM;
 
-	for (size_t i = 0; !err && i < table->count; i++) {
+	if (!stats)
+		return -ENOMEM;
+	maps_mapping_stats(&engine->maps, stats, table->id_end);
+	for (size_t i = 0; i < table->count; i++) {
 		const struct proxy_mapping *to = &table->entries[i].to;
 
 		if (table_shown(&table->entries[i]))
@@ -593,7 +620,7 @@ static int count_traffic(struct engine *engine)
 					 stats[to->id].packets_in);
 	}
 	free(stats);
-	return err;
+	return 0;
 }
 
 int engine_tick(struct engine *engine)

@@ -62,6 +62,7 @@ void maps_close(struct maps *maps)
 	unmap(maps, MAPS_NEXTHOPS, maps->nexthops);
 	unmap(maps, MAPS_STATE, maps->state);
 	unmap(maps, MAPS_PREFILTER, maps->prefilter);
+	unmap(maps, MAPS_MAPPING_STATS, maps->mapping_stats);
 	for (int i = 0; i < MAPS_COUNT; i++)
 		if (maps->fd[i] >= 0)
 			close(maps->fd[i]);
@@ -169,89 +170,61 @@ int maps_mmap(struct maps *maps)
 {
 	return map_shared(maps, MAPS_NEXTHOPS, (void **)&maps->nexthops) ?:
 	       map_shared(maps, MAPS_STATE, (void **)&maps->state) ?:
-	       map_shared(maps, MAPS_PREFILTER, (void **)&maps->prefilter);
-}
-
-/* Call @take with each entry of the per-CPU array @map_fd, one slot per possible CPU. */
-static int read_per_cpu(int map_fd, size_t value_size, __u32 count,
-			void (*take)(void *sums, __u32 key, const void *value), void *sums)
-{
-	int cpus = libbpf_num_possible_cpus(), err = 0;
-	__u32 done = 0, last;
-
-	if (cpus < 0)
-		return cpus;
-	char *values = calloc(BATCH, value_size * (size_t)cpus);
-	__u32 *keys = calloc(BATCH, sizeof(*keys));
-
-	if (!values || !keys)
-		err = -ENOMEM;
-	while (!err && done < count) {
-		__u32 got = count - done < BATCH ? count - done : BATCH;
-
-		err = bpf_map_lookup_batch(map_fd, done ? &last : NULL, &last, keys, values, &got,
-					   NULL);
-		if (err == -ENOENT && got)
-			err = 0; /* the end of the map */
-		for (__u32 i = 0; !err && i < got; i++)
-			for (int cpu = 0; cpu < cpus; cpu++)
-				take(sums, keys[i],
-				     values +
-					     value_size * ((size_t)i * (size_t)cpus + (size_t)cpu));
-		done += got;
-	}
-	free(values);
-	free(keys);
-	return err;
-}
-
-static void add_counter(void *sums, __u32 key, const void *value)
-{
-	((__u64 *)sums)[key] += *(const __u64 *)value;
+	       map_shared(maps, MAPS_PREFILTER, (void **)&maps->prefilter) ?:
+	       map_shared(maps, MAPS_MAPPING_STATS, (void **)&maps->mapping_stats);
 }
 
 int maps_counters(const struct maps *maps, __u64 sums[PROXY_COUNTER_MAX])
 {
-	memset(sums, 0, PROXY_COUNTER_MAX * sizeof(*sums));
-	return read_per_cpu(maps->fd[MAPS_COUNTERS], sizeof(__u64), PROXY_COUNTER_MAX, add_counter,
-			    sums);
-}
-
-static void add_stats(void *sums, __u32 key, const void *value)
-{
-	struct proxy_mapping_stats *sum = (struct proxy_mapping_stats *)sums + key;
-	const struct proxy_mapping_stats *stats = value;
-
-	sum->packets_out += stats->packets_out;
-	sum->bytes_out += stats->bytes_out;
-	sum->packets_in += stats->packets_in;
-	sum->bytes_in += stats->bytes_in;
-}
-
-int maps_mapping_stats(const struct maps *maps, struct proxy_mapping_stats *sums, __u32 count)
-{
-	memset(sums, 0, count * sizeof(*sums));
-	return read_per_cpu(maps->fd[MAPS_MAPPING_STATS], sizeof(*sums), count, add_stats, sums);
-}
-
-int maps_mapping_stats_clear(const struct maps *maps, __u32 id)
-{
-	int cpus = libbpf_num_possible_cpus(), err;
-	struct proxy_mapping_stats *zeros;
+	int cpus = libbpf_num_possible_cpus(), err = 0;
+	__u64 *values;
 
 	if (cpus < 0)
 		return cpus;
-	zeros = calloc((size_t)cpus, sizeof(*zeros));
-	if (!zeros)
-		return -ENOMEM;
-	err = bpf_map_update_elem(maps->fd[MAPS_MAPPING_STATS], &id, zeros, BPF_ANY);
-	free(zeros);
-	return err;
+	values = calloc((size_t)cpus, sizeof(*values));
+	memset(sums, 0, PROXY_COUNTER_MAX * sizeof(*sums));
+	for (__u32 i = 0; values && !err && i < PROXY_COUNTER_MAX; i++) {
+		err = bpf_map_lookup_elem(maps->fd[MAPS_COUNTERS], &i, values);
+		for (int cpu = 0; !err && cpu < cpus; cpu++)
+			sums[i] += values[cpu];
+	}
+	free(values);
+	return values ? err : -ENOMEM;
+}
+
+void maps_mapping_stats(const struct maps *maps, struct proxy_mapping_stats *sums, __u32 count)
+{
+	__u32 ids = maps->state->mapping_ids;
+
+	memset(sums, 0, count * sizeof(*sums));
+	for (__u32 i = 0; i < maps->max_entries[MAPS_MAPPING_STATS]; i += ids) {
+		for (__u32 id = 0; id < count; id++) {
+			const struct proxy_mapping_stats *stats = &maps->mapping_stats[i + id];
+
+			sums[id].packets_out += stats->packets_out;
+			sums[id].bytes_out += stats->bytes_out;
+			sums[id].packets_in += stats->packets_in;
+			sums[id].bytes_in += stats->bytes_in;
+		}
+	}
+}
+
+void maps_mapping_stats_clear(const struct maps *maps, __u32 id)
+{
+	__u32 ids = maps->state->mapping_ids;
+
+	for (__u32 i = id; i < maps->max_entries[MAPS_MAPPING_STATS]; i += ids)
+		memset(&maps->mapping_stats[i], 0, sizeof(maps->mapping_stats[i]));
 }
 
 int maps_write(int map_fd, const void *keys, const void *values, __u32 count)
 {
 	return count ? bpf_map_update_batch(map_fd, keys, values, &count, NULL) : 0;
+}
+
+void maps_changed(const struct maps *maps)
+{
+	__atomic_add_fetch(&maps->state->generation, 1, __ATOMIC_SEQ_CST);
 }
 
 void maps_wait_programs(void)

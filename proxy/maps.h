@@ -31,6 +31,7 @@ struct maps {
 		*nexthops; /* memory shared with the programs; NULL before maps_mmap() */
 	struct proxy_state *state;
 	struct proxy_prefilter *prefilter;
+	struct proxy_mapping_stats *mapping_stats;
 };
 
 /** maps_init - make @maps empty, so that maps_close() is right from now on */
@@ -63,20 +64,23 @@ int maps_mmap(struct maps *maps);
 /** maps_counters - sum each counter over the CPUs; Return: 0 or a negative errno */
 int maps_counters(const struct maps *maps, __u64 sums[PROXY_COUNTER_MAX]);
 
-/**
- * maps_mapping_stats - sum the counters of the mappings 0 to @count - 1 over the CPUs
- * Return: 0 or a negative errno.
- */
-int maps_mapping_stats(const struct maps *maps, struct proxy_mapping_stats *sums, __u32 count);
+/** maps_mapping_stats - sum the counters of the mappings 0 to @count - 1 over the CPUs */
+void maps_mapping_stats(const struct maps *maps, struct proxy_mapping_stats *sums, __u32 count);
 
-/** maps_mapping_stats_clear - set the counters of mapping @id to 0; Return: 0 or negative errno */
-int maps_mapping_stats_clear(const struct maps *maps, __u32 id);
+/** maps_mapping_stats_clear - set the counters of mapping @id to 0 */
+void maps_mapping_stats_clear(const struct maps *maps, __u32 id);
 
 /**
  * maps_write - store entries in a hash map at once, as far as the kernel can
  * Return: 0 or a negative errno; some entries may then have been stored.
  */
 int maps_write(int map_fd, const void *keys, const void *values, __u32 count);
+
+/**
+ * maps_changed - make void what the programs remember of flows, after a change of mappings, next
+ * hops or flows: no packet that comes from now on is treated as before it
+ */
+void maps_changed(const struct maps *maps);
 
 /** maps_wait_programs - return when no program that has read an older state runs any more */
 void maps_wait_programs(void);

@@ -47,17 +47,16 @@ static void hash_rebuild(struct nexthops *hops)
 			*hash_slot(hops, hops->table[i].target) = i;
 }
 
-int nexthops_open(struct nexthops *hops, struct proxy_nexthop *shared, __u32 max, int ifindex,
-		  bool loopback)
+int nexthops_open(struct nexthops *hops, const struct maps *maps, int ifindex, bool loopback)
 {
-	__u32 slots = 16;
+	__u32 slots = 16, max = maps->max_entries[MAPS_NEXTHOPS];
 	int err;
 
 	while (slots < 2 * max)
 		slots *= 2;
 	hops->ifindex = ifindex;
 	hops->loopback = loopback;
-	hops->shared = shared;
+	hops->maps = maps;
 	hops->max = max;
 	hops->count = 1; /* PROXY_NEXTHOP_NONE */
 	hops->hash_mask = slots - 1;
@@ -99,7 +98,7 @@ static bool reachable(const struct nexthop *hop)
 static void publish(struct nexthops *hops, __u32 index)
 {
 	const struct nexthop *hop = &hops->table[index];
-	struct proxy_nexthop *shared = &hops->shared[index];
+	struct proxy_nexthop *shared = &hops->maps->nexthops[index];
 	struct proxy_nexthop now = { 0 };
 
 	if (hop->target && reachable(hop)) {
@@ -112,14 +111,16 @@ static void publish(struct nexthops *hops, __u32 index)
 		if (now.flags & PROXY_NEXTHOP_MAC)
 			memcpy(now.dmac, hop->mac, sizeof(now.dmac));
 	}
+	if (shared->oif == now.oif && shared->via == now.via && shared->link == now.link)
+		return;
 	if (shared->oif != now.oif || shared->via != now.via) {
 		/* No packet may see the old MAC address with the new device. */
 		__atomic_store_n(&shared->link, 0, __ATOMIC_RELEASE);
 		__atomic_store_n(&shared->oif, now.oif, __ATOMIC_RELEASE);
 		__atomic_store_n(&shared->via, now.via, __ATOMIC_RELEASE);
 	}
-	if (shared->link != now.link)
-		__atomic_store_n(&shared->link, now.link, __ATOMIC_RELEASE);
+	__atomic_store_n(&shared->link, now.link, __ATOMIC_RELEASE);
+	maps_changed(hops->maps);
 }
 
 /* Most targets are reached by the same device: the answer for the last one is kept. */

@@ -10,6 +10,7 @@
 #include <linux/types.h>
 #include <stdbool.h>
 
+#include "maps.h"
 #include "netlink.h"
 #include "proxy.h"
 
@@ -39,7 +40,7 @@ struct nexthops {
 	/* called before targets are reached by another device than @ifindex; may be NULL */
 	void (*new_device)(void *arg, int device);
 	void *arg;
-	struct proxy_nexthop *shared; /* the map's memory */
+	const struct maps *maps; /* where "nexthops" is */
 	struct nexthop *table;
 	__u32 count; /* places in use or free below the first that never was used */
 	__u32 max;
@@ -60,12 +61,11 @@ struct nexthops {
 
 /**
  * nexthops_open - begin to follow routes and neighbours
- * @shared: the mapped map "nexthops" with @max entries; stays the caller's
+ * @maps: with shared memory; stays the caller's
  * @ifindex: the interface that is proxied
  * Return: 0 or a negative errno; nexthops_close() is right in either case.
  */
-int nexthops_open(struct nexthops *hops, struct proxy_nexthop *shared, __u32 max, int ifindex,
-		  bool loopback);
+int nexthops_open(struct nexthops *hops, const struct maps *maps, int ifindex, bool loopback);
 
 void nexthops_close(struct nexthops *hops);
 

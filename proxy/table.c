@@ -107,7 +107,7 @@ int table_open(struct table *table, const struct maps *maps)
 	int err;
 
 	memset(table, 0, sizeof(*table));
-	table->id_max = maps->max_entries[MAPS_MAPPING_STATS];
+	table->id_max = maps->state->mapping_ids;
 	table->id_end = 1; /* 0 counts direct traffic */
 	table->ids = calloc(table->id_max, sizeof(*table->ids));
 	table->bits = calloc(PROXY_PREFILTER_BITS / 64, sizeof(*table->bits));
@@ -320,7 +320,8 @@ static int id_take(struct table *table, const struct maps *maps, __u32 *from, __
 		table->ids[*id] = (struct table_id){ .taken = true };
 		if (table->id_end <= *id)
 			table->id_end = *id + 1;
-		return maps_mapping_stats_clear(maps, *id);
+		maps_mapping_stats_clear(maps, *id);
+		return 0;
 	}
 	return -ENOSPC;
 }
@@ -495,7 +496,10 @@ static int flush_one(void *arg, const struct proxy_reply *key, const struct prox
 
 int table_flush(const struct maps *maps)
 {
-	return each_flow(maps, flush_one, (void *)maps);
+	int err = each_flow(maps, flush_one, (void *)maps);
+
+	maps_changed(maps);
+	return err;
 }
 
 static enum mark mark_of(const struct change *change, const struct proxy_flow *flow)
@@ -516,8 +520,10 @@ static int pin_one(void *arg, const struct proxy_reply *key, const struct proxy_
 		return 0;
 	if (mark == MARK_GONE && key->proto == IPPROTO_TCP)
 		change->marks[flow->mapping] = MARK_GONE_IN_USE;
-	if (key->proto == IPPROTO_TCP)
+	if (key->proto == IPPROTO_TCP) {
+		__atomic_store_n(&change->maps->state->pins, 1, __ATOMIC_SEQ_CST);
 		return bpf_map_update_elem(change->maps->fd[MAPS_PINNED], &origin, key, BPF_ANY);
+	}
 	/* A reply that is under way is still translated if the mapping stays. */
 	if (mark == MARK_MOVED)
 		return forget(bpf_map_delete_elem(change->maps->fd[MAPS_PINNED], &origin));
@@ -672,9 +678,11 @@ static int commit(struct change *change)
 		err = write_entries(change);
 	if (!err)
 		err = delete_entries(change);
+	maps_changed(maps);
 	if (!err && (change->moved || change->gone)) {
 		maps_wait_programs();
 		err = each_flow(maps, change->kill ? kill_one : unpin_one, change);
+		maps_changed(maps);
 	}
 	if (!err)
 		err = delete_hosts(maps, table->entries, table->count, next->entries, next->count);
@@ -745,6 +753,7 @@ int table_relocate(struct table *table, struct maps *maps, struct nexthops *hops
 		err = bpf_map_update_elem(maps->fd[MAPS_EGRESS], &entry->from, &entry->to,
 					  BPF_EXIST);
 	}
+	maps_changed(maps);
 	return err;
 }
 

@@ -249,7 +249,7 @@ static void test_race(void)
 
 int main(void)
 {
-	rig_open(&rig, (struct rig_sizes){ 0 });
+	rig_open(&rig, (struct rig_options){ 0 });
 	rig_map(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_UDP, TARGET, TARGET_PORT, 0);
 	test_idle();
 	test_condemned();

@@ -8,9 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
+
+enum { RIG_IDS = 4096 };
 
 enum { LO = 1 }; /* the interface that test runs take place on, in any network namespace */
 
@@ -29,6 +33,19 @@ __u32 ip(const char *text)
 	return ntohl(addr.s_addr);
 }
 
+void rig_changed(struct rig *rig)
+{
+	int fd = bpf_map__fd(rig->skel->maps.state);
+	struct proxy_state settings;
+	__u32 zero = 0;
+
+	if (bpf_map_lookup_elem(fd, &zero, &settings))
+		die("read the state");
+	settings.generation++;
+	if (bpf_map_update_elem(fd, &zero, &settings, 0))
+		die("write the state");
+}
+
 void rig_heartbeat(struct rig *rig, __u64 ago_ns)
 {
 	int fd = bpf_map__fd(rig->skel->maps.state);
@@ -40,23 +57,54 @@ void rig_heartbeat(struct rig *rig, __u64 ago_ns)
 		die("read the state");
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	settings.layout = PROXY_LAYOUT;
+	settings.mapping_ids = RIG_IDS;
 	settings.tick -= 1000; /* so that the program looks */
 	settings.heartbeat = now.tv_sec * 1000000000ULL + now.tv_nsec - ago_ns;
 	if (bpf_map_update_elem(fd, &zero, &settings, 0))
 		die("write the state");
+	rig_changed(rig);
 }
 
-void rig_open(struct rig *rig, struct rig_sizes sizes)
+/* Types of a kernel of which only one is known: what programs ask for by CO-RE is not there. */
+static void write_old_btf(char *path)
 {
+	struct btf *btf = btf__new_empty();
+	int fd = mkstemp(path);
+	const void *data;
+	__u32 size;
+
+	if (!btf || btf__add_int(btf, "int", 4, BTF_INT_SIGNED) < 0)
+		die("make BTF");
+	data = btf__raw_data(btf, &size);
+	if (!data || fd < 0 || write(fd, data, size) != (ssize_t)size)
+		die("write BTF");
+	close(fd);
+	btf__free(btf);
+}
+
+void rig_open(struct rig *rig, struct rig_options options)
+{
+	char btf_path[] = "/tmp/proxy-rig-XXXXXX";
+	LIBBPF_OPTS(bpf_object_open_opts, opts);
+	__u32 cpus = libbpf_num_possible_cpus();
+
 	memset(rig, 0, sizeof(*rig));
-	rig->skel = proxy__open();
+	if (options.old_kernel) {
+		write_old_btf(btf_path);
+		opts.btf_custom_path = btf_path;
+	}
+	rig->skel = proxy__open_opts(&opts);
 	if (!rig->skel)
 		die("open the programs");
-	bpf_map__set_max_entries(rig->skel->maps.ingress, sizes.flows ?: 65536);
-	bpf_map__set_max_entries(rig->skel->maps.pinned, sizes.pinned ?: 65536);
-	bpf_map__set_max_entries(rig->skel->maps.fragments, sizes.fragments ?: 8192);
+	bpf_map__set_max_entries(rig->skel->maps.ingress, options.flows ?: 65536);
+	bpf_map__set_max_entries(rig->skel->maps.pinned, options.pinned ?: 65536);
+	bpf_map__set_max_entries(rig->skel->maps.fragments, options.fragments ?: 8192);
+	bpf_map__set_max_entries(rig->skel->maps.mapping_stats, cpus * RIG_IDS);
+	bpf_map__set_max_entries(rig->skel->maps.cache, cpus * PROXY_CACHE_SLOTS);
 	if (proxy__load(rig->skel))
 		die("load the programs");
+	if (options.old_kernel)
+		unlink(btf_path);
 	rig_heartbeat(rig, 0);
 }
 
@@ -129,6 +177,7 @@ void rig_map(struct rig *rig, const char *from, __u16 from_port, __u8 proto, con
 	mapping.flags = PROXY_MAPPING_DIRECT;
 	mapping.nexthop = PROXY_NEXTHOP_NONE;
 	bpf_map_update_elem(fd, &key, &mapping, BPF_NOEXIST);
+	rig_changed(rig);
 }
 
 void rig_mapping_set(struct rig *rig, const char *from, __u16 from_port, __u8 proto, const char *to,
@@ -150,6 +199,7 @@ void rig_mapping_set(struct rig *rig, const char *from, __u16 from_port, __u8 pr
 	prefilter_add(rig, mapping.addr);
 	if (bpf_map_update_elem(fd, &key, &mapping, BPF_ANY))
 		die("change a mapping");
+	rig_changed(rig);
 }
 
 void rig_nexthop(struct rig *rig, const char *target, __u8 mac)
@@ -166,6 +216,7 @@ void rig_nexthop(struct rig *rig, const char *target, __u8 mac)
 	if (bpf_map_lookup_elem(bpf_map__fd(rig->skel->maps.hosts), &addr, &host) ||
 	    bpf_map_update_elem(bpf_map__fd(rig->skel->maps.nexthops), &host.nexthop, &nexthop, 0))
 		die("enter a next hop");
+	rig_changed(rig);
 }
 
 int rig_run(struct rig *rig, enum rig_direction direction, const void *in, size_t len, void *out,
@@ -235,6 +286,7 @@ void rig_clear(struct rig *rig)
 	map_clear(rig->skel->maps.ingress);
 	map_clear(rig->skel->maps.pinned);
 	map_clear(rig->skel->maps.fragments);
+	rig_changed(rig);
 }
 
 __u32 sum16(const __u8 *data, size_t len, __u32 sum)

@@ -30,14 +30,15 @@ struct rig {
 	__u32 mappings;
 };
 
-struct rig_sizes {
-	__u32 flows;
+struct rig_options {
+	__u32 flows; /* sizes of the tables */
 	__u32 pinned;
 	__u32 fragments;
+	bool old_kernel; /* one that does not show its struct sk_buff to programs (before 6.2) */
 };
 
-/** rig_open - load the programs; ends the test if that fails. 0 in @sizes: the default */
-void rig_open(struct rig *rig, struct rig_sizes sizes);
+/** rig_open - load the programs; ends the test if that fails. 0 in @options: the default */
+void rig_open(struct rig *rig, struct rig_options options);
 void rig_close(struct rig *rig);
 
 /** rig_map - enter a mapping as the tool does, with the target's own entry beside it */
@@ -53,6 +54,9 @@ void rig_nexthop(struct rig *rig, const char *target, __u8 mac);
 
 /** rig_heartbeat - the tool's heartbeat, @ago_ns ago */
 void rig_heartbeat(struct rig *rig, __u64 ago_ns);
+
+/** rig_changed - tell the programs, as the tool does, that flows have been changed from outside */
+void rig_changed(struct rig *rig);
 
 /**
  * rig_run - send a frame through a program

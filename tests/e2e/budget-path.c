@@ -104,6 +104,14 @@ static bool is_percpu(const struct map *map)
 	       map->info.type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
 }
 
+/* Whether each CPU writes to a part of its own: arrays of proxy's that are not per-CPU by type,
+ * too. */
+static bool is_parted(const struct map *map)
+{
+	return is_percpu(map) || !strcmp(map->info.name, "cache") ||
+	       !strcmp(map->info.name, "mapping_stats");
+}
+
 static bool is_array(const struct map *map)
 {
 	return map->info.type == BPF_MAP_TYPE_ARRAY || map->info.type == BPF_MAP_TYPE_PERCPU_ARRAY;
@@ -217,7 +225,7 @@ static void values_write_back(struct machine *m)
 static bool is_shared(const struct machine *m, const __u8 *addr)
 {
 	for (int i = 0; i < m->nr_maps; i++)
-		if (m->maps[i].memory && addr >= m->maps[i].memory &&
+		if (m->maps[i].memory && !is_parted(&m->maps[i]) && addr >= m->maps[i].memory &&
 		    addr < m->maps[i].memory + m->maps[i].memory_len)
 			return true;
 	for (int i = 0; i < m->nr_values; i++)
@@ -265,7 +273,8 @@ static __u64 call_helper(struct machine *m, int id, const __u64 r[11])
 	__u8 *bytes;
 
 	/* The kernel inlines some, and map_lookup() knows which lookups. */
-	if (id != BPF_FUNC_map_lookup_elem && id != BPF_FUNC_jiffies64)
+	if (id != BPF_FUNC_map_lookup_elem && id != BPF_FUNC_jiffies64 &&
+	    id != BPF_FUNC_get_smp_processor_id)
 		m->counts.calls++;
 	switch (id) {
 	case BPF_FUNC_map_lookup_elem:
@@ -314,6 +323,9 @@ static __u64 call_helper(struct machine *m, int id, const __u64 r[11])
 		die("helper %d is not known here: teach call_helper() about it", id);
 	}
 }
+
+/* The kernel's struct sk_buff of each packet: all of it 0, CHECKSUM_NONE among it. */
+static const __u8 kernel_skb[4096];
 
 /* --- instructions ----------------------------------------------------------------------------- */
 
@@ -546,6 +558,8 @@ static __u64 execute(struct machine *m, const struct bpf_insn *insns, int pc, co
 				pc += jump(insn, *dst, src) ? insn->off : 0;
 			else if (insn->src_reg == BPF_PSEUDO_CALL)
 				r[0] = execute(m, insns, pc + 1 + insn->imm, &r[1], depth + 1);
+			else if (insn->src_reg == BPF_PSEUDO_KFUNC_CALL)
+				r[0] = (__u64)kernel_skb; /* bpf_cast_to_kern_ctx(), inlined */
 			else
 				r[0] = call_helper(m, insn->imm, r);
 			break;

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the packets of running flows become, remembered on each CPU: one look at one cache line
+ * takes the place of all lookups in hash tables. BPF only.
+ *
+ * An entry says what the long way has just found, so it may be missing, overwritten or void at any
+ * time: the packet then goes the long way. It holds
+ * - only for plain packets (packet_read_plain()) that tell nothing new of their flow;
+ * - as long as the flow's tick is recent, and so the flow is sure to be there (flow_claim());
+ * - until user space changes anything: it raises "generation" then.
+ */
+#ifndef PROXY_CACHE_H
+#define PROXY_CACHE_H
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/types.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "proxy-flow.h"
+#include "proxy-maps.h"
+#include "proxy-packet.h"
+
+/* At which hook the packet is: the upper half of an entry's "kind", the protocol being the lower.
+ */
+enum cache_hook {
+	CACHE_EGRESS = 1 << 8,
+	CACHE_INGRESS = 2 << 8,
+};
+
+struct cached {
+	__be32 saddr; /* of the packet, as it arrives at the hook */
+	__be32 daddr;
+	__u32 ports;
+	__u32 kind;
+	__u32 tick; /* the flow's, when it was last claimed */
+	__u32 generation;
+	__u32 stats; /* stats_index() of its mapping */
+	struct change change;
+	__u8 dmac[ETH_ALEN]; /* at egress */
+	__u8 reserved[14];
+};
+_Static_assert(sizeof(struct cached) == 64, "a cache line");
+
+/*
+ * PROXY_CACHE_SLOTS for each CPU, in a row: not a per-CPU array, which would first have to look for
+ * the CPU's part. Shared memory begins with a page, so that no entry lies across cache lines.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, PROXY_CACHE_SLOTS);
+	__type(key, __u32);
+	__type(value, struct cached);
+} cache SEC(".maps");
+
+/** cache_generation - to be asked for before anything that goes into an entry is looked up */
+static __always_inline __u32 cache_generation(void)
+{
+	const struct proxy_state *settings = state_get();
+
+	return settings ? *(const volatile __u32 *)&settings->generation : 0;
+}
+
+/* The packet's place on this CPU. */
+static __always_inline struct cached *cache_slot(const struct packet *p)
+{
+	__u64 hash = ((__u64)(p->saddr ^ p->daddr) << 32 | p->ports) * 0x9e3779b97f4a7c15ULL;
+	/* The upper bits of the product depend on all bits. */
+	__u32 index = bpf_get_smp_processor_id() * PROXY_CACHE_SLOTS +
+		      (hash >> 40) / ((1 << 24) / PROXY_CACHE_SLOTS);
+
+	return bpf_map_lookup_elem(&cache, &index);
+}
+
+/* Whether @p tells nothing of its flow that the packets before it have not told. */
+static __always_inline int cache_may_have(const struct packet *p)
+{
+	return p->proto == IPPROTO_UDP ||
+	       (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_ACK;
+}
+
+/** cache_find - the entry of plain packet @p, or NULL if it has to go the long way */
+static __always_inline const struct cached *cache_find(const struct packet *p, enum cache_hook hook,
+						       __u32 generation)
+{
+	const struct cached *found = cache_slot(p);
+
+	if (!found || found->saddr != p->saddr || found->daddr != p->daddr ||
+	    found->ports != p->ports || found->kind != (p->proto | hook))
+		return NULL;
+	if (found->generation != generation || ticks_passed(found->tick) || !cache_may_have(p))
+		return NULL;
+	return found;
+}
+
+/**
+ * cache_put - remember what packets like @p become
+ * @flow: theirs, claimed and with this packet noted
+ * @dmac: their next hop, or NULL to leave it
+ */
+static __always_inline void cache_put(const struct packet *p, enum cache_hook hook,
+				      __u32 generation, const struct proxy_flow *flow,
+				      const struct change *change, const void *dmac)
+{
+	struct cached *slot = cache_slot(p);
+
+	if (!slot)
+		return;
+	slot->saddr = p->saddr;
+	slot->daddr = p->daddr;
+	slot->ports = p->ports;
+	slot->kind = p->proto | hook;
+	slot->tick = flow->tick;
+	slot->generation = generation;
+	slot->stats = stats_index(flow->mapping);
+	slot->change = *change;
+	if (dmac)
+		__builtin_memcpy(slot->dmac, __builtin_assume_aligned(dmac, 2), ETH_ALEN);
+}
+
+/** cache_forget - a packet that changes what its flow is in has come by: the next goes the long way
+ */
+static __always_inline void cache_forget(const struct packet *p)
+{
+	struct cached *slot = cache_slot(p);
+
+	if (slot)
+		slot->kind = 0;
+}
+
+#endif /* PROXY_CACHE_H */
