@@ -10,7 +10,8 @@ usage()
 Usage: remove-filters-and-qdisc.sh [IFACE...]
 
 Removes from the interfaces named, or from all interfaces of this network namespace,
-  - the filters pm_ingress, pm_egress, proxy_ingress and proxy_egress of packet-monitor and proxy,
+  - the filters pm_ingress, pm_egress, proxy_ingress, proxy_egress, proxy3_ingress and proxy3_egress
+    of packet-monitor and proxy,
   - neighbour entries with the address 02:70:72:6f:78:79, which proxy gives to hosts that do not exist,
   - the clsact qdisc, if no filter of anyone's is left in it.
 Filters of others are never touched. Exit status: 0, or 1 if something could not be removed.
@@ -53,7 +54,8 @@ remove()
 is_ours()
 {
 	case $1 in
-	"pm_ingress:[$2]" | "pm_egress:[$2]" | "proxy_ingress:[$2]" | "proxy_egress:[$2]") ;;
+	"pm_ingress:[$2]" | "pm_egress:[$2]") ;;
+	"proxy_ingress:[$2]" | "proxy_egress:[$2]" | "proxy3_ingress:[$2]" | "proxy3_egress:[$2]") ;;
 	*)
 		why="it is not of this project"
 		return 1
@@ -170,7 +172,8 @@ mention_others()
 		esac
 		filters=$(tc filter show dev "$dev" ingress && tc filter show dev "$dev" egress)
 		case $filters in
-		*" pm_ingress:["* | *" pm_egress:["* | *" proxy_ingress:["* | *" proxy_egress:["*)
+		*" pm_ingress:["* | *" pm_egress:["* | *" proxy_ingress:["* | *" proxy_egress:["* | \
+			*" proxy3_ingress:["* | *" proxy3_egress:["*)
 			say "$dev: has filters of ours, too: name it as well, or no interface at all"
 			;;
 		esac

@@ -185,38 +185,35 @@ static __always_inline enum proxy_counter egress_error(struct __sk_buff *skb,
 	return icmp_egress(skb, p, nexthop);
 }
 
-/* The verdict on an IPv4 packet that leaves for an address of ours. */
-static __always_inline int egress_ipv4(struct __sk_buff *skb)
+/*
+ * The long way of an IPv4 packet that leaves for an address of ours, be it @req's or still to be
+ * read. Return: the verdict.
+ */
+static __always_inline int egress_ipv4(struct __sk_buff *skb, struct flow_request *req, int read,
+				       __u32 generation)
 {
-	__u32 nexthop = PROXY_NEXTHOP_NONE, generation = cache_generation();
-	enum proxy_counter reason = PROXY_OK;
-	struct flow_request req;
+	enum proxy_counter reason = read ? PROXY_OK : packet_read_other(skb, &req->p);
+	__u32 nexthop = PROXY_NEXTHOP_NONE;
 
-	if (likely(packet_read_plain(skb, &req.p))) {
-		const struct cached *hit = cache_find(&req.p, CACHE_EGRESS, generation);
-
-		if (likely(hit) &&
-		    likely(!packet_rewrite_plain(skb, &req.p, &hit->change, hit->dmac))) {
-			flow_count(skb, &req.p, hit->stats, 1);
-			return TC_ACT_UNSPEC;
-		}
-	} else {
-		reason = packet_read_other(skb, &req.p);
-		if (unlikely(reason != PROXY_OK))
-			return untouched(reason);
-	}
-	if (likely(packet_has_ports(&req.p)))
-		reason = egress_ports(skb, &req, generation, &nexthop);
-	else if (req.p.proto == IPPROTO_ICMP)
-		reason = egress_error(skb, &req.p, &nexthop);
-	else if (is_later_fragment(&req.p))
-		reason = fragment_later(skb, &req.p, PROXY_FRAGMENT_OUT, &nexthop);
+	if (unlikely(reason != PROXY_OK))
+		return untouched(reason);
+	if (likely(packet_has_ports(&req->p)))
+		reason = egress_ports(skb, req, generation, &nexthop);
+	else if (req->p.proto == IPPROTO_ICMP)
+		reason = egress_error(skb, &req->p, &nexthop);
+	else if (is_later_fragment(&req->p))
+		reason = fragment_later(skb, &req->p, PROXY_FRAGMENT_OUT, &nexthop);
 	return likely(reason == PROXY_OK) ? nexthop_apply(skb, nexthop) : untouched(reason);
 }
 
-SEC("tc")
-int proxy_egress(struct __sk_buff *skb)
+/* @l2_len: a constant, of the device's kind. */
+static __always_inline int at_egress(struct __sk_buff *skb, __u32 l2_len)
 {
+	const struct proxy_state *settings;
+	struct flow_request req;
+	const struct cached *hit;
+	__u32 generation;
+	int plain;
 	__be32 daddr;
 
 	if (skb->protocol != bpf_htons(ETH_P_IP)) {
@@ -224,12 +221,36 @@ int proxy_egress(struct __sk_buff *skb)
 			arp_egress(skb);
 		return TC_ACT_UNSPEC;
 	}
-	if (pkt_read(skb, cfg_l2_len + offsetof(struct iphdr, daddr), &daddr, sizeof(daddr)) ||
-	    !known_address(daddr) || nexthop_reentered(skb))
+	settings = state_get();
+	if (!settings ||
+	    pkt_read(skb, l2_len + offsetof(struct iphdr, daddr), &daddr, sizeof(daddr)) ||
+	    !maybe_known(settings, daddr) || nexthop_reentered(skb))
+		return TC_ACT_UNSPEC;
+	generation = cache_generation(settings);
+	plain = l2_len == ETH_HLEN && !skb->vlan_present && packet_read_plain(skb, &req.p);
+	hit = plain ? cache_find(&req.p, CACHE_EGRESS, generation) : NULL;
+	if (likely(hit) && likely(!packet_rewrite_plain(skb, &req.p, &hit->change, hit->dmac))) {
+		flow_count(skb, &req.p, hit->stats, 1);
+		return TC_ACT_UNSPEC;
+	}
+	if (!known_address(daddr))
 		return TC_ACT_UNSPEC;
 	if (skb->vlan_present)
 		return untouched(PROXY_VLAN);
-	return egress_ipv4(skb);
+	return egress_ipv4(skb, &req, plain, generation);
+}
+
+SEC("tc")
+int proxy_egress(struct __sk_buff *skb)
+{
+	return at_egress(skb, ETH_HLEN);
+}
+
+/* On a device without a link layer ("layer 3 device"). */
+SEC("tc")
+int proxy3_egress(struct __sk_buff *skb)
+{
+	return at_egress(skb, 0);
 }
 
 /* The same for a packet that may come from a target; there is no next hop to find. */
@@ -255,60 +276,79 @@ static __always_inline enum proxy_counter ingress_ports(struct __sk_buff *skb, s
 }
 
 /*
- * The verdict on an IPv4 packet from an address of ours (@known), or on any ICMP message, since an
- * error may come from any router, and its quote tells whether it is for us.
+ * The long way of an IPv4 packet from an address of ours (@known), or of any ICMP message, since an
+ * error may come from any router, and its quote tells whether it is for us. Return: the verdict.
  */
-static __always_inline int ingress_ipv4(struct __sk_buff *skb, int known)
+static __always_inline int ingress_ipv4(struct __sk_buff *skb, struct packet *p, int read,
+					int known, __u32 generation)
 {
-	__u32 nexthop = PROXY_NEXTHOP_NONE, generation = cache_generation();
-	enum proxy_counter reason = PROXY_OK;
-	struct packet p;
+	enum proxy_counter reason = read ? PROXY_OK : packet_read_other(skb, p);
+	__u32 nexthop = PROXY_NEXTHOP_NONE;
 	int found;
 
-	if (likely(packet_read_plain(skb, &p))) {
-		const struct cached *hit = cache_find(&p, CACHE_INGRESS, generation);
-
-		if (likely(hit) && likely(!packet_rewrite_plain(skb, &p, &hit->change, NULL))) {
-			flow_count(skb, &p, hit->stats, 0);
-			return TC_ACT_UNSPEC;
-		}
-	} else {
-		reason = packet_read_other(skb, &p);
-		if (unlikely(reason != PROXY_OK))
-			return untouched(known ? reason : PROXY_OK);
-	}
-	if (likely(packet_has_ports(&p)))
-		reason = ingress_ports(skb, &p, generation);
-	else if (p.proto == IPPROTO_ICMP)
-		reason = icmp_to_client(skb, &p, 0, &found);
-	else if (is_later_fragment(&p))
-		reason = fragment_later(skb, &p, PROXY_FRAGMENT_IN, &nexthop);
+	if (unlikely(reason != PROXY_OK))
+		return untouched(known ? reason : PROXY_OK);
+	if (likely(packet_has_ports(p)))
+		reason = ingress_ports(skb, p, generation);
+	else if (p->proto == IPPROTO_ICMP)
+		reason = icmp_to_client(skb, p, 0, &found);
+	else if (is_later_fragment(p))
+		reason = fragment_later(skb, p, PROXY_FRAGMENT_IN, &nexthop);
 	return untouched(reason);
 }
 
-SEC("tc")
-int proxy_ingress(struct __sk_buff *skb)
+static __always_inline int at_ingress(struct __sk_buff *skb, __u32 l2_len)
 {
 	struct {
 		__u8 ttl, proto;
 		__be16 check;
 		__be32 saddr;
 	} peek;
-	int known;
+	const struct proxy_state *settings;
+	int known, plain = 0;
+	__u32 generation;
+	struct packet p;
 
 	if (skb->protocol != bpf_htons(ETH_P_IP)) {
 		if (skb->protocol == bpf_htons(ETH_P_ARP))
 			arp_ingress(skb);
 		return TC_ACT_UNSPEC;
 	}
-	if (pkt_read(skb, cfg_l2_len + offsetof(struct iphdr, ttl), &peek, sizeof(peek)))
+	settings = state_get();
+	if (!settings || pkt_read(skb, l2_len + offsetof(struct iphdr, ttl), &peek, sizeof(peek)))
 		return TC_ACT_UNSPEC;
-	known = known_address(peek.saddr);
+	known = maybe_known(settings, peek.saddr);
 	if (!known && peek.proto != IPPROTO_ICMP)
 		return TC_ACT_UNSPEC;
+	generation = cache_generation(settings);
+	if (likely(known)) {
+		const struct cached *hit;
+
+		plain = l2_len == ETH_HLEN && !skb->vlan_present && packet_read_plain(skb, &p);
+		hit = plain ? cache_find(&p, CACHE_INGRESS, generation) : NULL;
+		if (likely(hit) && likely(!packet_rewrite_plain(skb, &p, &hit->change, NULL))) {
+			flow_count(skb, &p, hit->stats, 0);
+			return TC_ACT_UNSPEC;
+		}
+		known = known_address(peek.saddr);
+		if (!known && peek.proto != IPPROTO_ICMP)
+			return TC_ACT_UNSPEC;
+	}
 	if (skb->vlan_present)
 		return untouched(known ? PROXY_VLAN : PROXY_OK);
-	return ingress_ipv4(skb, known);
+	return ingress_ipv4(skb, &p, plain, known, generation);
+}
+
+SEC("tc")
+int proxy_ingress(struct __sk_buff *skb)
+{
+	return at_ingress(skb, ETH_HLEN);
+}
+
+SEC("tc")
+int proxy3_ingress(struct __sk_buff *skb)
+{
+	return at_ingress(skb, 0);
 }
 
 /* Remove a flow, unless a packet has used it since user space found it idle. */

@@ -57,11 +57,9 @@ struct {
 } cache SEC(".maps");
 
 /** cache_generation - to be asked for before anything that goes into an entry is looked up */
-static __always_inline __u32 cache_generation(void)
+static __always_inline __u32 cache_generation(const struct proxy_state *settings)
 {
-	const struct proxy_state *settings = state_get();
-
-	return settings ? *(const volatile __u32 *)&settings->generation : 0;
+	return *(const volatile __u32 *)&settings->generation;
 }
 
 /* The packet's place on this CPU. */

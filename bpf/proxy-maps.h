@@ -10,7 +10,10 @@
 
 #include "proxy.h"
 
-/* Bytes before the IP header: 14, or 0 on a device without a link layer. */
+/*
+ * Bytes before the IP header: 14, or 0 on a device without a link layer. Most packets do without
+ * it: the programs for either kind of device (proxy3_*) know it by themselves.
+ */
 const volatile __u32 cfg_l2_len = 14;
 
 /* User space gives the hash tables other sizes before load; these are the defaults. */
@@ -115,16 +118,6 @@ static __always_inline void count(enum proxy_counter what)
 		(*counter)++;
 }
 
-/** known_address - false if @addr is surely neither an original nor a target */
-static __always_inline int known_address(__be32 addr)
-{
-	struct proxy_prefilter *filter;
-	__u32 zero = 0, bit = proxy_prefilter_bit(addr);
-
-	filter = bpf_map_lookup_elem(&prefilter, &zero);
-	return filter && filter->words[bit / 64] >> bit % 64 & 1;
-}
-
 /*
  * A call for the time costs as much as a hash lookup; jiffies are a load. The clock is looked at
  * when so many of them have passed: 0.1 to 1 second.
@@ -149,6 +142,24 @@ static __always_inline struct proxy_state *state_get(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&state, &zero);
+}
+
+/** maybe_known - false if @addr is surely neither an original nor a target */
+static __always_inline int maybe_known(const struct proxy_state *settings, __be32 addr)
+{
+	__u32 bit = proxy_prefilter_bit(addr) / PROXY_SUMMARY_SPAN;
+
+	return settings->summary[bit / 64] >> bit % 64 & 1;
+}
+
+/** known_address - the same, but rarely true for others */
+static __always_inline int known_address(__be32 addr)
+{
+	struct proxy_prefilter *filter;
+	__u32 zero = 0, bit = proxy_prefilter_bit(addr);
+
+	filter = bpf_map_lookup_elem(&prefilter, &zero);
+	return filter && filter->words[bit / 64] >> bit % 64 & 1;
 }
 
 /** changed - what CPUs remember of flows (proxy-cache.h) may be wrong from now on */

@@ -158,7 +158,7 @@ _Static_assert(sizeof(struct plain_head) == 56, "laid out as said");
 #define PLAIN_TCP_LEN (sizeof(struct plain_head) - PLAIN_OFF)
 
 /**
- * packet_read_plain - all of @p at once if the packet is plain
+ * packet_read_plain - all of @p at once if the packet, on an Ethernet device, is plain
  *
  * Plain is Ethernet, IPv4 without options, no fragment, TCP or UDP, in the linear part, and well
  * formed. For such a packet the result is that of packet_read_ip() and packet_read_ports(), with
@@ -171,7 +171,7 @@ static __always_inline int packet_read_plain(struct __sk_buff *skb, struct packe
 	const struct plain_head *head = data - PLAIN_OFF;
 	__u32 len, headers;
 
-	if (cfg_l2_len != ETH_HLEN || data + PLAIN_UDP_LEN > end)
+	if (data + PLAIN_UDP_LEN > end)
 		return 0;
 	if (*(const __u8 *)&head->ip != 0x45 || head->ip.frag_off & bpf_htons(IP_MF | IP_OFFSET))
 		return 0;

@@ -231,6 +231,8 @@ enum proxy_state_flags {
 /* A MAC address is trusted for so long after the last heartbeat of user space. */
 #define PROXY_HEARTBEAT_NS 10000000000ULL
 
+enum { PROXY_PREFILTER_BITS = 65536, PROXY_SUMMARY_SPAN = PROXY_PREFILTER_BITS / 256 };
+
 /* The one entry of "state". */
 struct proxy_state {
 	__u32 layout;	 /* PROXY_LAYOUT */
@@ -244,8 +246,13 @@ struct proxy_state {
 	__u32 generation;
 	__u32 mapping_ids; /* entries of "mapping_stats" for each CPU */
 	__u32 pins;	   /* whether anything has ever been entered in "pinned" */
+	/*
+	 * A bit for each PROXY_SUMMARY_SPAN bits of "prefilter": whether one of them is set.
+	 * Packets that are none of our business leave here, after the one cache line that all need.
+	 */
+	__u64 summary[4];
 };
-_Static_assert(sizeof(struct proxy_state) == 32, "proxy_state is shared with user space");
+_Static_assert(sizeof(struct proxy_state) == 64, "a cache line, shared with user space");
 
 /* Flows that each CPU remembers in "cache", a power of two; one way each. 64 bytes a slot. */
 enum { PROXY_CACHE_SLOTS = 1024 };
@@ -253,11 +260,8 @@ enum { PROXY_CACHE_SLOTS = 1024 };
 /*
  * The one entry of "prefilter": a bit for each address that is in a key of "egress" (originals and
  * targets) or the remote of a flow. A bit is set before the entry is made and cleared only when
- * neither an entry nor a flow of any address with this bit is left. Packets whose address has no
- * bit leave after this one load.
+ * neither an entry nor a flow of any address with this bit is left.
  */
-enum { PROXY_PREFILTER_BITS = 65536 };
-
 struct proxy_prefilter {
 	__u64 words[PROXY_PREFILTER_BITS / 64];
 };

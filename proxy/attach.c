@@ -23,8 +23,14 @@ enum {
 /* How long replies may go on to come in by a device that targets are no longer reached by. */
 #define UNUSED_NS (15 * NSEC_PER_SEC)
 
-#define EGRESS_NAME "proxy_egress"
-#define INGRESS_NAME "proxy_ingress"
+/* Of the programs for devices with and without a link layer. */
+static const char *const egress_names[] = { "proxy_egress", "proxy3_egress" };
+static const char *const ingress_names[] = { "proxy_ingress", "proxy3_ingress" };
+
+static bool is_one_of(const char *name, const char *const names[2])
+{
+	return !strcmp(name, names[0]) || !strcmp(name, names[1]);
+}
 
 static struct tc_link egress_link(int ifindex)
 {
@@ -69,7 +75,8 @@ static int prog_name(__u32 id, char name[BPF_OBJ_NAME_LEN])
  * The program in one of our places.
  * Return: 0; -ENOENT: the place is free; -EEXIST: a stranger's, said on stderr.
  */
-static int find_own(const struct tc_link *link, const char *ifname, const char *name, __u32 *id)
+static int find_own(const struct tc_link *link, const char *ifname, const char *const names[2],
+		    __u32 *id)
 {
 	char found[BPF_OBJ_NAME_LEN];
 	int err = tc_link_query(link, id);
@@ -79,7 +86,7 @@ static int find_own(const struct tc_link *link, const char *ifname, const char *
 	if (err)
 		return err == -ENOENT ? err
 				      : log_err(err, "cannot look at the filters of %s", ifname);
-	if (strcmp(found, name))
+	if (!is_one_of(found, names))
 		return log_note(
 			       "the place of our filter on %s (priority %u, handle %u) is taken by "
 			       "program '%s' (id %u); remove that first",
@@ -94,10 +101,10 @@ int attach_find(struct attachment *at, const char *ifname, struct maps *maps)
 	__u32 egress_id, ingress_id;
 	int err_egress, err_ingress, err = 0;
 
-	err_egress = find_own(&egress, ifname, EGRESS_NAME, &egress_id);
+	err_egress = find_own(&egress, ifname, egress_names, &egress_id);
 	if (err_egress && err_egress != -ENOENT)
 		return err_egress;
-	err_ingress = find_own(&ingress, ifname, INGRESS_NAME, &ingress_id);
+	err_ingress = find_own(&ingress, ifname, ingress_names, &ingress_id);
 	if (err_ingress && err_ingress != -ENOENT)
 		return err_ingress;
 	if (err_egress && err_ingress)
@@ -153,7 +160,7 @@ void attach_adopt(struct attachment *at)
 		char name[BPF_OBJ_NAME_LEN];
 
 		if (!tc_link_query(&link, &link.prog_id) && !prog_name(link.prog_id, name) &&
-		    !strcmp(name, INGRESS_NAME))
+		    is_one_of(name, ingress_names))
 			attach_other(at, &link);
 	}
 	if (all)

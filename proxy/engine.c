@@ -101,6 +101,26 @@ static int set_own_sizes(struct proxy *skel)
 						   (__u32)cpus * PROXY_CACHE_SLOTS);
 }
 
+/* The programs for devices with @l2_len bytes before the IP header. */
+static void choose(struct proxy *skel, int l2_len)
+{
+	skel->rodata->cfg_l2_len = (__u32)l2_len;
+	bpf_program__set_autoload(skel->progs.proxy_egress, l2_len);
+	bpf_program__set_autoload(skel->progs.proxy_ingress, l2_len);
+	bpf_program__set_autoload(skel->progs.proxy3_egress, !l2_len);
+	bpf_program__set_autoload(skel->progs.proxy3_ingress, !l2_len);
+}
+
+static int egress_fd(const struct proxy *skel, int l2_len)
+{
+	return bpf_program__fd(l2_len ? skel->progs.proxy_egress : skel->progs.proxy3_egress);
+}
+
+static int ingress_fd(const struct proxy *skel, int l2_len)
+{
+	return bpf_program__fd(l2_len ? skel->progs.proxy_ingress : skel->progs.proxy3_ingress);
+}
+
 /* A second proxy_ingress, with the same maps, for devices with the other kind of link layer. */
 static int load_other(struct engine *engine, int l2_len)
 {
@@ -111,8 +131,9 @@ static int load_other(struct engine *engine, int l2_len)
 		err = -errno;
 		return err ?: -ENOMEM;
 	}
-	skel->rodata->cfg_l2_len = (__u32)l2_len;
+	choose(skel, l2_len);
 	bpf_program__set_autoload(skel->progs.proxy_egress, false);
+	bpf_program__set_autoload(skel->progs.proxy3_egress, false);
 	err = maps_reuse(&engine->maps, skel->obj) ?: set_own_sizes(skel) ?: proxy__load(skel);
 	if (err)
 		proxy__destroy(skel);
@@ -140,7 +161,7 @@ static int ingress_for(void *arg, int ifindex)
 	if (!engine->skel)
 		return -EOPNOTSUPP;
 	err = engine->other_skel ? 0 : load_other(engine, iface.l2_len);
-	return err ?: bpf_program__fd(engine->other_skel->progs.proxy_ingress);
+	return err ?: ingress_fd(engine->other_skel, iface.l2_len);
 }
 
 static int check_memory(const struct options *opt)
@@ -169,7 +190,7 @@ static int load(struct engine *engine, const struct maps *old, size_t mappings)
 	if (!skel)
 		return log_err(-errno, "cannot open the BPF object");
 	engine->skel = skel;
-	skel->rodata->cfg_l2_len = (__u32)engine->iface.l2_len;
+	choose(skel, engine->iface.l2_len);
 	err = set_sizes(skel, engine->opt, mappings) ?: set_own_sizes(skel);
 	if (!err)
 		err = maps_reuse(old, skel->obj);
@@ -182,8 +203,8 @@ static int load(struct engine *engine, const struct maps *old, size_t mappings)
 			       engine->opt->max_flows, mappings);
 	if (err)
 		return log_err(err, "cannot load the BPF programs (-v shows the verifier's log)");
-	engine->at.egress_fd = bpf_program__fd(skel->progs.proxy_egress);
-	engine->at.ingress_fd = bpf_program__fd(skel->progs.proxy_ingress);
+	engine->at.egress_fd = egress_fd(skel, engine->iface.l2_len);
+	engine->at.ingress_fd = ingress_fd(skel, engine->iface.l2_len);
 	err = maps_from_object(&engine->maps, skel->obj) ?: maps_mmap(&engine->maps);
 	if (err)
 		return log_err(err, "cannot open the maps");

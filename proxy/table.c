@@ -163,6 +163,8 @@ static void prefilter_set(struct maps *maps, __be32 addr)
 	__u32 bit = proxy_prefilter_bit(addr);
 
 	__atomic_or_fetch(&maps->prefilter->words[bit / 64], 1ULL << bit % 64, __ATOMIC_RELAXED);
+	bit /= PROXY_SUMMARY_SPAN;
+	__atomic_or_fetch(&maps->state->summary[bit / 64], 1ULL << bit % 64, __ATOMIC_RELAXED);
 }
 
 static void bits_set(__u64 *words, __be32 addr)
@@ -769,14 +771,23 @@ void table_flow_seen(struct table *table, const struct proxy_reply *key,
 /* Clear the bits that neither an entry nor a flow needs. */
 static void prefilter_sweep(struct table *table, struct maps *maps)
 {
+	__u64 summary[4] = { 0 };
+
 	for (size_t i = 0; i < table->count; i++) {
 		bits_set(table->bits, table->entries[i].from.addr);
 		bits_set(table->bits, table->entries[i].to.addr);
 	}
-	for (int i = 0; i < PROXY_PREFILTER_BITS / 64; i++)
+	for (int i = 0; i < PROXY_PREFILTER_BITS / 64; i++) {
+		int bit = i * 64 / PROXY_SUMMARY_SPAN;
+
+		if (table->bits[i])
+			summary[bit / 64] |= 1ULL << bit % 64;
 		if (maps->prefilter->words[i] != table->bits[i])
 			__atomic_store_n(&maps->prefilter->words[i], table->bits[i],
 					 __ATOMIC_RELAXED);
+	}
+	for (int i = 0; i < 4; i++)
+		__atomic_store_n(&maps->state->summary[i], summary[i], __ATOMIC_RELAXED);
 }
 
 int table_flows_done(struct table *table, struct maps *maps, struct nexthops *hops,

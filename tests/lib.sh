@@ -316,7 +316,7 @@ our_filters()
 	local hook
 	for hook in ingress egress; do
 		in_host "$1" tc filter show dev "$2" "$hook"
-	done | sed -nE 's/.* ((pm|proxy)_(in|e)gress):\[[0-9]+\] .*/\1/p'
+	done | sed -nE 's/.* ((pm|proxy3?)_(in|e)gress):\[[0-9]+\] .*/\1/p'
 }
 
 # foreign_filter HOST DEV HOOK PRIORITY: somebody else's filter, which counts packets; clsact has to

@@ -96,6 +96,8 @@ void rig_open(struct rig *rig, struct rig_options options)
 	rig->skel = proxy__open_opts(&opts);
 	if (!rig->skel)
 		die("open the programs");
+	bpf_program__set_autoload(rig->skel->progs.proxy3_egress, false);
+	bpf_program__set_autoload(rig->skel->progs.proxy3_ingress, false);
 	bpf_map__set_max_entries(rig->skel->maps.ingress, options.flows ?: 65536);
 	bpf_map__set_max_entries(rig->skel->maps.pinned, options.pinned ?: 65536);
 	bpf_map__set_max_entries(rig->skel->maps.fragments, options.fragments ?: 8192);
@@ -117,6 +119,8 @@ static void prefilter_add(struct rig *rig, __be32 addr)
 {
 	static struct proxy_prefilter filter;
 	int fd = bpf_map__fd(rig->skel->maps.prefilter);
+	int state_fd = bpf_map__fd(rig->skel->maps.state);
+	struct proxy_state settings;
 	__u32 zero = 0, bit = proxy_prefilter_bit(addr);
 
 	if (bpf_map_lookup_elem(fd, &zero, &filter))
@@ -124,6 +128,12 @@ static void prefilter_add(struct rig *rig, __be32 addr)
 	filter.words[bit / 64] |= 1ULL << bit % 64;
 	if (bpf_map_update_elem(fd, &zero, &filter, 0))
 		die("write the prefilter");
+	if (bpf_map_lookup_elem(state_fd, &zero, &settings))
+		die("read the state");
+	bit /= PROXY_SUMMARY_SPAN;
+	settings.summary[bit / 64] |= 1ULL << bit % 64;
+	if (bpf_map_update_elem(state_fd, &zero, &settings, 0))
+		die("write the state");
 }
 
 /*

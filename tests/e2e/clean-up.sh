@@ -60,6 +60,17 @@ contains "the second run finds nothing" "$second" "nothing of packet-monitor or 
 contains "and says what it leaves alone" "$second" "left alone the clsact qdisc: 3 filters of others"
 check "foreign filters count after the second run" ping_and_count
 
+# A device without a link layer has programs of its own.
+ip -n client tuntap add tun0 mode tun
+ip -n client link set tun0 up
+start_tool tun client proxy tun0
+stop tun KILL || true
+equal "on a tun device the filters survive, too" "$(our_filters client tun0 | sort | xargs)" \
+	"proxy3_egress proxy3_ingress"
+contains "and are mentioned" "$(in_host client "$SCRIPT" eth0)" "tun0: has filters of ours, too"
+contains "and removed" "$(in_host client "$SCRIPT" tun0)" "tun0: removed filter proxy3_egress"
+equal "all of them" "$(our_filters client tun0)" ""
+
 # A filter that is only displayed like one of ours.
 cp "$BUILD/tests/e2e/counter-bpf.o" "$TMP/pm_ingress"
 nsenter --net=/run/netns/client tc filter add dev eth0 ingress prio 9 bpf direct-action \

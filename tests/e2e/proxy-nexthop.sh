@@ -114,7 +114,7 @@ for name in client gw3; do
 done
 ip -n gw3 route replace 10.0.0.0/24 dev tun9
 ip -n client route replace $TARGET dev tun9
-check "a tunnel has a filter before packets take it" wait_for 3 filter_on tun9 proxy_ingress
+check "a tunnel has a filter before packets take it" wait_for 3 filter_on tun9 proxy3_ingress
 ip -n target route replace 10.0.0.0/24 via 10.2.0.3
 through gw3 "the target is reached by the tunnel" tunnel
 ip -n client route replace $TARGET via 10.0.0.2
