@@ -149,7 +149,7 @@ BENCH_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(filter-out %-bpf.c,$(wildcard scri
 $(BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o
 	$(call quiet,LINK)$(CC) $(SAN) $(CFLAGS) $(LDFLAGS) $< $(LIBS) -lpthread $(LDLIBS) -o $@
 
-bench-programs: $(BENCH_PROGRAMS) $(BENCH_OBJECTS)
+bench-programs: $(BENCH_PROGRAMS) $(BENCH_OBJECTS) $(BUILD)/tests/e2e/tcx-attach
 
 # --- what people call ----------------------------------------------------------------------------
 

@@ -38,8 +38,9 @@ MANY_FLOWS = 1 << 20
 # Seconds of each part when all of them run: less than 20 minutes together with what frames them.
 PARTS = {
     "packets": 260,
-    "flows": 230,
-    "tcp": 430,
+    "flows": 220,
+    "tcp": 420,
+    "profile": 40,
     "program": 60,
     "contention": 15,
     "report": 60,
@@ -149,6 +150,7 @@ class Variant:
     target = TARGET
     title = "direct"
     many_flows = False
+    reports = True  # whether it prints them each second while it is measured
     every = 1  # rounds from one measurement to the next: those that decide nothing come less often
 
     def __init__(self, net):
@@ -277,7 +279,7 @@ class Monitor(Tool):
 class Proxy(Tool):
     def command(self):
         options = []
-        if self.flows > 1:  # a report lists every flow: not what is measured here
+        if self.flows > 1 or not self.reports:  # each lists all flows: measured by itself
             options += ["--interval", "3600"]
         if self.flows > 200000:
             options += ["--max-flows", str(self.flows + self.flows // 4)]
@@ -302,9 +304,10 @@ class ProxyMiss(Proxy):
 
 
 class Filter(Variant):
-    """One of the yardstick programs of this folder, at the egress hook."""
+    """One of the yardstick programs of this folder."""
 
     kind = "tc"
+    hooks = ("egress",)
     name = ""
     file = ""  # of the object; by default it is called like the program
 
@@ -315,8 +318,9 @@ class Filter(Variant):
         client = self.net.names["client"]
         subprocess.run(["tc", "-n", client, "qdisc", "add", "dev", DEVICE, "clsact"],
                        capture_output=True)
-        run("tc", "-n", client, "filter", "add", "dev", DEVICE, "egress", "bpf", "direct-action",
-            "object-file", self.object(), "program", self.name)
+        for hook in self.hooks:
+            run("tc", "-n", client, "filter", "add", "dev", DEVICE, hook, "bpf", "direct-action",
+                "object-file", self.object(), "program", self.name)
 
     def stop(self):
         subprocess.run(["tc", "-n", self.net.names["client"], "qdisc", "delete", "dev", DEVICE,
@@ -327,8 +331,36 @@ class Filter(Variant):
 
 
 class Empty(Filter):
+    """What no tool at these hooks can do without."""
+
     title = "empty program"
     name = "empty"
+    hooks = ("egress", "ingress")
+
+
+class EmptyTcx(Tool):
+    """The same at the newer hooks."""
+
+    kind = "tcx"
+    title = "empty program, tcx"
+    many_flows = False
+
+    def available(self):
+        version = tuple(int(part) for part in platform.release().split(".")[:2])
+        return version >= (6, 6) and super().available()
+
+    def command(self):
+        return [os.path.join(BUILD, "tests/e2e/tcx-attach"), DEVICE]
+
+    def stdout(self):
+        return subprocess.PIPE
+
+    def wait_ready(self):
+        if not self.process.stdout.readline():
+            raise RuntimeError(f"{self.title}: {self.process.stderr.read().strip()}")
+
+    def programs(self):
+        return []
 
 
 class Minimal(Filter):
@@ -437,7 +469,33 @@ class Pmacct(Process):
                 "src_host,dst_host,src_port,dst_port,proto"]
 
 
-VARIANTS = (Empty, Minimal, Trace, Monitor, NftSet, Softflowd, Tcpdump, Iftop, Pmacct,
+# What happens below the tc hooks, by the kernel's names.
+PIECES = (
+    ("hook", r"tc_run|tcf_classify|cls_bpf_classify"),
+    ("programs", r"bpf_prog_"),
+    ("tables", r"htab|lookup_nulls|memcmp|freelist|array_map"),
+    ("sockets", r"inet|sk_lookup|skc_lookup|udp4_lib"),
+    ("packet", r"skb|memcpy|csum"),
+)
+
+
+def fold(samples):
+    """Of all samples of perf script, how many are in which of the pieces."""
+    total, counts = 0, dict.fromkeys([name for name, _ in PIECES] + ["other"], 0)
+    for sample in samples.split("\n\n"):
+        lines = sample.strip().splitlines()
+        if len(lines) < 2 or lines[0].split()[0] == "swapper":
+            continue
+        total += 1
+        stack = [line.split()[-1] for line in lines[1:]]
+        if not any("tc_run" in frame for frame in stack):
+            continue
+        names = [name for name, pattern in PIECES if re.search(pattern, stack[0])]
+        counts[names[0] if names else "other"] += 1
+    return {"samples": total, "pieces": counts}
+
+
+VARIANTS = (Empty, EmptyTcx, Minimal, Trace, Monitor, NftSet, Softflowd, Tcpdump, Iftop, Pmacct,
             ProxyHit, NftDnatHit, ProxyMiss, NftDnatMiss)
 
 
@@ -540,7 +598,45 @@ class Bench:
                  ("rr", ("-n", self.scaled(8000))), ("rr2", ("-n", self.scaled(4000))),
                  ("bulk", ("-d", 0.2)), ("bulk2", ("-d", 0.4))]
         variants = [v for v in self.variants if v.kind == "netfilter" or isinstance(v, (Tool, Empty))]
+        for variant in variants:
+            variant.reports = False
         self.rounds(seconds, variants, lambda v: self.measure("tcp", v, modes))
+        for variant in variants:
+            variant.reports = True
+
+    def profile(self, seconds):
+        """Where the CPU time of the traffic's CPU goes, by perf's samples."""
+        if not shutil.which("perf"):
+            log("bench: without a profile: perf is not installed")
+            return
+        self.flow_count = 1
+        modes = (("udp", ("-n", 60000)), ("crr", ("-n", 3000)), ("bulk", ("-d", 0.2)))
+        variants = [v for v in self.variants if isinstance(v, (ProxyHit, ProxyMiss))]
+        each = max(0.5, seconds * self.args.scale / max(1, len(modes) * len(variants)) / 2)
+        rows = []
+        for variant in variants:
+            variant.flows = 1
+            try:
+                variant.start()
+                for mode, options in modes:
+                    rows.append({"variant": variant.title, "mode": mode,
+                                 **self.profile_of(variant, mode, options, each)})
+            finally:
+                variant.stop()
+        self.facts["profile"] = rows
+
+    def profile_of(self, variant, mode, options, seconds):
+        path = f"/tmp/bench-{os.getpid()}-perf"
+        self.traffic(variant, mode, *options)
+        perf = subprocess.Popen(
+            ["perf", "record", "-q", "-o", path, "-g", "-C", "0", "-e", "cpu-clock", "-F", "4999",
+             "--", "sleep", str(seconds)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while perf.poll() is None:
+            self.traffic(variant, mode, *options)
+        try:
+            return fold(run("perf", "script", "-i", path, "-F", "comm,ip,sym"))
+        finally:
+            os.unlink(path)
 
     def program(self, seconds):
         """The programs alone: by BPF_PROG_TEST_RUN, and by the kernel's own statistics."""
@@ -642,6 +738,24 @@ class Bench:
             finally:
                 monitor.stop()
         self.facts["reports"] = rows
+        self.facts["proxy_reports"] = [self.proxy_report(flows) for flows in (1000, 100000)]
+
+    def proxy_report(self, flows):
+        """CPU time of a second of proxy, with a report in it and without."""
+        cpu = []
+        for reports in (True, False):
+            proxy = ProxyHit(self.net)
+            proxy.reports = reports
+            try:
+                proxy.start()
+                self.traffic(proxy, "udp", "-n", flows, "-f", flows)
+                clock = ~proxy.process.pid << 3 | 2  # see below
+                begun, used = time.monotonic(), time.clock_gettime_ns(clock)
+                time.sleep(5)
+                cpu.append((time.clock_gettime_ns(clock) - used) / (time.monotonic() - begun))
+            finally:
+                proxy.stop()
+        return {"flows": flows, "report_ns": cpu[0] - cpu[1], "idle_ns": cpu[1]}
 
     def facts_of_reports(self, monitor, flows, rows):
         costs, last = [], {}

@@ -15,6 +15,13 @@ NFT_SET = "nftables set, counters"
 NFT_HIT, NFT_MISS = "nftables DNAT, mapped", "nftables DNAT, unmapped"
 OURS = (MONITOR, HIT, MISS)
 
+# What bench.py has sampled below the hooks, and what to call it.
+PIECES = (
+    ("hook", "in the hooks"), ("programs", "in the programs"), ("tables", "in hash tables"),
+    ("sockets", "in asking for a socket with the same ports"),
+    ("packet", "in changing the packet"), ("other", "in other functions"),
+)
+
 
 class Spread:
     """A median and the quartiles around it."""
@@ -100,6 +107,12 @@ class Results:
                 return row["ns"]
         return None
 
+    def profile(self, variant, mode):
+        for row in self.raw.get("profile", []):
+            if (row["variant"], row["mode"]) == (variant, mode) and row["samples"]:
+                return row
+        return None
+
     def tool(self, fact, name):
         for row in self.raw.get(fact, []):
             if row["tool"] == name:
@@ -132,6 +145,20 @@ def where_time_goes(res, variant):
     return ", ".join(parts)
 
 
+def where_tcp_time_goes(res, variant, mode, lean):
+    """The floor that the hooks themselves set, and the program above it by perf's samples."""
+    floors = [(name, res.rate(name, mode), res.rate(name, lean))
+              for name in ("empty program", "empty program, tcx")]
+    parts = [f"the {name} at both hooks reaches {two.median:.3f} x ({one.median:.3f} x with both "
+             "ends on one CPU)" for name, two, one in floors if two and one]
+    profile = res.profile(variant, lean)
+    if profile:
+        share = {name: count / profile["samples"] for name, count in profile["pieces"].items()}
+        parts.append("of the CPU time with both ends on one CPU, " + ", ".join(
+            f"{share[name]:.1%} {what}" for name, what in PIECES if share.get(name, 0) >= 0.0005))
+    return "; ".join(parts)
+
+
 def targets(res):
     """The project's promises, each: (what, target, measured, kept or not, why)."""
     lines = []
@@ -158,15 +185,12 @@ def targets(res):
     bulk, lean = res.rate(HIT, "bulk2"), res.rate(HIT, "bulk")
     add("TCP bulk through the proxy", ">= 0.98 x direct", bulk, bulk and bulk.median >= 0.98,
         bulk and f"{bulk.median:.3f} x ({lean.median:.3f} x with both ends on one CPU)",
-        where_time_goes(res, HIT) + ", for each packet of some 44 KB that "
-        "the stack hands down and for each acknowledgement; the quartiles "
-        "below say how far the figure can be trusted")
+        where_tcp_time_goes(res, HIT, "bulk2", "bulk"))
     crr, nft, lean = res.rate(HIT, "crr2"), res.rate(NFT_HIT, "crr2"), res.rate(HIT, "crr")
     add("connections per second through the proxy", ">= 0.97 x direct", crr,
         crr and crr.median >= 0.97,
         crr and f"{crr.median:.3f} x ({lean.median:.3f} x with both ends on one CPU)",
-        where_time_goes(res, HIT) + ", for each of a connection's ten packets; its first makes an "
-        "entry in the flow table")
+        where_tcp_time_goes(res, HIT, "crr2", "crr"))
     add("connections per second through the proxy", "above nftables DNAT", crr and nft,
         crr and nft and crr.median > nft.median,
         crr and nft and f"{crr.median:.3f} x direct against {nft.median:.3f} x")
@@ -300,6 +324,20 @@ def write_readme(res, path):
         say(table(("On the way", "connections/s, x direct", "p50, x direct", "p99, x direct",
                    "bulk, x direct"), rows))
 
+    if res.raw.get("profile"):
+        say("## Where the time goes\n")
+        say("Shares of the CPU time of the traffic's CPU, everything on one CPU, by perf's samples: "
+            "what runs below the hooks of the client's device. Work with interrupts disabled shows "
+            "where they are enabled again.\n")
+        rows = []
+        for row in res.raw["profile"]:
+            counts, samples = row["pieces"], max(1, row["samples"])
+            rows.append((bold(row["variant"]), row["mode"],
+                         f"{sum(counts.values()) / samples:.1%}",
+                         *(f"{counts.get(name, 0) / samples:.2%}" for name, _ in PIECES)))
+        say(table(("On the way", "traffic", "all", *(what.removeprefix("in ") for _, what in PIECES)),
+                  rows))
+
     if res.raw.get("test_run"):
         say("## The programs alone\n")
         say("BPF_PROG_TEST_RUN of the running tool's own programs and maps, ns per packet; the "
@@ -334,6 +372,13 @@ def write_readme(res, path):
             (f"{row['flows']:,}",
              Spread(row["cpu_ns"]).show(" ms", 1, 1e-6) if row["cpu_ns"] else "-",
              f"{row['rss'] / 1e6:.0f} MB") for row in res.raw["reports"]]))
+    if res.raw.get("proxy_reports"):
+        say("## A report of proxy\n")
+        say("It lists all flows. Apart from it, proxy looks through its table for flows that have "
+            "ended.\n")
+        say(table(("Flows", "CPU per report", "CPU per second without reports"), [
+            (f"{row['flows']:,}", f"{row['report_ns'] / 1e6:.1f} ms", f"{row['idle_ns'] / 1e6:.1f} ms")
+            for row in res.raw["proxy_reports"]]))
     if res.raw.get("start"):
         say("## Start\n")
         say(table(("Tool", "from start to attached"), [
