@@ -125,8 +125,8 @@ egress_ports(struct __sk_buff *skb, struct flow_request *req, __u32 generation, 
 	req->reason = PROXY_OK;
 	flow = bpf_map_lookup_elem(&ingress, &req->key);
 	tick = flow_tick(flow);
-	req->found = flow_is(flow, p);
-	if (!req->found || flow_reopens(flow, p) || !flow_claim(flow, tick)) {
+	req->tick = flow_is(flow, p) ? tick : PROXY_TICK_GONE;
+	if (req->tick == PROXY_TICK_GONE || flow_reopens(flow, p) || !flow_claim(flow, tick)) {
 		if (!flow_open(skb, mapping, req))
 			return req->reason;
 		flow = bpf_map_lookup_elem(&ingress, &req->key);
@@ -229,9 +229,11 @@ static __always_inline int at_egress(struct __sk_buff *skb, __u32 l2_len)
 	generation = cache_generation(settings);
 	plain = l2_len == ETH_HLEN && !skb->vlan_present && packet_read_plain(skb, &req.p);
 	hit = plain ? cache_find(&req.p, CACHE_EGRESS, generation) : NULL;
-	if (likely(hit) && likely(!packet_rewrite_plain(skb, &req.p, &hit->change, hit->dmac))) {
+	if (likely(hit)) {
 		flow_count(skb, &req.p, hit->stats, 1);
-		return TC_ACT_UNSPEC;
+		return untouched(packet_rewrite_plain(skb, &req.p, &hit->change, hit->dmac)
+					 ? PROXY_FAILED
+					 : PROXY_OK);
 	}
 	if (!known_address(daddr))
 		return TC_ACT_UNSPEC;
@@ -326,9 +328,11 @@ static __always_inline int at_ingress(struct __sk_buff *skb, __u32 l2_len)
 
 		plain = l2_len == ETH_HLEN && !skb->vlan_present && packet_read_plain(skb, &p);
 		hit = plain ? cache_find(&p, CACHE_INGRESS, generation) : NULL;
-		if (likely(hit) && likely(!packet_rewrite_plain(skb, &p, &hit->change, NULL))) {
+		if (likely(hit)) {
 			flow_count(skb, &p, hit->stats, 0);
-			return TC_ACT_UNSPEC;
+			return untouched(packet_rewrite_plain(skb, &p, &hit->change, NULL)
+						 ? PROXY_FAILED
+						 : PROXY_OK);
 		}
 		known = known_address(peek.saddr);
 		if (!known && peek.proto != IPPROTO_ICMP)
@@ -369,23 +373,18 @@ static __always_inline __u32 reap(const struct proxy_doomed *entry)
 }
 
 /*
- * Not attached: user space runs it over "doomed", because it cannot compare and swap in a hash map
- * itself, and looking and deleting are two things.
+ * Not attached: user space runs it once for each entry of "doomed" (BPF_PROG_TEST_RUN with a repeat
+ * count), because it cannot compare and swap in a hash map itself, and looking and deleting are two
+ * things. A loop in here would be walked through by the verifier, turn after turn.
  */
 SEC("tc")
 int proxy_reap(struct __sk_buff *skb)
 {
-	__u32 i;
+	__u32 index = skb->mark++;
+	struct proxy_doomed *entry = bpf_map_lookup_elem(&doomed, &index);
 
-	(void)skb; /* of BPF_PROG_TEST_RUN */
-	for (i = 0; i < PROXY_DOOMED_MAX; i++) {
-		__u32 index = i;
-		struct proxy_doomed *entry = bpf_map_lookup_elem(&doomed, &index);
-
-		if (!entry || !entry->key.proto)
-			break;
+	if (entry)
 		entry->gone = reap(entry);
-	}
 	return TC_ACT_UNSPEC;
 }
 

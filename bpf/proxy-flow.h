@@ -15,7 +15,7 @@
 #include "proxy-packet.h"
 
 #define PORT_TRIES 32
-#define REMOVAL_TRIES 32
+#define REMOVAL_TRIES 8
 
 /** mapping_find - where packets to @addr and @port go, or NULL if they are none of our business */
 static __always_inline struct proxy_mapping *mapping_find(__be32 addr, __be16 port, __u8 proto)
@@ -220,18 +220,6 @@ static __always_inline void flow_count(struct __sk_buff *skb, const struct packe
 }
 
 /*
- * port_pick - a random source port in place of @port: privileged ones stay so, and even ones stay
- * even (RFC 4787, REQ-3 and REQ-4).
- */
-static __always_inline __be16 port_pick(__be16 port)
-{
-	__u32 random = bpf_get_prandom_u32(), old = bpf_ntohs(port);
-	__u32 first = old < 1024 ? 2 : 1024, pairs = old < 1024 ? 511 : 32256;
-
-	return bpf_htons(first + random % pairs * 2 + (old & 1));
-}
-
-/*
  * socket_has - whether a socket of this host talks to the target directly with the 5-tuple of @key:
  * one that began before the proxy did and has sent nothing since is not in "ingress".
  */
@@ -323,7 +311,7 @@ static __always_inline struct proxy_flow *flow_get_of(const struct proxy_reply *
 struct flow_request {
 	struct packet p;
 	struct proxy_reply key;	   /* in: by the mapping; out: of the flow */
-	__u32 found;		   /* in: the flow that the client means has this key */
+	__u32 tick;		   /* in: if the flow that the client means has this key, its own */
 	enum proxy_counter reason; /* PROXY_OK; out: why there is no flow, if it is our business */
 };
 
@@ -347,24 +335,20 @@ static __always_inline int ports_taken(int err)
 	return err == -EEXIST || err == -EADDRINUSE;
 }
 
-/* Why a flow could not be entered, by the kernel's error. */
-static __always_inline enum proxy_counter enter_reason(int err)
-{
-	if (!err)
-		return PROXY_OK;
-	return err == -E2BIG || err == -ENOMEM ? PROXY_FULL : PROXY_FAILED;
-}
-
 /*
  * Enter @flow under @key, or take over the entry if it is this very flow: another CPU has made it a
  * moment ago, or it is left from before its mapping pointed elsewhere for a while. If it is being
  * removed, that is a matter of two instructions of another CPU.
+ * A global function for the same reason as flow_enter().
  * Return: 0, -EEXIST or -EADDRINUSE if somebody else has the ports, another negative errno.
  */
-static __always_inline int flow_enter_or_adopt(struct __sk_buff *skb, const struct proxy_reply *key,
-					       const struct proxy_flow *flow, int check_sockets)
+__noinline int flow_enter_or_adopt(struct __sk_buff *skb, const struct proxy_reply *key,
+				   const struct proxy_flow *flow, int check_sockets)
 {
 	int i, err = -EBUSY;
+
+	if (!key || !flow)
+		return -EINVAL;
 
 	for (i = 0; i < REMOVAL_TRIES; i++) {
 		struct proxy_flow *other;
@@ -390,23 +374,45 @@ static __always_inline int flow_enter_or_adopt(struct __sk_buff *skb, const stru
 	return err;
 }
 
-/* Enter @flow with the first free source port from @key->lport on. */
+/*
+ * Enter @flow with one of the source ports that may take the place of the client's: privileged ones
+ * stay so, and even ones stay even (RFC 4787, REQ-3 and REQ-4). Global: see flow_enter().
+ * Return: 0, with the port in @key, or as flow_enter_or_adopt().
+ */
+__noinline int flow_enter_elsewhere(struct __sk_buff *skb, struct proxy_reply *key,
+				    const struct proxy_flow *flow, int check_sockets)
+{
+	__u32 old, first, pairs;
+	int i, err = -EEXIST;
+
+	if (!key || !flow)
+		return -EINVAL;
+	old = bpf_ntohs(flow->cport);
+	first = (old < 1024 ? 2 : 1024) + (old & 1);
+	pairs = old < 1024 ? 511 : 32256;
+	for (i = 0; i < PORT_TRIES && ports_taken(err); i++) {
+		key->lport = bpf_htons(first + bpf_get_prandom_u32() % pairs * 2);
+		err = flow_enter(skb, key, flow, check_sockets);
+	}
+	return err;
+}
+
+/* Enter @flow with the source port of @key or, if that is taken, another. */
 static __always_inline enum proxy_counter flow_insert(struct __sk_buff *skb,
 						      struct proxy_reply *key,
 						      struct proxy_flow *flow, int check_sockets)
 {
-	int i, err = flow_enter_or_adopt(skb, key, flow, check_sockets);
+	int err = flow_enter_or_adopt(skb, key, flow, check_sockets);
 
-	if (!ports_taken(err))
-		return enter_reason(err);
-	flow->state |= PROXY_FLOW_PORT;
-	for (i = 0; i < PORT_TRIES; i++) {
-		key->lport = port_pick(flow->cport);
-		err = flow_enter(skb, key, flow, check_sockets);
-		if (!ports_taken(err))
-			return enter_reason(err);
+	if (ports_taken(err)) {
+		flow->state |= PROXY_FLOW_PORT;
+		err = flow_enter_elsewhere(skb, key, flow, check_sockets);
 	}
-	return PROXY_NO_PORT;
+	if (!err)
+		return PROXY_OK;
+	if (ports_taken(err))
+		return PROXY_NO_PORT;
+	return err == -E2BIG || err == -ENOMEM ? PROXY_FULL : PROXY_FAILED;
 }
 
 /* See flow_open(). */
@@ -438,7 +444,7 @@ static __always_inline int flow_find_or_make(struct __sk_buff *skb,
 	struct proxy_reply *pinned_key;
 	enum proxy_counter reason;
 
-	flow = req->found ? flow_get_of(&req->key, p) : NULL;
+	flow = req->tick != PROXY_TICK_GONE ? flow_get_of(&req->key, p) : NULL;
 	pinned_key = NULL;
 	if (!flow)
 		pinned_key = pin_find(&origin);
@@ -468,6 +474,9 @@ static __always_inline int flow_find_or_make(struct __sk_buff *skb,
 	if (flow) {
 		flow->state = (flow->state & ~0xffffU) | fresh.state;
 		flow->last_seen = fresh.last_seen;
+		/* Packets that have told nothing new may do so again. */
+		if (pinned_key || !ticks_passed(req->tick))
+			changed();
 		return 1;
 	}
 	if (!may_begin(p)) {

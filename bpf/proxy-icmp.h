@@ -96,12 +96,12 @@ static __noinline enum proxy_counter icmp_rewrite(struct __sk_buff *skb, const s
 	const struct change change = change_of(p, to);
 	__be16 old_check = 0, new_check = 0;
 	struct ip_tail tail;
-	__u64 sum;
+	__u64 sum = csum_add16(change.addr_sum, change.ports_sum);
 
 	if (check + sizeof(old_check) <= p->end &&
 	    !bpf_skb_load_bytes(skb, check, &old_check, sizeof(old_check)) &&
 	    (p->proto == IPPROTO_TCP || old_check)) {
-		new_check = csum_apply(old_check, change.sum);
+		new_check = csum_apply(old_check, sum);
 		if (p->proto == IPPROTO_UDP && !new_check)
 			new_check = 0xffff;
 		if (bpf_skb_store_bytes(skb, check, &new_check, sizeof(new_check), 0))
@@ -112,7 +112,7 @@ static __noinline enum proxy_counter icmp_rewrite(struct __sk_buff *skb, const s
 				0) ||
 	    bpf_skb_store_bytes(skb, p->l4, tail.ports, sizeof(tail.ports), 0))
 		return PROXY_FAILED;
-	sum = csum_add(csum_add(change.sum, p->check, tail.check), old_check, new_check);
+	sum = csum_add(csum_add(sum, p->check, tail.check), old_check, new_check);
 	if (bpf_l4_csum_replace(skb, outer->l4 + offsetof(struct icmphdr, checksum), 0,
 				csum_fold(sum), 0) ||
 	    packet_rewrite_ip(skb, outer, outer_to))

@@ -12,7 +12,6 @@
 #include <linux/types.h>
 #include <linux/udp.h>
 
-#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
@@ -269,22 +268,23 @@ struct change {
 	__be32 saddr;
 	__be32 daddr;
 	__u32 ports;	/* source and destination, as they lie in the packet */
-	__u16 addr_sum; /* the difference of the addresses: for the IP checksum, say */
-	__u16 sum;	/* that of addresses and ports */
+	__u16 addr_sum; /* the differences that this makes: of the addresses */
+	__u16 ports_sum;
 };
+
+/* The one's complement difference between equal numbers, here always this one of the two zeroes. */
+#define CSUM_SAME 0xffff
 
 /** change_of - what makes of @p a packet with the addresses and ports of @to */
 static __always_inline struct change change_of(const struct packet *p, const struct tuple *to)
 {
-	__u64 sum = csum_add(csum_add(0, p->saddr, to->saddr), p->daddr, to->daddr);
-
 	return (struct change){
 		.saddr = to->saddr,
 		.daddr = to->daddr,
 		.ports = to->ports,
-		.addr_sum = csum_fold(sum),
-		.sum = csum_fold(
-			csum_add(sum, (__u32)p->sport + p->dport, (__u32)to->sport + to->dport)),
+		.addr_sum =
+			csum_fold(csum_add(csum_add(0, p->saddr, to->saddr), p->daddr, to->daddr)),
+		.ports_sum = csum_fold(csum_add(0, p->ports, to->ports)),
 	};
 }
 
@@ -323,61 +323,46 @@ static __always_inline int packet_rewrite_ip(struct __sk_buff *skb, const struct
 				   offsetof(struct ip_tail, ports), 0);
 }
 
-/* The kernel's own struct, of which the API does not show this field (values: skbuff.h). */
-struct sk_buff {
-	__u8 ip_summed : 2;
-} __attribute__((preserve_access_index));
+/*
+ * Apply @change to the transport checksum, by the helpers that know what it is. The addresses and
+ * the ports go into it by separate calls: on an skb with CHECKSUM_PARTIAL the field holds the sum
+ * of the pseudo-header only, so that a port must not go in, and on CHECKSUM_COMPLETE an address
+ * changes skb->csum while a port cancels out.
+ */
+static __always_inline int l4_csum_change(struct __sk_buff *skb, const struct packet *p,
+					  const struct change *change)
+{
+	/* A UDP checksum of 0 means none: it stays, and none becomes 0 (RFC 768). */
+	__u64 flags = p->proto == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
+	__u32 check = p->l4 + (p->proto == IPPROTO_UDP ? offsetof(struct udphdr, check)
+						       : offsetof(struct tcphdr, check));
 
-enum { CHECKSUM_COMPLETE = 2, CHECKSUM_PARTIAL = 3 };
-
-/* The verifier's list of the functions that it knows: whether ours is among them (since 6.2). */
-enum special_kfunc_type { KF_bpf_cast_to_kern_ctx };
-extern void *bpf_cast_to_kern_ctx(void *skb) __ksym __weak;
+	/* From 0 to a difference: to add it. */
+	if (change->ports_sum != CSUM_SAME &&
+	    bpf_l4_csum_replace(skb, check, 0, change->ports_sum, flags | 2))
+		return -EFAULT;
+	return bpf_l4_csum_replace(skb, check, 0, change->addr_sum, flags | BPF_F_PSEUDO_HDR | 2);
+}
 
 /**
- * packet_summed - ip_summed of @skb, or CHECKSUM_COMPLETE if the kernel does not show it
+ * packet_rewrite_plain - give a plain packet the addresses and ports of @change
+ * @dmac: the frame's new destination MAC address, by the same store, or NULL to leave it
  *
- * BPF_CORE_READ_BITFIELD() would provide for fields of more than a byte.
+ * Only helpers write: a direct store anywhere in a tc program makes the verifier un-clone every
+ * cloned packet before the program starts, and all TCP data that is sent locally is cloned.
+ *
+ * Return: 0 or a negative errno; the packet is unusable after a failure.
  */
-static __always_inline __u32 packet_summed(struct __sk_buff *skb)
-{
-	const struct sk_buff *kernel_skb = 0;
-	__u64 value;
-
-	if (!bpf_core_enum_value_exists(enum special_kfunc_type, KF_bpf_cast_to_kern_ctx) ||
-	    __CORE_RELO(kernel_skb, ip_summed, BYTE_SIZE) != 1)
-		return CHECKSUM_COMPLETE;
-	kernel_skb = bpf_cast_to_kern_ctx(skb);
-	value = *((const __u8 *)kernel_skb + __CORE_RELO(kernel_skb, ip_summed, BYTE_OFFSET));
-	return value << __CORE_RELO(kernel_skb, ip_summed, LSHIFT_U64) >>
-	       __CORE_RELO(kernel_skb, ip_summed, RSHIFT_U64);
-}
-
-/*
- * A transport checksum after @change. With CHECKSUM_PARTIAL the field holds no checksum yet but the
- * sum of the pseudo-header, of which the ports are no part, and not its complement.
- */
-static __always_inline __u16 l4_check(__u16 check, const struct change *change, int partial)
-{
-	return partial ? csum_add16(check, change->addr_sum) : csum_apply(check, change->sum);
-}
-
-/*
- * Apply @change to a packet without options by one store: from the frame's start if it is given a
- * new MAC address, otherwise from the IP checksum on; up to the transport checksum.
- * Return: 0, or a negative errno, with nothing changed.
- */
-static __always_inline int plain_rewrite(struct __sk_buff *skb, const struct change *change,
-					 const void *dmac, int tcp, int partial)
+static __always_inline int packet_rewrite_plain(struct __sk_buff *skb, const struct packet *p,
+						const struct change *change, const void *dmac)
 {
 	const void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	const struct plain_head *old = data - PLAIN_OFF;
 	__u32 from = dmac ? 0 : ETH_HLEN + IP_TAIL;
-	__u32 to = offsetof(struct plain_head, tcp) - PLAIN_OFF;
+	__u32 to = offsetof(struct plain_head, ports) + sizeof(old->ports) - PLAIN_OFF;
 	struct plain_head new;
 
-	to += tcp ? offsetof(struct tcphdr, urg_ptr) : sizeof(struct udphdr);
-	if (data + (tcp ? PLAIN_TCP_LEN : PLAIN_UDP_LEN) > end)
+	if (data + PLAIN_UDP_LEN > end)
 		return -ENODATA;
 	if (dmac) {
 		__builtin_memcpy(new.eth.h_dest, __builtin_assume_aligned(dmac, 2), ETH_ALEN);
@@ -389,87 +374,29 @@ static __always_inline int plain_rewrite(struct __sk_buff *skb, const struct cha
 	new.ip.saddr = change->saddr;
 	new.ip.daddr = change->daddr;
 	new.ports = change->ports;
-	if (tcp) {
-		__builtin_memcpy(&new.tcp.seq, __builtin_assume_aligned(&old->tcp.seq, 8), 12);
-		new.tcp.check = l4_check(old->tcp.check, change, partial);
-	} else {
-		new.udp.len = old->udp.len;
-		/* 0 means no checksum: it stays, and none becomes 0 (RFC 768). */
-		new.udp.check = old->udp.check;
-		if (new.udp.check)
-			new.udp.check = l4_check(new.udp.check, change, partial) ?: 0xffff;
-	}
-	return bpf_skb_store_bytes(skb, from, (void *)&new.eth + from, to - from, 0);
+	if (bpf_skb_store_bytes(skb, from, (void *)&new.eth + from, to - from, 0))
+		return -EFAULT;
+	return l4_csum_change(skb, p, change);
 }
 
-/*
- * Apply @change to any packet, by the helpers that know what the transport checksum is. The address
- * and the port go into it by separate calls, since on CHECKSUM_PARTIAL a port must not go in, and
- * on CHECKSUM_COMPLETE an address changes skb->csum while a port cancels out.
- */
-static __noinline int packet_rewrite_other(struct __sk_buff *skb, const struct packet *p,
-					   const struct change *change)
-{
-	/* A UDP checksum of 0 means none: it stays, and none becomes 0 (RFC 768). */
-	__u64 flags = p->proto == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
-	__u32 check = p->l4 + (p->proto == IPPROTO_UDP ? offsetof(struct udphdr, check)
-						       : offsetof(struct tcphdr, check));
-	struct ip_tail tail;
-	int err;
-
-	ip_tail_set(&tail, p, change);
-	if (p->l4 == cfg_l2_len + sizeof(struct iphdr)) {
-		err = bpf_skb_store_bytes(skb, cfg_l2_len + IP_TAIL, &tail, sizeof(tail), 0);
-	} else {
-		err = bpf_skb_store_bytes(skb, cfg_l2_len + IP_TAIL, &tail,
-					  offsetof(struct ip_tail, ports), 0);
-		err = err ?: bpf_skb_store_bytes(skb, p->l4, tail.ports, sizeof(tail.ports), 0);
-	}
-	/* From 0 to a difference: to add it. */
-	if (change->sum != change->addr_sum)
-		err = err
-			      ?: bpf_l4_csum_replace(skb, check, 0,
-						     csum_add16(change->sum, ~change->addr_sum),
-						     flags | 2);
-	return err
-		       ?: bpf_l4_csum_replace(skb, check, 0, change->addr_sum,
-					      flags | BPF_F_PSEUDO_HDR | 2);
-}
-
-/**
- * packet_rewrite_plain - the same as packet_rewrite(), for most packets, and by one store
- *
- * Only helpers write: a direct store anywhere in a tc program makes the verifier un-clone every
- * cloned packet before the program starts, and all TCP data that is sent locally is cloned.
- *
- * Return: 0, or a negative errno with nothing changed: packet_rewrite_other() may be able to.
- */
-static __always_inline int packet_rewrite_plain(struct __sk_buff *skb, const struct packet *p,
-						const struct change *change, const void *dmac)
-{
-	__u32 summed = packet_summed(skb);
-	int partial = summed == CHECKSUM_PARTIAL;
-
-	/* An offset that only Ethernet makes: the length of an IP header is a multiple of 4. */
-	if (unlikely(p->l4 != ETH_HLEN + sizeof(struct iphdr) || summed == CHECKSUM_COMPLETE))
-		return -EOPNOTSUPP;
-	return p->proto == IPPROTO_TCP ? plain_rewrite(skb, change, dmac, 1, partial)
-				       : plain_rewrite(skb, change, dmac, 0, partial);
-}
-
-/**
- * packet_rewrite - give a TCP or UDP packet the addresses and ports of @change
- * @dmac: the frame's new destination MAC address, or NULL to leave it
- * Return: 0 or a negative errno; the packet is unusable after a failure.
- */
+/** packet_rewrite - the same for any TCP or UDP packet */
 static __noinline int packet_rewrite(struct __sk_buff *skb, const struct packet *p,
 				     const struct change *change, const void *dmac)
 {
-	if (likely(!packet_rewrite_plain(skb, p, change, dmac)))
-		return 0;
+	const void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct ip_tail tail;
+
+	/* An offset that only Ethernet makes: the length of an IP header is a multiple of 4. */
+	if (likely(p->l4 == ETH_HLEN + sizeof(struct iphdr) && data + PLAIN_UDP_LEN <= end))
+		return packet_rewrite_plain(skb, p, change, dmac);
 	if (dmac && bpf_skb_store_bytes(skb, 0, dmac, ETH_ALEN, 0))
-		return -ENODATA;
-	return packet_rewrite_other(skb, p, change);
+		return -EFAULT;
+	ip_tail_set(&tail, p, change);
+	if (bpf_skb_store_bytes(skb, cfg_l2_len + IP_TAIL, &tail, offsetof(struct ip_tail, ports),
+				0) ||
+	    bpf_skb_store_bytes(skb, p->l4, tail.ports, sizeof(tail.ports), 0))
+		return -EFAULT;
+	return l4_csum_change(skb, p, change);
 }
 
 #endif /* PROXY_PACKET_H */

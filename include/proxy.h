@@ -131,8 +131,7 @@ struct proxy_origin {
 };
 _Static_assert(sizeof(struct proxy_origin) == 16, "proxy_origin is shared with user space");
 
-/* Entry of "doomed", what proxy_reap is to remove. The first entry without @key.proto ends the
- * list. */
+/* Entry of "doomed", what proxy_reap is to remove: the entry that skb->mark says. */
 enum { PROXY_DOOMED_MAX = 256 };
 
 struct proxy_doomed {

@@ -106,14 +106,15 @@ static void keep(struct gc *gc, struct table *table, struct nexthops *hops,
 static int reap(struct gc *gc, struct table *table, struct nexthops *hops)
 {
 	static const __u8 frame[ETH_HLEN]; /* the least that the kernel runs a program with */
-	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame));
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame),
+		    .repeat = (int)gc->doomed_count);
 	int err;
 
 	if (!gc->doomed_count)
 		return 0;
-	if (gc->doomed_count < PROXY_DOOMED_MAX)
-		gc->doomed[gc->doomed_count].key.proto = 0;
 	err = bpf_prog_test_run_opts(gc->reap_fd, &run);
+	if (err == -EINTR) /* between two of them: the rest stays, and has another turn */
+		err = 0;
 	for (__u32 i = 0; !err && i < gc->doomed_count; i++)
 		if (!gc->doomed[i].gone)
 			keep(gc, table, hops, &gc->doomed[i].key, gc->idle[i]);

@@ -78,7 +78,7 @@ static void host_set(__u64 asked_ago, __u64 heard_ago)
 
 int main(void)
 {
-	rig_open(&rig, (struct rig_options){ 0 });
+	rig_open(&rig, (struct rig_sizes){ 0 });
 	rig_map(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_TCP, TARGET, TARGET_PORT, 0);
 
 	check_begin("the first request waits for somebody else's answer");

@@ -141,6 +141,21 @@ static void test_reset(void)
 		 "it was somebody else: the target goes on");
 }
 
+/* The next connection with the same ports has to show anew how far it is. */
+static void test_reopened(void)
+{
+	connection();
+	sent(IPPROTO_TCP, TCP_ACK | TCP_FIN);
+	answered(IPPROTO_TCP, TCP_ACK | TCP_FIN);
+	CHECK_EQ(proxy_tcp_phase(flow_of(IPPROTO_TCP).state), PROXY_TCP_CLOSING, "it ends");
+	sent(IPPROTO_TCP, TCP_SYN);
+	answered(IPPROTO_TCP, TCP_SYN | TCP_ACK);
+	CHECK_EQ(proxy_tcp_phase(flow_of(IPPROTO_TCP).state), PROXY_TCP_OPENING, "another begins");
+	sent(IPPROTO_TCP, TCP_ACK);
+	CHECK_EQ(proxy_tcp_phase(flow_of(IPPROTO_TCP).state), PROXY_TCP_ESTABLISHED,
+		 "and is established");
+}
+
 /* As the tool does for a connection whose mapping gets another target. */
 static void pin(void)
 {
@@ -241,13 +256,14 @@ static void test_counts(void)
 
 int main(void)
 {
-	rig_open(&rig, (struct rig_options){ 0 });
+	rig_open(&rig, (struct rig_sizes){ 0 });
 	rig_map(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_UDP, TARGET, TARGET_PORT, 0);
 	rig_map(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_TCP, TARGET, TARGET_PORT, 0);
 	rig_nexthop(&rig, TARGET, MAC);
 	test_remembered();
 	test_tick();
 	test_reset();
+	test_reopened();
 	test_moved();
 	test_mac();
 	test_counts();

@@ -748,14 +748,14 @@ static void local_targets(void)
 
 static void full(void)
 {
-	struct rig_options options = { .flows = 16, .pinned = 16 };
+	struct rig_sizes sizes = { .flows = 16, .pinned = 16 };
 	struct spec spec = udp, to;
 	__u64 before;
 	size_t len;
 	int i, passed = 0;
 
 	rig_close(&rig);
-	rig_open(&rig, options);
+	rig_open(&rig, sizes);
 	rig_map(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_UDP, TARGET, TARGET_PORT, 0);
 	for (i = 0; i < 16; i++) {
 		spec.sport = CLIENT_PORT + i;
@@ -771,8 +771,9 @@ static void full(void)
 	packet("those that are there go on", RIG_EGRESS, udp, &to);
 }
 
-static void test_all(void)
+int main(void)
 {
+	rig_open(&rig, (struct rig_sizes){ 0 });
 	rig_map(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_TCP, TARGET, TARGET_PORT, 0);
 	rig_map(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_UDP, TARGET, TARGET_PORT, 0);
 	not_ours();
@@ -792,14 +793,5 @@ static void test_all(void)
 	refresh();
 	full();
 	rig_close(&rig);
-}
-
-int main(void)
-{
-	rig_open(&rig, (struct rig_options){ 0 });
-	test_all();
-	puts("# without the kernel's struct sk_buff");
-	rig_open(&rig, (struct rig_options){ .old_kernel = true });
-	test_all();
 	return check_exit();
 }

@@ -57,18 +57,11 @@ static void doom(__u32 slot, __u16 port, __u32 tick)
 	bpf_map_update_elem(doomed_fd(), &slot, &entry, BPF_ANY);
 }
 
-static void end_list(__u32 count)
-{
-	struct proxy_doomed none = { 0 };
-
-	if (count < PROXY_DOOMED_MAX)
-		bpf_map_update_elem(doomed_fd(), &count, &none, BPF_ANY);
-}
-
-static void reap(void)
+static void reap(__u32 count)
 {
 	static const __u8 frame[L2_LEN];
-	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame));
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame),
+		    .repeat = (int)count);
 
 	if (bpf_prog_test_run_opts(bpf_program__fd(rig.skel->progs.proxy_reap), &run))
 		abort();
@@ -149,18 +142,16 @@ static void test_idle(void)
 	bpf_map_update_elem(pinned, &origin, &key, BPF_ANY);
 	doom(0, CLIENT_PORT, flow_at(CLIENT_PORT).tick);
 	doom(1, CLIENT_PORT + 1, flow_at(CLIENT_PORT + 1).tick);
-	end_list(2);
 	idle();
 	sent(CLIENT_PORT + 1);
-	reap();
+	reap(2);
 	CHECK(gone(0) && !exists(CLIENT_PORT), "an idle flow is removed");
 	CHECK_EQ(bpf_map_lookup_elem(pinned, &origin, &key), -ENOENT, "with its pin");
 	CHECK(!gone(1) && exists(CLIENT_PORT + 1), "one that the client has used stays");
 	doom(0, CLIENT_PORT + 1, flow_at(CLIENT_PORT + 1).tick);
-	end_list(1);
 	idle();
 	answered(CLIENT_PORT + 1);
-	reap();
+	reap(1);
 	CHECK(!gone(0) && exists(CLIENT_PORT + 1), "one that the target has used, too");
 	rig_clear(&rig);
 }
@@ -201,10 +192,9 @@ static void *reap_all(void *arg)
 		ticks[i] = flow_at((__u16)(CLIENT_PORT + i)).tick;
 	for (int i = 0; i < RACE_FLOWS; i++) {
 		doom(0, (__u16)(CLIENT_PORT + i), ticks[i]);
-		end_list(1);
 		atomic_store(&ready, i + 1);
 		wait_beyond(&turn, i);
-		reap();
+		reap(1);
 		*removed += gone(0);
 	}
 	return NULL;
@@ -249,7 +239,7 @@ static void test_race(void)
 
 int main(void)
 {
-	rig_open(&rig, (struct rig_options){ 0 });
+	rig_open(&rig, (struct rig_sizes){ 0 });
 	rig_map(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_UDP, TARGET, TARGET_PORT, 0);
 	test_idle();
 	test_condemned();

@@ -8,10 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 enum { RIG_IDS = 4096 };
@@ -65,48 +63,23 @@ void rig_heartbeat(struct rig *rig, __u64 ago_ns)
 	rig_changed(rig);
 }
 
-/* Types of a kernel of which only one is known: what programs ask for by CO-RE is not there. */
-static void write_old_btf(char *path)
+void rig_open(struct rig *rig, struct rig_sizes sizes)
 {
-	struct btf *btf = btf__new_empty();
-	int fd = mkstemp(path);
-	const void *data;
-	__u32 size;
-
-	if (!btf || btf__add_int(btf, "int", 4, BTF_INT_SIGNED) < 0)
-		die("make BTF");
-	data = btf__raw_data(btf, &size);
-	if (!data || fd < 0 || write(fd, data, size) != (ssize_t)size)
-		die("write BTF");
-	close(fd);
-	btf__free(btf);
-}
-
-void rig_open(struct rig *rig, struct rig_options options)
-{
-	char btf_path[] = "/tmp/proxy-rig-XXXXXX";
-	LIBBPF_OPTS(bpf_object_open_opts, opts);
 	__u32 cpus = libbpf_num_possible_cpus();
 
 	memset(rig, 0, sizeof(*rig));
-	if (options.old_kernel) {
-		write_old_btf(btf_path);
-		opts.btf_custom_path = btf_path;
-	}
-	rig->skel = proxy__open_opts(&opts);
+	rig->skel = proxy__open();
 	if (!rig->skel)
 		die("open the programs");
 	bpf_program__set_autoload(rig->skel->progs.proxy3_egress, false);
 	bpf_program__set_autoload(rig->skel->progs.proxy3_ingress, false);
-	bpf_map__set_max_entries(rig->skel->maps.ingress, options.flows ?: 65536);
-	bpf_map__set_max_entries(rig->skel->maps.pinned, options.pinned ?: 65536);
-	bpf_map__set_max_entries(rig->skel->maps.fragments, options.fragments ?: 8192);
+	bpf_map__set_max_entries(rig->skel->maps.ingress, sizes.flows ?: 65536);
+	bpf_map__set_max_entries(rig->skel->maps.pinned, sizes.pinned ?: 65536);
+	bpf_map__set_max_entries(rig->skel->maps.fragments, sizes.fragments ?: 8192);
 	bpf_map__set_max_entries(rig->skel->maps.mapping_stats, cpus * RIG_IDS);
 	bpf_map__set_max_entries(rig->skel->maps.cache, cpus * PROXY_CACHE_SLOTS);
 	if (proxy__load(rig->skel))
 		die("load the programs");
-	if (options.old_kernel)
-		unlink(btf_path);
 	rig_heartbeat(rig, 0);
 }
 

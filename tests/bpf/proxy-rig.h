@@ -30,15 +30,14 @@ struct rig {
 	__u32 mappings;
 };
 
-struct rig_options {
-	__u32 flows; /* sizes of the tables */
+struct rig_sizes {
+	__u32 flows;
 	__u32 pinned;
 	__u32 fragments;
-	bool old_kernel; /* one that does not show its struct sk_buff to programs (before 6.2) */
 };
 
-/** rig_open - load the programs; ends the test if that fails. 0 in @options: the default */
-void rig_open(struct rig *rig, struct rig_options options);
+/** rig_open - load the programs; ends the test if that fails. 0 in @sizes: the default */
+void rig_open(struct rig *rig, struct rig_sizes sizes);
 void rig_close(struct rig *rig);
 
 /** rig_map - enter a mapping as the tool does, with the target's own entry beside it */

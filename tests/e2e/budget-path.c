@@ -324,9 +324,6 @@ static __u64 call_helper(struct machine *m, int id, const __u64 r[11])
 	}
 }
 
-/* The kernel's struct sk_buff of each packet: all of it 0, CHECKSUM_NONE among it. */
-static const __u8 kernel_skb[4096];
-
 /* --- instructions ----------------------------------------------------------------------------- */
 
 static __u64 load(const void *from, int size)
@@ -558,8 +555,6 @@ static __u64 execute(struct machine *m, const struct bpf_insn *insns, int pc, co
 				pc += jump(insn, *dst, src) ? insn->off : 0;
 			else if (insn->src_reg == BPF_PSEUDO_CALL)
 				r[0] = execute(m, insns, pc + 1 + insn->imm, &r[1], depth + 1);
-			else if (insn->src_reg == BPF_PSEUDO_KFUNC_CALL)
-				r[0] = (__u64)kernel_skb; /* bpf_cast_to_kern_ctx(), inlined */
 			else
 				r[0] = call_helper(m, insn->imm, r);
 			break;
