@@ -36,6 +36,17 @@ static __always_inline int untouched(enum proxy_counter reason)
 	return TC_ACT_UNSPEC;
 }
 
+/* The way of a packet whose flow this CPU remembers. Return: the verdict. */
+static __always_inline int remembered(struct __sk_buff *skb, const struct packet *p,
+				      const struct cached *entry, enum cache_hook hook)
+{
+	const void *dmac = hook == CACHE_EGRESS ? entry->dmac : NULL;
+
+	flow_count(skb, p, entry->stats, hook == CACHE_EGRESS);
+	return packet_rewrite_plain(skb, p, &entry->change, dmac) ? untouched(PROXY_FAILED)
+								  : TC_ACT_UNSPEC;
+}
+
 /* The flow that @p is a reply of, claimed. */
 static __always_inline struct proxy_flow *reply_find(const struct packet *p)
 {
@@ -229,12 +240,8 @@ static __always_inline int at_egress(struct __sk_buff *skb, __u32 l2_len)
 	generation = cache_generation(settings);
 	plain = l2_len == ETH_HLEN && !skb->vlan_present && packet_read_plain(skb, &req.p);
 	hit = plain ? cache_find(&req.p, CACHE_EGRESS, generation) : NULL;
-	if (likely(hit)) {
-		flow_count(skb, &req.p, hit->stats, 1);
-		return untouched(packet_rewrite_plain(skb, &req.p, &hit->change, hit->dmac)
-					 ? PROXY_FAILED
-					 : PROXY_OK);
-	}
+	if (likely(hit))
+		return remembered(skb, &req.p, hit, CACHE_EGRESS);
 	if (!known_address(daddr))
 		return TC_ACT_UNSPEC;
 	if (skb->vlan_present)
@@ -255,7 +262,7 @@ int proxy3_egress(struct __sk_buff *skb)
 	return at_egress(skb, 0);
 }
 
-/* The same for a packet that may come from a target; there is no next hop to find. */
+/* As egress_ports(), for a packet that may come from a target; there is no next hop to find. */
 static __always_inline enum proxy_counter ingress_ports(struct __sk_buff *skb, struct packet *p,
 							__u32 generation)
 {
@@ -328,12 +335,8 @@ static __always_inline int at_ingress(struct __sk_buff *skb, __u32 l2_len)
 
 		plain = l2_len == ETH_HLEN && !skb->vlan_present && packet_read_plain(skb, &p);
 		hit = plain ? cache_find(&p, CACHE_INGRESS, generation) : NULL;
-		if (likely(hit)) {
-			flow_count(skb, &p, hit->stats, 0);
-			return untouched(packet_rewrite_plain(skb, &p, &hit->change, NULL)
-						 ? PROXY_FAILED
-						 : PROXY_OK);
-		}
+		if (likely(hit))
+			return remembered(skb, &p, hit, CACHE_INGRESS);
 		known = known_address(peek.saddr);
 		if (!known && peek.proto != IPPROTO_ICMP)
 			return TC_ACT_UNSPEC;

@@ -7,7 +7,10 @@
  * time: the packet then goes the long way. It holds
  * - only for plain packets (packet_read_plain()) that tell nothing new of their flow;
  * - as long as the flow's tick is recent, and so the flow is sure to be there (flow_claim());
- * - until user space changes anything: it raises "generation" then.
+ * - until "generation" is raised, by user space after each change, or by changed().
+ *
+ * Only its own CPU writes an entry, and the hooks' programs do not interrupt each other there,
+ * since they run with softirqs disabled: no lock is needed.
  */
 #ifndef PROXY_CACHE_H
 #define PROXY_CACHE_H

@@ -277,13 +277,15 @@ class Monitor(Tool):
 
 
 class Proxy(Tool):
+    options = ()
+
     def command(self):
         options = []
         if self.flows > 1 or not self.reports:  # each lists all flows: measured by itself
             options += ["--interval", "3600"]
         if self.flows > 200000:
             options += ["--max-flows", str(self.flows + self.flows // 4)]
-        return [PROXY, *options, DEVICE]
+        return [PROXY, *options, *self.options, DEVICE]
 
     def start(self):
         super().start()
@@ -789,10 +791,12 @@ class Bench:
 
     def start(self, _seconds):
         rows = []
-        for cls in (Monitor, ProxyHit):
+        for cls, note, options in ((Monitor, "", ()), (ProxyHit, "", ()),
+                                   (ProxyHit, ", --max-flows 1024", ("--max-flows", "1024"))):
             times = []
             for _ in range(9):
                 tool = cls(self.net)
+                tool.options = options
                 if not tool.available():
                     break
                 try:
@@ -801,7 +805,7 @@ class Bench:
                 finally:
                     tool.stop()
             if times:
-                rows.append({"tool": os.path.basename(tool.command()[0]), "seconds": times})
+                rows.append({"tool": os.path.basename(tool.command()[0]) + note, "seconds": times})
         self.facts["start"] = rows
 
     def size(self, _seconds):

@@ -159,6 +159,15 @@ def where_tcp_time_goes(res, variant, mode, lean):
     return "; ".join(parts)
 
 
+def why_slow_start(res):
+    small = res.tool("start", "proxy, --max-flows 1024")
+    if not small:
+        return ""
+    return (f"with --max-flows 1024 it is {statistics.median(small['seconds']) * 1e3:.0f} ms; the "
+            "rest is the kernel's, for the memory of 262,144 flows, whose pages a virtual machine "
+            "may have to get from its host")
+
+
 def targets(res):
     """The project's promises, each: (what, target, measured, kept or not, why)."""
     lines = []
@@ -221,7 +230,7 @@ def targets(res):
         row = res.tool("start", name)
         seconds = row and statistics.median(row["seconds"])
         add(f"{name}: from start to attached", "<= 100 ms", seconds, seconds and seconds <= 0.1,
-            seconds and f"{seconds * 1e3:.0f} ms", "the verifier")
+            seconds and f"{seconds * 1e3:.0f} ms", why_slow_start(res))
     for row in res.raw.get("reports", []):
         cpu = statistics.median(row["cpu_ns"]) / 1e9 if row["cpu_ns"] else None
         limit = 0.6 if row["flows"] > 500000 else 0.06
