@@ -310,8 +310,8 @@ static __always_inline struct proxy_flow *flow_get_of(const struct proxy_reply *
 /* What flow_open() is asked for, and what it finds; one argument, for the stack's sake. */
 struct flow_request {
 	struct packet p;
-	struct proxy_reply key;	   /* in: by the mapping; out: of the flow */
-	__u32 tick;		   /* in: if the flow that the client means has this key, its own */
+	struct proxy_reply key; /* in: by the mapping; out: of the flow */
+	__u32 tick; /* in: of the client's flow if it has this key, otherwise PROXY_TICK_GONE */
 	enum proxy_counter reason; /* PROXY_OK; out: why there is no flow, if it is our business */
 };
 

@@ -214,7 +214,7 @@ static __always_inline int is_later_fragment(const struct packet *p)
 	return (p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP) && p->fragment & IP_OFFSET;
 }
 
-/** packet_has_ports - whether packet_read() has found some */
+/** packet_has_ports - whether @p, which has been read, has some */
 static __always_inline int packet_has_ports(const struct packet *p)
 {
 	return (p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP) && !(p->fragment & IP_OFFSET);
