@@ -238,8 +238,15 @@ start()
 	# Here, not by the child only: what a former program of this name wrote must not be read.
 	: > "$TMP/$id.out"
 	: > "$TMP/$id.err"
-	env --default-signal=INT,QUIT "$@" > "$TMP/$id.out" 2> "$TMP/$id.err" < /dev/null &
+	env --default-signal=INT,QUIT STARTED="$id" "$@" \
+		> "$TMP/$id.out" 2> "$TMP/$id.err" < /dev/null &
 	pids[$id]=$!
+	wait_for 10 started_or_dead "$id"
+}
+
+started_or_dead()
+{
+	grep -zqsx "STARTED=$1" "/proc/${pids[$1]}/environ" || ! running "$1"
 }
 
 # stop ID [SIGNAL]: send a signal (default TERM) and wait for the end. Not by way of "check", which
