@@ -297,7 +297,7 @@ _Static_assert(sizeof(struct proxy_mapping_stats) == 32, "proxy_mapping_stats is
 	X(NO_FLOW, no_flow, "TCP segment that cannot begin a flow: passed")                        \
 	X(DRAINING, draining, "new flow of a mapping that has been deleted: passed")               \
 	X(TOO_BIG, too_big, "larger than the MTU of the target's device: sender told")             \
-	X(FULL, full, "new flow, but the flow table is full: dropped")                             \
+	X(FULL, full, "new flow, but the flow table or the memory is full: dropped")               \
 	X(NO_PORT, no_port, "new flow, but no source port is free: dropped")                       \
 	X(FAILED, failed, "the kernel could not change the packet or the table: dropped")
 

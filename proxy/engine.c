@@ -81,14 +81,10 @@ static int set_sizes(struct proxy *skel, const struct options *opt, size_t mappi
 	if (cpus < 0)
 		return cpus;
 	return bpf_map__set_max_entries(skel->maps.ingress, opt->max_flows) ?:
+	       /* All flows of a mapping that changes may have to find room there. */
 	       bpf_map__set_max_entries(skel->maps.pinned, opt->max_flows) ?:
-	       /* Seldom used; all flows of a mapping that changes may have to find room, though. */
-	       bpf_map__set_map_flags(skel->maps.pinned, BPF_F_NO_PREALLOC) ?:
 	       bpf_map__set_max_entries(skel->maps.egress, at_least(4 * mappings, ENTRIES_MIN)) ?:
 	       bpf_map__set_max_entries(skel->maps.hosts, at_least(4 * mappings, ENTRIES_MIN)) ?:
-	       /* Only user space makes entries there, and it can wait for memory. */
-	       bpf_map__set_map_flags(skel->maps.egress, BPF_F_NO_PREALLOC) ?:
-	       bpf_map__set_map_flags(skel->maps.hosts, BPF_F_NO_PREALLOC) ?:
 	       bpf_map__set_max_entries(skel->maps.nexthops, at_least(2 * mappings, IDS_MIN)) ?:
 	       bpf_map__set_max_entries(skel->maps.mapping_stats,
 					(__u32)cpus * mapping_ids(mappings));
