@@ -2,9 +2,16 @@
 #include "tc-link.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+
+#include "log.h"
+
+/* Of Linux 6.6, which headers may be older than. */
+enum { TCX_INGRESS = 46, TCX_EGRESS = 47 }; /* enum bpf_attach_type */
+enum { TCX_BEFORE = 1 << 3, TCX_AFTER = 1 << 4 };
 
 static int no_print(enum libbpf_print_level level, const char *fmt, va_list args)
 {
@@ -24,7 +31,28 @@ static int hook_create(struct bpf_tc_hook *hook)
 	return err == -EEXIST ? 0 : err;
 }
 
-int tc_link_attach(struct tc_link *link, int prog_fd, bool replace)
+static enum bpf_attach_type tcx_hook(enum bpf_tc_attach_point point)
+{
+	return (enum bpf_attach_type)(point == BPF_TC_INGRESS ? TCX_INGRESS : TCX_EGRESS);
+}
+
+static int tcx_attach(struct tc_link *link, int prog_fd)
+{
+	/* Relative to nothing: before or behind all that are there. */
+	LIBBPF_OPTS(bpf_link_create_opts, opts,
+		    .flags = link->priority == TC_PRIO_FIRST ? TCX_BEFORE : TCX_AFTER);
+	int fd = bpf_link_create(prog_fd, link->ifindex, tcx_hook(link->point), &opts);
+
+	/* An older kernel does not know the type. */
+	if (fd == -EINVAL)
+		return -EOPNOTSUPP;
+	if (fd < 0)
+		return fd;
+	link->fd = fd;
+	return 0;
+}
+
+static int clsact_attach(struct tc_link *link, int prog_fd, bool replace)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = link->ifindex,
 		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
@@ -44,6 +72,18 @@ int tc_link_attach(struct tc_link *link, int prog_fd, bool replace)
 	link->handle = opts.handle;
 	link->prog_id = opts.prog_id;
 	return 0;
+}
+
+int tc_link_attach(struct tc_link *link, int prog_fd, bool replace)
+{
+	return link->tcx ? tcx_attach(link, prog_fd) : clsact_attach(link, prog_fd, replace);
+}
+
+const char *tc_link_lacking(const struct tc_link *link)
+{
+	return link->tcx ? "this kernel has no tcx (Linux 6.6); leave out --tcx"
+			 : "this kernel has no clsact qdisc or no cls_bpf "
+			   "(CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF)";
 }
 
 int tc_link_query(const struct tc_link *link, __u32 *prog_id)
@@ -69,6 +109,10 @@ int tc_link_detach(struct tc_link *link)
 	__u32 prog_id;
 	int err;
 
+	if (link->fd > 0) {
+		close(link->fd);
+		link->fd = 0;
+	}
 	if (!link->prog_id)
 		return 0;
 	/* netlink has no compare-and-delete: between the two calls a small race remains. */
@@ -79,4 +123,72 @@ int tc_link_detach(struct tc_link *link)
 		err = bpf_tc_detach(&hook, &opts);
 	link->prog_id = 0;
 	return err == -ENODEV || err == -ENOENT ? 0 : err;
+}
+
+void tc_link_forget(struct tc_link *link)
+{
+	link->prog_id = 0;
+	tc_link_detach(link);
+}
+
+__u32 tcx_programs(int ifindex, enum bpf_tc_attach_point point, __u32 *ids)
+{
+	LIBBPF_OPTS(bpf_prog_query_opts, opts, .prog_ids = ids, .prog_cnt = TCX_PROGRAMS_MAX);
+
+	return bpf_prog_query_opts(ifindex, tcx_hook(point), &opts) ? 0 : opts.prog_cnt;
+}
+
+int prog_name(__u32 id, char name[BPF_OBJ_NAME_LEN])
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 len = sizeof(info);
+	int fd = bpf_prog_get_fd_by_id(id), err;
+
+	if (fd < 0)
+		return fd;
+	err = bpf_obj_get_info_by_fd(fd, &info, &len);
+	close(fd);
+	if (!err)
+		memcpy(name, info.name, BPF_OBJ_NAME_LEN);
+	return err;
+}
+
+/* Programs of this project leave packets to those behind them. */
+static bool is_ours(__u32 id)
+{
+	static const char *const names[] = { "pm_ingress",   "pm_egress",      "proxy_ingress",
+					     "proxy_egress", "proxy3_ingress", "proxy3_egress" };
+	char name[BPF_OBJ_NAME_LEN];
+
+	if (prog_name(id, name))
+		return false;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!strcmp(name, names[i]))
+			return true;
+	return false;
+}
+
+/* Programs of others that see the packets of @link's hook before it does. */
+static __u32 rivals(const struct tc_link *link)
+{
+	__u32 ids[TCX_PROGRAMS_MAX], count, found = 0;
+
+	if (link->tcx && link->priority == TC_PRIO_FIRST)
+		return 0;
+	count = tcx_programs(link->ifindex, link->point, ids);
+	for (__u32 i = 0; i < count; i++)
+		found += !is_ours(ids[i]);
+	return found;
+}
+
+void tc_link_warn(const struct tc_link *links, int count, const char *ifname)
+{
+	__u32 found = 0;
+
+	for (int i = 0; i < count; i++)
+		if (links[i].ifindex)
+			found += rivals(&links[i]);
+	if (found)
+		log_note("warning: %u tcx program%s on %s may take packets first (bpftool net)",
+			 found, found == 1 ? "" : "s", ifname);
 }

@@ -1,57 +1,93 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* One BPF filter of ours on a clsact hook: attach it, find it, remove exactly it. */
+/* One BPF program of ours on a tc hook: attach it, find it, remove exactly it. */
 #ifndef TC_LINK_H
 #define TC_LINK_H
 
+#include <linux/bpf.h>
 #include <linux/types.h>
 #include <stdbool.h>
 
 #include <bpf/libbpf.h>
 
 /*
- * Where our filters stand among the others of a hook: a lower priority runs first. packet-monitor
+ * Where our programs stand among the others of a hook: a lower priority runs first. packet-monitor
  * sees the packet as it is on the wire: at ingress before proxy has restored the source, at egress
  * after proxy has rewritten the destination. The numbers are far from those that people pick (1, 2)
- * and from those that the kernel picks (49152 and down).
+ * and from those that the kernel picks (49152 and down). tcx has an order, but no numbers: there it
+ * is before all others, or behind all.
  */
 enum tc_link_priority {
 	TC_PRIO_FIRST = 1010,  /* ingress: packet-monitor; egress: proxy */
 	TC_PRIO_SECOND = 1020, /* ingress: proxy; egress: packet-monitor */
 };
 
-/* A filter; all zero but for @ifindex and @point: not attached. */
+/*
+ * A program at a hook; all zero but for @ifindex, @point and @tcx: not attached.
+ *
+ * By default it is a filter of the clsact qdisc, which stays until somebody removes it. With tcx
+ * (Linux 6.6) it is a link of this process: it costs a packet half as much to get to, it runs
+ * before all of clsact, and it is gone when the process is, however that ends.
+ */
 struct tc_link {
 	int ifindex;
 	enum bpf_tc_attach_point point;
-	__u32 handle;	/* 0 before tc_link_attach(): the kernel picks a free one */
+	bool tcx;
+	int fd;		/* tcx: the link; 0: not attached */
+	__u32 handle;	/* clsact; 0 before tc_link_attach(): the kernel picks a free one */
 	__u32 priority; /* enum tc_link_priority */
-	__u32 prog_id;	/* 0: not attached */
+	__u32 prog_id;	/* clsact; 0: not attached */
 };
 
 /**
- * tc_link_attach - put @prog_fd on the hook, creating clsact if the interface has none
- * @link: ifindex, point, priority and, if it is to be exclusive, handle are set; on success handle
- *	  and prog_id are filled in
- * @replace: swap the program of an existing filter with the same priority and handle atomically
+ * tc_link_attach - put @prog_fd on the hook, creating clsact if that is to be used and not there
+ * @link: ifindex, point, tcx, priority and, if it is to be exclusive, handle are set; on success
+ *	  the rest is filled in
+ * @replace: swap the program of an existing filter with the same priority and handle atomically;
+ *	     not for tcx
  * Return: 0; -EEXIST if the handle is taken and @replace is not set; -EOPNOTSUPP if the kernel
- *lacks clsact or BPF filters; another negative errno.
+ * lacks clsact or BPF filters, or tcx; another negative errno.
  */
 int tc_link_attach(struct tc_link *link, int prog_fd, bool replace);
 
+/** tc_link_lacking - what the kernel has not got if tc_link_attach() returns -EOPNOTSUPP */
+const char *tc_link_lacking(const struct tc_link *link);
+
 /**
- * tc_link_query - which program is attached at @link's priority and handle
+ * tc_link_query - which program is attached at @link's priority and handle, in clsact
  * @prog_id: set on success
  * Return: 0, -ENOENT if there is none (or no clsact), another negative errno.
  */
 int tc_link_query(const struct tc_link *link, __u32 *prog_id);
 
 /**
- * tc_link_detach - remove our filter, and nothing else: not a program that has replaced ours
+ * tc_link_detach - remove our program, and nothing else: not one that has replaced ours
  *
  * The clsact qdisc stays: removing it would remove everybody's filters. A link that is not attached
  * and an interface that is gone are fine.
  * Return: 0, -ESTALE if another program has taken our place, another negative errno.
  */
 int tc_link_detach(struct tc_link *link);
+
+/** tc_link_forget - the interface is gone, and our program with it */
+void tc_link_forget(struct tc_link *link);
+
+/**
+ * tcx_programs - the programs at a tcx hook, in the order in which they run
+ * @ids: room for TCX_PROGRAMS_MAX
+ * Return: how many; 0 if the kernel has no tcx, or the interface is gone.
+ */
+enum { TCX_PROGRAMS_MAX = 64 }; /* BPF_MPROG_MAX */
+__u32 tcx_programs(int ifindex, enum bpf_tc_attach_point point, __u32 *ids);
+
+/** prog_name - the name of BPF program @id. Return: 0 or a negative errno. */
+int prog_name(__u32 id, char name[BPF_OBJ_NAME_LEN]);
+
+/**
+ * tc_link_warn - say so if programs of others at the tcx hooks see packets before ours
+ * @links: @count of them, attached; those without an ifindex do not count
+ *
+ * A verdict there (not TCX_NEXT) ends the way of a packet through all hooks of its direction.
+ */
+void tc_link_warn(const struct tc_link *links, int count, const char *ifname);
 
 #endif /* TC_LINK_H */

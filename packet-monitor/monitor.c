@@ -102,6 +102,14 @@ int monitor_open(struct monitor *monitor, const char *name, bool wait,
 	return err ? report_iface(err, name) : load(monitor);
 }
 
+static void report_attach(int err, const struct monitor *monitor, const struct tc_link *link)
+{
+	if (err == -EOPNOTSUPP)
+		log_note("cannot attach to %s: %s", monitor->iface.name, tc_link_lacking(link));
+	else
+		log_err(err, "cannot attach to %s", monitor->iface.name);
+}
+
 int monitor_attach(struct monitor *monitor)
 {
 	int fds[PM_DIRECTIONS] = { bpf_program__fd(monitor->skel->progs.pm_ingress),
@@ -115,11 +123,12 @@ int monitor_attach(struct monitor *monitor)
 		monitor->links[dir] = (struct tc_link){
 			.ifindex = monitor->iface.ifindex,
 			.point = attach_points[dir],
+			.tcx = monitor->config->tcx,
 			.priority = priorities[dir],
 		};
 		err = tc_link_attach(&monitor->links[dir], fds[dir], false);
 		if (err) {
-			log_err(err, "cannot attach to %s", monitor->iface.name);
+			report_attach(err, monitor, &monitor->links[dir]);
 			monitor_detach(monitor);
 			return err;
 		}
@@ -129,6 +138,7 @@ int monitor_attach(struct monitor *monitor)
 		 direction[PM_INGRESS] ? "ingress" : "",
 		 direction[PM_INGRESS] && direction[PM_EGRESS] ? ", " : "",
 		 direction[PM_EGRESS] ? "egress" : "");
+	tc_link_warn(monitor->links, PM_DIRECTIONS, monitor->iface.name);
 	return 0;
 }
 
@@ -148,7 +158,8 @@ int monitor_detach(struct monitor *monitor)
 
 void monitor_lost(struct monitor *monitor)
 {
-	memset(monitor->links, 0, sizeof(monitor->links));
+	for (int dir = 0; dir < PM_DIRECTIONS; dir++)
+		tc_link_forget(&monitor->links[dir]);
 	monitor->attached = false;
 }
 

@@ -23,6 +23,7 @@ struct totals {
 struct monitor_config {
 	bool direction[PM_DIRECTIONS];
 	__u32 max_flows;
+	bool tcx; /* attach by tcx, not by clsact */
 	struct pm_filter filter;
 };
 

@@ -26,6 +26,7 @@ enum {
 	OPT_WAIT,
 	OPT_FILE,
 	OPT_NO_SUMMARY,
+	OPT_TCX,
 };
 
 enum { MAX_FLOWS_DEFAULT = 65536, MAX_FLOWS_LIMIT = 1 << 26, IDLE_DEFAULT = 300 };
@@ -71,6 +72,9 @@ static const struct option_entry table[] = {
 	{ "wait", OPT_WAIT, NULL,
 	  "wait for interfaces that do not exist (yet, or any more)\n"
 	  "instead of ending" },
+	{ "tcx", OPT_TCX, NULL,
+	  "attach by tcx (Linux 6.6), which costs a packet less than\n"
+	  "clsact, runs before it, and is gone when packet-monitor is" },
 	{ "no-summary", OPT_NO_SUMMARY, NULL, "no summary on standard error at the end" },
 	{ "numeric", 'n', NULL, "no names; the default, for those used to type it" },
 	{ "verbose", 'v', NULL, "show what libbpf and the verifier say" },
@@ -239,6 +243,9 @@ static void set_option(struct options *opt, int id)
 		break;
 	case OPT_WAIT:
 		opt->wait = true;
+		break;
+	case OPT_TCX:
+		opt->monitor.tcx = true;
 		break;
 	case OPT_NO_SUMMARY:
 		opt->summary = false;

@@ -32,43 +32,32 @@ static bool is_one_of(const char *name, const char *const names[2])
 	return !strcmp(name, names[0]) || !strcmp(name, names[1]);
 }
 
-static struct tc_link egress_link(int ifindex)
+static struct tc_link egress_link(const struct attachment *at)
 {
-	return (struct tc_link){ .ifindex = ifindex,
+	return (struct tc_link){ .ifindex = at->ifindex,
 				 .point = BPF_TC_EGRESS,
+				 .tcx = at->tcx,
 				 .handle = OWN_HANDLE,
 				 .priority = TC_PRIO_FIRST };
 }
 
-static struct tc_link ingress_link(int ifindex)
+static struct tc_link ingress_link(const struct attachment *at)
 {
-	return (struct tc_link){ .ifindex = ifindex,
+	return (struct tc_link){ .ifindex = at->ifindex,
 				 .point = BPF_TC_INGRESS,
+				 .tcx = at->tcx,
 				 .handle = OWN_HANDLE,
 				 .priority = TC_PRIO_SECOND };
 }
 
-static struct tc_link other_link(int ifindex, int owner)
+/* For the ingress of another device. */
+static struct tc_link other_link(const struct attachment *at, int ifindex)
 {
-	struct tc_link link = ingress_link(ifindex);
+	struct tc_link link = ingress_link(at);
 
-	link.handle = OTHER_HANDLE + (__u32)owner;
+	link.ifindex = ifindex;
+	link.handle = OTHER_HANDLE + (__u32)at->ifindex;
 	return link;
-}
-
-static int prog_name(__u32 id, char name[BPF_OBJ_NAME_LEN])
-{
-	struct bpf_prog_info info = { 0 };
-	__u32 len = sizeof(info);
-	int fd = bpf_prog_get_fd_by_id(id), err;
-
-	if (fd < 0)
-		return fd;
-	err = bpf_obj_get_info_by_fd(fd, &info, &len);
-	close(fd);
-	if (!err)
-		memcpy(name, info.name, BPF_OBJ_NAME_LEN);
-	return err;
 }
 
 /*
@@ -95,9 +84,23 @@ static int find_own(const struct tc_link *link, const char *ifname, const char *
 	return 0;
 }
 
+/* Whether what was found can be used. */
+static int check_found(int err, const char *ifname, const struct maps *maps)
+{
+	if (!err)
+		err = maps_check_layout(maps);
+	if (err == -EPROTO)
+		log_note("%s is served by a datapath of another version of proxy; remove it first: "
+			 "remove-filters-and-qdisc.sh %s",
+			 ifname, ifname);
+	else if (err)
+		log_err(err, "cannot open the running datapath of %s", ifname);
+	return err;
+}
+
 int attach_find(struct attachment *at, const char *ifname, struct maps *maps)
 {
-	struct tc_link egress = egress_link(at->ifindex), ingress = ingress_link(at->ifindex);
+	struct tc_link egress = egress_link(at), ingress = ingress_link(at);
 	__u32 egress_id, ingress_id;
 	int err_egress, err_ingress, err = 0;
 
@@ -109,21 +112,32 @@ int attach_find(struct attachment *at, const char *ifname, struct maps *maps)
 		return err_ingress;
 	if (err_egress && err_ingress)
 		return -ENOENT;
+	/* For a moment, both would translate a packet, one after the other. */
+	if (at->tcx)
+		return log_note("%s is served by filters of clsact: leave out --tcx to take them "
+				"over, or remove them: remove-filters-and-qdisc.sh %s",
+				ifname, ifname),
+		       -EEXIST;
 	if (!err_egress)
 		err = maps_add_prog(maps, egress_id);
 	if (!err && !err_ingress)
 		err = maps_add_prog(maps, ingress_id);
 	if (!err && !err_ingress)
 		at->ingress_fd = bpf_prog_get_fd_by_id(ingress_id);
-	if (!err)
-		err = maps_check_layout(maps);
-	if (err == -EPROTO)
-		log_note("%s is served by a datapath of another version of proxy; remove it first: "
-			 "remove-filters-and-qdisc.sh %s",
-			 ifname, ifname);
-	else if (err)
-		log_err(err, "cannot open the running datapath of %s", ifname);
-	return err;
+	return check_found(err, ifname, maps);
+}
+
+int attach_find_tcx(const struct attachment *at, const char *ifname, struct maps *maps)
+{
+	__u32 ids[TCX_PROGRAMS_MAX], count = tcx_programs(at->ifindex, BPF_TC_EGRESS, ids);
+	char name[BPF_OBJ_NAME_LEN];
+
+	/* The ingress may have programs of other proxies, too, whose targets reply by this device.
+	 */
+	for (__u32 i = 0; i < count; i++)
+		if (!prog_name(ids[i], name) && is_one_of(name, egress_names))
+			return check_found(maps_add_prog(maps, ids[i]), ifname, maps);
+	return -ENOENT;
 }
 
 static struct attachment_other *find_other(const struct attachment *at, int ifindex)
@@ -156,7 +170,7 @@ void attach_adopt(struct attachment *at)
 	struct if_nameindex *all = if_nameindex();
 
 	for (struct if_nameindex *i = all; i && i->if_index; i++) {
-		struct tc_link link = other_link((int)i->if_index, at->ifindex);
+		struct tc_link link = other_link(at, (int)i->if_index);
 		char name[BPF_OBJ_NAME_LEN];
 
 		if (!tc_link_query(&link, &link.prog_id) && !prog_name(link.prog_id, name) &&
@@ -169,7 +183,7 @@ void attach_adopt(struct attachment *at)
 
 void attach_device(struct attachment *at, int ifindex)
 {
-	struct tc_link link = other_link(ifindex, at->ifindex);
+	struct tc_link link = other_link(at, ifindex);
 	char name[IF_NAMESIZE] = "?";
 	int err;
 
@@ -182,13 +196,10 @@ void attach_device(struct attachment *at, int ifindex)
 }
 
 /* One line that names the likely cause. */
-static int attach_error(int err, const char *ifname)
+static int attach_error(const struct attachment *at, int err, const char *ifname)
 {
 	if (err == -EOPNOTSUPP || err == -ENOENT)
-		return log_note(
-			       "cannot attach to %s: this kernel has no clsact qdisc or no cls_bpf "
-			       "(CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF)",
-			       ifname),
+		return log_note("cannot attach to %s: %s", ifname, tc_link_lacking(&at->ingress)),
 		       err;
 	if (err == -EINVAL)
 		return log_note("cannot attach to %s: priority %u or %u is taken by a filter of "
@@ -202,8 +213,8 @@ int attach_start(struct attachment *at, const char *ifname, bool takeover)
 {
 	int err;
 
-	at->egress = egress_link(at->ifindex);
-	at->ingress = ingress_link(at->ifindex);
+	at->egress = egress_link(at);
+	at->ingress = ingress_link(at);
 	/* Replies can be restored before the first packet is sent to a target. */
 	err = tc_link_attach(&at->ingress, at->ingress_fd, takeover);
 	if (!err)
@@ -212,7 +223,7 @@ int attach_start(struct attachment *at, const char *ifname, bool takeover)
 		/* What has been taken over goes on with the new half: they share all state. */
 		if (!takeover)
 			tc_link_detach(&at->ingress);
-		return attach_error(err, ifname);
+		return attach_error(at, err, ifname);
 	}
 	return 0;
 }
@@ -274,5 +285,6 @@ void attach_close(struct attachment *at)
 	free(at->others);
 	at->others = NULL;
 	at->other_count = 0;
-	at->egress.prog_id = at->ingress.prog_id = 0;
+	tc_link_forget(&at->egress);
+	tc_link_forget(&at->ingress);
 }

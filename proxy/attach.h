@@ -24,6 +24,7 @@ struct attachment {
 	int ifindex;
 	int egress_fd; /* the programs; the caller's */
 	int ingress_fd;
+	bool tcx; /* by tcx instead of clsact */
 	/* proxy_ingress for another device, which may have another link layer; or negative errno */
 	int (*ingress_for)(void *arg, int ifindex);
 	void *arg;
@@ -38,10 +39,17 @@ struct attachment {
  * @ifname: for messages
  * @maps: initialised; the maps of what is found are opened
  *
- * Sets @at->ingress_fd, owned by the caller, if proxy_ingress is there.
- * Return: 0; -ENOENT if there is nothing; another negative errno, said on stderr already.
+ * Sets @at->ingress_fd, owned by the caller, if proxy_ingress is there. If @at is to use tcx, what
+ * is found is in its way. Return: 0; -ENOENT if there is nothing; another negative errno, said on
+ * stderr already.
  */
 int attach_find(struct attachment *at, const char *ifname, struct maps *maps);
+
+/**
+ * attach_find_tcx - the maps of a proxy that runs on @at->ifindex by tcx
+ * Return: as attach_find().
+ */
+int attach_find_tcx(const struct attachment *at, const char *ifname, struct maps *maps);
 
 /** attach_adopt - with our program, replace a former proxy's on other devices */
 void attach_adopt(struct attachment *at);

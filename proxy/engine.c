@@ -41,7 +41,8 @@ void engine_init(struct engine *engine, const struct options *opt, const struct 
 	engine->opt = opt;
 	engine->iface = *iface;
 	engine->hops = (struct nexthops)NEXTHOPS_INIT;
-	engine->at = (struct attachment){ .ifindex = iface->ifindex, .ingress_fd = -1 };
+	engine->at =
+		(struct attachment){ .ifindex = iface->ifindex, .ingress_fd = -1, .tcx = opt->tcx };
 	maps_init(&engine->maps);
 }
 
@@ -322,6 +323,8 @@ int engine_open(struct engine *engine, bool change)
 {
 	int err = attach_find(&engine->at, engine->iface.name, &engine->maps);
 
+	if (err == -ENOENT)
+		err = attach_find_tcx(&engine->at, engine->iface.name, &engine->maps);
 	if (!err)
 		err = maps_mmap(&engine->maps);
 	if (err)
@@ -502,30 +505,13 @@ static bool suspect(struct engine *engine, const struct table_entry *entry, char
 	return true;
 }
 
-/* tcx programs (Linux 6.6) run before all filters of clsact, and may end it for a packet. */
-static void warn_of_tcx(const struct engine *engine)
-{
-	enum { TCX_INGRESS = 46, TCX_EGRESS = 47 }; /* of enum bpf_attach_type there */
-	__u32 count = 0;
-
-	for (int type = TCX_INGRESS; type <= TCX_EGRESS; type++) {
-		LIBBPF_OPTS(bpf_prog_query_opts, opts);
-
-		if (!bpf_prog_query_opts(engine->iface.ifindex, (enum bpf_attach_type)type, &opts))
-			count += opts.prog_cnt;
-	}
-	if (count)
-		log_note("warning: %u tcx program%s on %s may take packets before they reach the "
-			 "filters (bpftool net)",
-			 count, count == 1 ? "" : "s", engine->iface.name);
-}
-
 void engine_warn(struct engine *engine)
 {
+	const struct tc_link links[] = { engine->at.ingress, engine->at.egress };
 	char text[256], last[256] = "";
 	size_t warned = 0;
 
-	warn_of_tcx(engine);
+	tc_link_warn(links, 2, engine->iface.name);
 	if (engine->iface.loopback)
 		return;
 	for (size_t i = 0; i < engine->table.count; i++) {

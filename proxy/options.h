@@ -36,6 +36,7 @@ struct options {
 	__u64 duration_ns; /* 0: no limit */
 	__u32 max_flows;
 	bool keep;
+	bool tcx; /* attach by tcx, not by clsact */
 	bool kill;
 	bool jsonl;
 	bool verbose;

@@ -37,9 +37,9 @@ MANY_FLOWS = 1 << 20
 
 # Seconds of each part when all of them run: less than 20 minutes together with what frames them.
 PARTS = {
-    "packets": 260,
-    "flows": 220,
-    "tcp": 420,
+    "packets": 270,
+    "flows": 200,
+    "tcp": 480,
     "profile": 40,
     "program": 60,
     "contention": 15,
@@ -276,6 +276,13 @@ class Monitor(Tool):
         return [MONITOR, "-o", self.output, "-r", "20", *size, *self.extra, DEVICE]
 
 
+class MonitorTcx(Monitor):
+    title = "packet-monitor --tcx"
+    kind = "tcx"
+    extra = ("--tcx",)
+    many_flows = False
+
+
 class Proxy(Tool):
     options = ()
 
@@ -298,6 +305,13 @@ class Proxy(Tool):
 class ProxyHit(Proxy):
     title = "proxy, mapped"
     target = ORIGINAL
+
+
+class ProxyHitTcx(ProxyHit):
+    title = "proxy --tcx, mapped"
+    kind = "tcx"
+    options = ("--tcx",)
+    many_flows = False
 
 
 class ProxyMiss(Proxy):
@@ -490,15 +504,16 @@ def fold(samples):
             continue
         total += 1
         stack = [line.split()[-1] for line in lines[1:]]
-        if not any("tc_run" in frame for frame in stack):
+        # At tcx nothing but the programs tells the hook from what calls it.
+        if not any("tc_run" in frame or re.match(r"bpf_prog_\w+_proxy", frame) for frame in stack):
             continue
         names = [name for name, pattern in PIECES if re.search(pattern, stack[0])]
         counts[names[0] if names else "other"] += 1
     return {"samples": total, "pieces": counts}
 
 
-VARIANTS = (Empty, EmptyTcx, Minimal, Trace, Monitor, NftSet, Softflowd, Tcpdump, Iftop, Pmacct,
-            ProxyHit, NftDnatHit, ProxyMiss, NftDnatMiss)
+VARIANTS = (Empty, EmptyTcx, Minimal, Trace, Monitor, MonitorTcx, NftSet, Softflowd, Tcpdump, Iftop,
+            Pmacct, ProxyHit, ProxyHitTcx, NftDnatHit, ProxyMiss, NftDnatMiss)
 
 
 class Bench:

@@ -13,7 +13,8 @@ import sys
 MONITOR, HIT, MISS = "packet-monitor", "proxy, mapped", "proxy, unmapped"
 NFT_SET = "nftables set, counters"
 NFT_HIT, NFT_MISS = "nftables DNAT, mapped", "nftables DNAT, unmapped"
-OURS = (MONITOR, HIT, MISS)
+MONITOR_TCX, HIT_TCX = "packet-monitor --tcx", "proxy --tcx, mapped"
+OURS = (MONITOR, MONITOR_TCX, HIT, HIT_TCX, MISS)
 
 # What bench.py has sampled below the hooks, and what to call it.
 PIECES = (
@@ -133,7 +134,8 @@ def bold(name):
 def where_time_goes(res, variant):
     """What explains a cost: the hook itself, the program in it, and the rest around both."""
     parts = []
-    cost, hook, program = res.cost_ns(variant), res.cost_ns("empty program"), res.run_time(variant)
+    empty = "empty program, tcx" if "--tcx" in variant else "empty program"
+    cost, hook, program = res.cost_ns(variant), res.cost_ns(empty), res.run_time(variant)
     if cost:
         parts.append(f"{cost.median:.0f} ns per packet")
     if hook:
@@ -164,8 +166,8 @@ def why_slow_start(res):
     if not small:
         return ""
     return (f"with --max-flows 1024 it is {statistics.median(small['seconds']) * 1e3:.0f} ms; the "
-            "rest is the kernel's, for the memory of 262,144 flows, whose pages a virtual machine "
-            "may have to get from its host")
+            "rest is the kernel's, for the hash buckets of 262,144 flows, whose pages a virtual "
+            "machine may have to get from its host")
 
 
 def targets(res):
@@ -186,27 +188,30 @@ def targets(res):
             a and b and f"{ratio:.2f} x ({a.median:+.1%} against {b.median:+.1%})",
             where_time_goes(res, ours))
 
-    compare("packet-monitor, CPU per packet over direct", MONITOR, NFT_SET, 0.5)
-    compare("packet-monitor, CPU per packet over direct", MONITOR, "softflowd", 0.25)
+    for monitor in (MONITOR, MONITOR_TCX):
+        compare(f"{monitor}, CPU per packet over direct", monitor, NFT_SET, 0.5)
+        compare(f"{monitor}, CPU per packet over direct", monitor, "softflowd", 0.25)
     compare("proxy, mapped packets, over direct", HIT, NFT_HIT, 0.35)
     compare("proxy, unmapped packets, over direct", MISS, NFT_MISS, 0.35)
 
-    bulk, lean = res.rate(HIT, "bulk2"), res.rate(HIT, "bulk")
-    add("TCP bulk through the proxy", ">= 0.98 x direct", bulk, bulk and bulk.median >= 0.98,
-        bulk and f"{bulk.median:.3f} x ({lean.median:.3f} x with both ends on one CPU)",
-        where_tcp_time_goes(res, HIT, "bulk2", "bulk"))
-    crr, nft, lean = res.rate(HIT, "crr2"), res.rate(NFT_HIT, "crr2"), res.rate(HIT, "crr")
-    add("connections per second through the proxy", ">= 0.97 x direct", crr,
-        crr and crr.median >= 0.97,
-        crr and f"{crr.median:.3f} x ({lean.median:.3f} x with both ends on one CPU)",
-        where_tcp_time_goes(res, HIT, "crr2", "crr"))
-    add("connections per second through the proxy", "above nftables DNAT", crr and nft,
-        crr and nft and crr.median > nft.median,
-        crr and nft and f"{crr.median:.3f} x direct against {nft.median:.3f} x")
-    p99, lean = res.latency(HIT, "p99_ns"), res.latency(HIT, "p99_ns", "rr")
-    add("p99 latency through the proxy", "<= 1.03 x direct", p99, p99 and p99.median <= 1.03,
-        p99 and f"{p99.median:.3f} x ({lean.median:.3f} x with both ends on one CPU)",
-        where_time_goes(res, HIT))
+    nft = res.rate(NFT_HIT, "crr2")
+    for name, hit in (("the proxy", HIT), ("proxy --tcx", HIT_TCX)):
+        bulk, lean = res.rate(hit, "bulk2"), res.rate(hit, "bulk")
+        add(f"TCP bulk through {name}", ">= 0.98 x direct", bulk, bulk and bulk.median >= 0.98,
+            bulk and f"{bulk.median:.3f} x ({lean.median:.3f} x with both ends on one CPU)",
+            where_tcp_time_goes(res, hit, "bulk2", "bulk"))
+        crr, lean = res.rate(hit, "crr2"), res.rate(hit, "crr")
+        add(f"connections per second through {name}", ">= 0.97 x direct", crr,
+            crr and crr.median >= 0.97,
+            crr and f"{crr.median:.3f} x ({lean.median:.3f} x with both ends on one CPU)",
+            where_tcp_time_goes(res, hit, "crr2", "crr"))
+        add(f"connections per second through {name}", "above nftables DNAT", crr and nft,
+            crr and nft and crr.median > nft.median,
+            crr and nft and f"{crr.median:.3f} x direct against {nft.median:.3f} x")
+        p99, lean = res.latency(hit, "p99_ns"), res.latency(hit, "p99_ns", "rr")
+        add(f"p99 latency through {name}", "<= 1.03 x direct", p99, p99 and p99.median <= 1.03,
+            p99 and f"{p99.show('', 3)} x ({lean.median:.3f} x with both ends on one CPU)",
+            where_time_goes(res, hit))
 
     counts = res.flow_counts()
     for ours, theirs in ((MONITOR, NFT_SET), (HIT, NFT_HIT), (MISS, NFT_MISS)):
@@ -337,7 +342,8 @@ def write_readme(res, path):
         say("## Where the time goes\n")
         say("Shares of the CPU time of the traffic's CPU, everything on one CPU, by perf's samples: "
             "what runs below the hooks of the client's device. Work with interrupts disabled shows "
-            "where they are enabled again.\n")
+            "where they are enabled again. What tcx itself takes cannot be told from its "
+            "surroundings.\n")
         rows = []
         for row in res.raw["profile"]:
             counts, samples = row["pieces"], max(1, row["samples"])

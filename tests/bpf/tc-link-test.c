@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <linux/pkt_cls.h>
 #include <net/if.h>
+#include <stdbool.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -40,6 +42,60 @@ static __u32 filters(const char *dev, const char *hook)
 	if (pipe)
 		pclose(pipe);
 	return (__u32)strtoul(line, NULL, 10);
+}
+
+/* The programs at the ingress are @ids, in this order. */
+static bool is_order(int index, const __u32 *ids, __u32 count)
+{
+	__u32 found[TCX_PROGRAMS_MAX];
+
+	return tcx_programs(index, BPF_TC_INGRESS, found) == count &&
+	       !memcmp(found, ids, count * sizeof(*ids));
+}
+
+static __u32 id_of(int fd)
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &len) ? 0 : info.id;
+}
+
+static void test_tcx(int first, int second)
+{
+	int others = load(), index, err;
+	const __u32 order[] = { id_of(first), id_of(others), id_of(second) };
+	struct tc_link before, behind, other;
+
+	run("ip link add vc type veth peer name vd; ip link set vc up");
+	index = (int)if_nametoindex("vc");
+	before = (struct tc_link){
+		.ifindex = index, .point = BPF_TC_INGRESS, .tcx = true, .priority = TC_PRIO_FIRST
+	};
+	behind = other = before;
+	behind.priority = other.priority = TC_PRIO_SECOND;
+	CHECK_EQ(tcx_programs(index, BPF_TC_INGRESS, (__u32[TCX_PROGRAMS_MAX]){ 0 }), 0,
+		 "tcx: nothing is there");
+	err = tc_link_attach(&other, others, false);
+	if (err == -EOPNOTSUPP) {
+		puts("skip tcx: this kernel has none");
+		return;
+	}
+	CHECK_EQ(err, 0, "tcx: attaches");
+	CHECK_EQ(tc_link_attach(&behind, second, false), 0, "tcx: attaches behind it");
+	CHECK_EQ(tc_link_attach(&before, first, false), 0, "tcx: attaches before it");
+	CHECK(is_order(index, order, 3), "tcx: they run in this order");
+	run("! tc qdisc show dev vc | grep -q clsact");
+	CHECK(true, "tcx: no clsact is made");
+	CHECK_EQ(tc_link_detach(&before), 0, "tcx: the first is detached");
+	CHECK(is_order(index, order + 1, 2), "tcx: the others stay");
+	CHECK_EQ(tc_link_detach(&before), 0, "tcx: once more is no error");
+	run("ip link del vc");
+	CHECK_EQ(tc_link_detach(&behind), 0, "tcx: an interface that is gone is no error");
+	CHECK_EQ(tc_link_attach(&behind, second, false), -ENODEV, "tcx: but cannot be attached to");
+	tc_link_forget(&other);
+	CHECK_EQ(other.fd, 0, "tcx: a link can be forgotten");
+	close(others);
 }
 
 int main(void)
@@ -89,6 +145,7 @@ int main(void)
 	CHECK_EQ(tc_link_detach(&in), 0, "an interface that is gone is no error");
 	in.prog_id = 0;
 	CHECK_EQ(tc_link_attach(&in, first, false), -ENODEV, "but cannot be attached to");
+	test_tcx(first, second);
 	close(first);
 	close(second);
 	return check_exit();

@@ -44,23 +44,43 @@ answered()
 	grep -q '"arp_answered":[1-9]' "$TMP/proxy.out"
 }
 
-in_before=$(statistics rx) out_before=$(statistics tx)
-start_tool monitor client packet-monitor -j -I 0.1 eth0
-start_tool proxy client proxy -o jsonl -I 0.1 eth0
-check "the exchange" test "$(echo hello | in_host client socat -t 5 - \
-	TCP4:$ORIGINAL:$ORIGINAL_PORT)" = hello
-check "proxy has answered an ARP request" wait_for 5 answered
 # The target is this host: its packets turn back at the interface.
 start local client socat TCP-LISTEN:7777,reuseaddr,fork EXEC:cat
 wait_for 10 listening client tcp 7777
-check "a target that is this host is added" in_host client "$BIN/proxy" \
-	--add 10.0.0.11:80=$CLIENT:7777/tcp eth0
-check "the exchange with it" test "$(echo hello | in_host client socat -t 5 - \
-	TCP4:10.0.0.11:80)" = hello
-stop proxy INT
-stop monitor INT
-equal "in: packets and bytes are the device's" "$(total in)" \
-	"$(since "$in_before" "$(statistics rx)")"
-equal "out: packets and bytes are the device's" "$(total out)" \
-	"$(since "$out_before" "$(statistics tx)")"
+
+# together NAME FIRST OPTION...: both tools, FIRST started first
+together()
+{
+	local name=$1 first=$2 in_before out_before
+	shift 2
+	if [ $first = proxy ]; then
+		start_tool proxy client proxy -o jsonl -I 0.1 "$@" eth0
+		sleep 0.5 # by now it has asked who has the original
+	fi
+	in_before=$(statistics rx) out_before=$(statistics tx)
+	start_tool monitor client packet-monitor -j -I 0.1 "$@" eth0
+	[ $first = proxy ] || start_tool proxy client proxy -o jsonl -I 0.1 "$@" eth0
+	check "$name: the exchange" test "$(echo hello | in_host client socat -t 5 - \
+		TCP4:$ORIGINAL:$ORIGINAL_PORT)" = hello
+	check "$name: proxy has answered an ARP request" wait_for 5 answered
+	check "$name: a target that is this host is added" in_host client "$BIN/proxy" \
+		--add 10.0.0.11:80=$CLIENT:7777/tcp eth0
+	check "$name: the exchange with it" test "$(echo hello | in_host client socat -t 5 - \
+		TCP4:10.0.0.11:80)" = hello
+	stop monitor INT
+	equal "$name: in: packets and bytes are the device's" "$(total in)" \
+		"$(since "$in_before" "$(statistics rx)")"
+	equal "$name: out: packets and bytes are the device's" "$(total out)" \
+		"$(since "$out_before" "$(statistics tx)")"
+	equal "$name: the addresses are those on the wire" "$(jq -r 'select(.type == "flow" and
+		.proto == "tcp") | "\(.src) \(.dst)"' "$TMP/monitor.out" | sort -u | xargs)" \
+		"$CLIENT $TARGET $TARGET $CLIENT"
+	stop proxy INT
+	in_host client ip neigh flush dev eth0
+}
+
+together clsact monitor
+together "clsact, proxy first" proxy
+together tcx monitor --tcx
+together "tcx, proxy first" proxy --tcx
 finish

@@ -1,27 +1,49 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tcx-attach IFACE: attach a program that does nothing to both tcx hooks of an interface, and wait
- * to be killed. Exit status 77: this kernel has no tcx.
+ * tcx-attach IFACE [VERDICT]: attach a program that does nothing to both tcx hooks of an interface,
+ * behind what is there, and wait to be killed. VERDICT: -1 (default) leaves packets to those that
+ * come after it, 0 takes them. Exit status 77: this kernel has no tcx.
+ *
+ * tcx-attach -l IFACE: the names of the programs there, a line each, in the order in which they run
+ * (bpftool learned that later).
  */
 #include <linux/bpf.h>
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 
-enum { TCX_INGRESS = 46, TCX_EGRESS = 47, TCX_NEXT = -1 };
+enum { TCX_INGRESS = 46, TCX_EGRESS = 47, TCX_NEXT = -1, PROGRAMS_MAX = 64 };
 
-int main(int argc, char **argv)
+static void list(int ifindex, int type)
+{
+	__u32 ids[PROGRAMS_MAX];
+	LIBBPF_OPTS(bpf_prog_query_opts, opts, .prog_ids = ids, .prog_cnt = PROGRAMS_MAX);
+
+	if (bpf_prog_query_opts(ifindex, (enum bpf_attach_type)type, &opts))
+		return;
+	for (__u32 i = 0; i < opts.prog_cnt; i++) {
+		struct bpf_prog_info info = { 0 };
+		__u32 len = sizeof(info);
+
+		if (!bpf_obj_get_info_by_fd(bpf_prog_get_fd_by_id(ids[i]), &info, &len))
+			puts(info.name);
+	}
+}
+
+static int attach(int ifindex, int verdict)
 {
 	const struct bpf_insn insns[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = TCX_NEXT },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = verdict },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	int ifindex = argc == 2 ? (int)if_nametoindex(argv[1]) : 0;
 	int prog = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "nothing", "GPL", insns, 2, NULL);
 
-	if (!ifindex || prog < 0) {
+	if (prog < 0) {
 		perror("tcx-attach");
 		return 1;
 	}
@@ -31,5 +53,21 @@ int main(int argc, char **argv)
 	puts("attached");
 	fflush(stdout);
 	pause();
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	bool listing = argc == 3 && !strcmp(argv[1], "-l");
+	int ifindex = argc > 1 ? (int)if_nametoindex(argv[1 + listing]) : 0;
+
+	if (!ifindex) {
+		fputs("usage: tcx-attach IFACE [VERDICT] | -l IFACE\n", stderr);
+		return 2;
+	}
+	if (!listing)
+		return attach(ifindex, argc == 3 ? (int)strtol(argv[2], NULL, 10) : TCX_NEXT);
+	list(ifindex, TCX_INGRESS);
+	list(ifindex, TCX_EGRESS);
 	return 0;
 }
