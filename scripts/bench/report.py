@@ -198,12 +198,12 @@ def targets(res):
     for name, hit in (("the proxy", HIT), ("proxy --tcx", HIT_TCX)):
         bulk, lean = res.rate(hit, "bulk2"), res.rate(hit, "bulk")
         add(f"TCP bulk through {name}", ">= 0.98 x direct", bulk, bulk and bulk.median >= 0.98,
-            bulk and f"{bulk.median:.3f} x ({lean.median:.3f} x with both ends on one CPU)",
+            bulk and f"{bulk.show('', 3)} x ({lean.median:.3f} x with both ends on one CPU)",
             where_tcp_time_goes(res, hit, "bulk2", "bulk"))
         crr, lean = res.rate(hit, "crr2"), res.rate(hit, "crr")
         add(f"connections per second through {name}", ">= 0.97 x direct", crr,
             crr and crr.median >= 0.97,
-            crr and f"{crr.median:.3f} x ({lean.median:.3f} x with both ends on one CPU)",
+            crr and f"{crr.show('', 3)} x ({lean.median:.3f} x with both ends on one CPU)",
             where_tcp_time_goes(res, hit, "crr2", "crr"))
         add(f"connections per second through {name}", "above nftables DNAT", crr and nft,
             crr and nft and crr.median > nft.median,
@@ -261,6 +261,8 @@ def write_readme(res, path):
         f"Linux {machine['kernel']}, {machine['clang']}, {machine['nft']}.\n")
     say("![CPU per packet](overhead.svg)\n")
     say("## Targets\n")
+    say("In parentheses behind a TCP figure: its quartiles. A median better than direct, or quartiles "
+        "far apart, mean that the machine changed its speed meanwhile.\n")
     say(table(("What", "Target", "Measured", ""), [t[:4] for t in targets(res)],
               (":--", ":--", ":--", ":--")))
     short = [t for t in targets(res) if t[4]]
