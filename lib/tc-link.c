@@ -168,16 +168,28 @@ static bool is_ours(__u32 id)
 	return false;
 }
 
-/* Programs of others that see the packets of @link's hook before it does. */
+/* The program of a tcx link, or 0. */
+static __u32 tcx_own(const struct tc_link *link)
+{
+	struct bpf_link_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	return link->fd > 0 && !bpf_obj_get_info_by_fd(link->fd, &info, &len) ? info.prog_id : 0;
+}
+
+/*
+ * Programs of others that see the packets of @link's hook before it does. Without CAP_SYS_ADMIN, no
+ * program but our own can be asked for its name: then it may be another's.
+ */
 static __u32 rivals(const struct tc_link *link)
 {
-	__u32 ids[TCX_PROGRAMS_MAX], count, found = 0;
+	__u32 ids[TCX_PROGRAMS_MAX], count, found = 0, own = tcx_own(link);
 
 	if (link->tcx && link->priority == TC_PRIO_FIRST)
 		return 0;
 	count = tcx_programs(link->ifindex, link->point, ids);
 	for (__u32 i = 0; i < count; i++)
-		found += !is_ours(ids[i]);
+		found += ids[i] != own && !is_ours(ids[i]);
 	return found;
 }
 

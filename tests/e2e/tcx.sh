@@ -105,6 +105,7 @@ back()
 check "packet-monitor: --wait: it is back" wait_for 5 back
 equal "packet-monitor: --wait: both programs are, too" "$(programs client tap0)" \
 	"pm_ingress pm_egress"
+check_not "packet-monitor: --wait: there is nothing to warn of" grep warning "$TMP/pm.err"
 stop pm
 
 # --- proxy
