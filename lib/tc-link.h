@@ -25,7 +25,7 @@ enum tc_link_priority {
  * A program at a hook; all zero but for @ifindex, @point and @tcx: not attached.
  *
  * By default it is a filter of the clsact qdisc, which stays until somebody removes it. With tcx
- * (Linux 6.6) it is a link of this process: it costs a packet half as much to get to, it runs
+ * (Linux 6.6) it is a link of this process: it costs a packet less to get to, it runs
  * before all of clsact, and it is gone when the process is, however that ends.
  */
 struct tc_link {
@@ -68,15 +68,20 @@ int tc_link_query(const struct tc_link *link, __u32 *prog_id);
  */
 int tc_link_detach(struct tc_link *link);
 
-/** tc_link_forget - the interface is gone, and our program with it */
+/**
+ * tc_link_forget - let go of a link without asking clsact to remove anything
+ *
+ * For when the interface is gone and our program with it, or when the filter is to stay.
+ */
 void tc_link_forget(struct tc_link *link);
+
+enum { TCX_PROGRAMS_MAX = 64 }; /* at one hook: BPF_MPROG_MAX */
 
 /**
  * tcx_programs - the programs at a tcx hook, in the order in which they run
  * @ids: room for TCX_PROGRAMS_MAX
  * Return: how many; 0 if the kernel has no tcx, or the interface is gone.
  */
-enum { TCX_PROGRAMS_MAX = 64 }; /* BPF_MPROG_MAX */
 __u32 tcx_programs(int ifindex, enum bpf_tc_attach_point point, __u32 *ids);
 
 /** prog_name - the name of BPF program @id. Return: 0 or a negative errno. */
