@@ -25,18 +25,16 @@
 
 #include "packet-monitor.h"
 #include "pkt.h"
+#include "slot-table.h"
 #include "tc-index.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
 /* Settings: constant once loaded, so that the verifier removes what is not asked for. */
 const volatile __u32 cfg_l2_len = ETH_HLEN; /* 0: no Ethernet header, the kernel knows the type */
-const volatile __u32 cfg_bucket_mask = 0;   /* buckets - 1 */
-const volatile __u32 cfg_free_mask = 0;	    /* positions of the ring of free slots - 1 */
-const volatile __u64 cfg_seed = 0;	    /* so that nobody can aim at a bucket */
 const volatile struct pm_filter cfg_filter = {};
 
-/* Sizes are set before the load. */
+/* Found by way of "buckets" (slot-table.h). The size is set before the load. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -44,32 +42,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct pm_slot);
 } slots SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct pm_bucket);
-} buckets SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct pm_free_line);
-} free_slots SEC(".maps");
-
-struct pm_free_ends free_ends __attribute__((aligned(64)));
-
-/* A slot that was taken, but not needed in the end: slot + 1. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} spares SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -578,38 +550,16 @@ __noinline int filter_match(const struct pm_key *key)
 	return true;
 }
 
-#define HASH_A 0xff51afd7ed558ccdULL
-#define HASH_B 0xc4ceb9fe1a85ec53ULL
-#define HASH_C 0x9e3779b97f4a7c15ULL
-
-static __always_inline __u64 hash_step(__u64 hash, __u64 word)
-{
-	hash = (hash ^ word) * HASH_B;
-	return hash ^ hash >> 32;
-}
-
-/* Low half: the first bucket. High half: the tag, which also leads to the other two. */
 static __always_inline __u64 key_hash(const struct pm_key *key)
 {
-	__u64 hash = (key->meta ^ cfg_seed) * HASH_A;
+	__u64 hash = slot_hash_step(slot_hash_begin(key->meta), key->addr[0]);
 
-	hash = hash_step(hash ^ hash >> 32, key->addr[0]);
 	if (pm_key_kind(key) & PM_KIND_FAMILY) {
-		hash = hash_step(hash, key->addr[1]);
-		hash = hash_step(hash, key->addr[2]);
-		hash = hash_step(hash, key->addr[3]);
+		hash = slot_hash_step(hash, key->addr[1]);
+		hash = slot_hash_step(hash, key->addr[2]);
+		hash = slot_hash_step(hash, key->addr[3]);
 	}
-	hash *= HASH_C;
-	return hash ^ hash >> 32;
-}
-
-#define CANDIDATES 3
-
-static __always_inline __u32 bucket_number(__u64 hash, __u32 candidate)
-{
-	__u32 tag = hash >> 32;
-
-	return ((__u32)hash ^ tag * candidate * 0x5bd1e995U) & cfg_bucket_mask;
+	return slot_hash_end(hash);
 }
 
 static __always_inline bool key_equal(const struct pm_key *a, const struct pm_key *b)
@@ -620,118 +570,15 @@ static __always_inline bool key_equal(const struct pm_key *a, const struct pm_ke
 	       (a->addr[1] == b->addr[1] && a->addr[2] == b->addr[2] && a->addr[3] == b->addr[3]);
 }
 
-static __always_inline __u64 entry_read(const __u64 *entry)
+static __always_inline void *flow_match(__u32 number, const void *key)
 {
-	return *(const volatile __u64 *)entry;
-}
+	struct pm_slot *slot = bpf_map_lookup_elem(&slots, &number);
 
-/* The flow of @key, and the number of its slot; or NULL. */
-/*
- * Where nearly every flow is: in its first bucket, in the first entry with its tag. One pass picks
- * the entry and one comparison judges it, which is little to run, and little to verify for each way
- * that leads here.
- */
-static __always_inline struct pm_slot *flow_find_first(const struct pm_key *key, __u64 hash)
-{
-	__u32 number = bucket_number(hash, 0);
-	struct pm_bucket *bucket = bpf_map_lookup_elem(&buckets, &number);
-	struct pm_slot *slot;
-	__u64 entry = 0;
-
-	for (__u32 i = 0; bucket && i < PM_BUCKET_SIZE; i++) {
-		entry = entry_read(&bucket->entry[i]);
-		if (entry >> 32 == hash >> 32)
-			break;
-	}
-	number = (__u32)entry - 1; /* an empty entry's is not in the map */
-	slot = bpf_map_lookup_elem(&slots, &number);
 	return slot && key_equal(&slot->key, key) ? slot : NULL;
 }
 
-static __always_inline struct pm_slot *flow_find(const struct pm_key *key, __u64 hash,
-						 __u32 *number)
-{
-	for (__u32 candidate = 0; candidate < CANDIDATES; candidate++) {
-		__u32 line = bucket_number(hash, candidate);
-		struct pm_bucket *bucket = bpf_map_lookup_elem(&buckets, &line);
-
-		for (__u32 i = 0; bucket && i < PM_BUCKET_SIZE; i++) {
-			__u64 entry = entry_read(&bucket->entry[i]);
-			struct pm_slot *slot;
-
-			if (!entry || entry >> 32 != hash >> 32)
-				continue;
-			*number = (__u32)entry - 1;
-			slot = bpf_map_lookup_elem(&slots, number);
-			if (slot && key_equal(&slot->key, key))
-				return slot;
-		}
-	}
-	return NULL;
-}
-
-/* A free place in the flow's buckets; @place: its number, for pm_slot.entry. */
-static __always_inline __u64 *find_place(__u64 hash, __u32 *place)
-{
-	for (__u32 candidate = 0; candidate < CANDIDATES; candidate++) {
-		__u32 number = bucket_number(hash, candidate);
-		struct pm_bucket *bucket = bpf_map_lookup_elem(&buckets, &number);
-
-		for (__u32 i = 0; bucket && i < PM_BUCKET_SIZE; i++) {
-			if (entry_read(&bucket->entry[i]))
-				continue;
-			*place = number * PM_BUCKET_SIZE + i;
-			return &bucket->entry[i];
-		}
-	}
-	return NULL;
-}
-
 /* Races against other CPUs that a packet may lose. */
-#define TAKE_ATTEMPTS 8
 #define INSERT_ATTEMPTS 4
-
-/*
- * Take a free slot. The position is reserved before it is read: nobody can fill it again as long as
- * the slot read from it has not been put back, for which user space waits until we have ended.
- * Return: PM_OK and slot + 1 in @taken, PM_FULL or PM_BUSY.
- */
-static __always_inline enum pm_reason take_slot(__u64 *taken)
-{
-	struct pm_free_line *line;
-	__u32 zero = 0, number;
-	__u64 *spare = bpf_map_lookup_elem(&spares, &zero);
-	__u64 head;
-
-	/* Exchanged, not just read: with PREEMPT_RT, another packet may interrupt this one. */
-	*taken = spare && *spare ? __sync_lock_test_and_set(spare, 0) : 0;
-	if (*taken)
-		return PM_OK;
-	for (int i = 0; i < TAKE_ATTEMPTS; i++) {
-		head = entry_read(&free_ends.head);
-		if (head == entry_read(&free_ends.tail))
-			return PM_FULL;
-		if (__sync_val_compare_and_swap(&free_ends.head, head, head + 1) != head)
-			continue;
-		number = (head & cfg_free_mask) / PM_FREE_LINE;
-		line = bpf_map_lookup_elem(&free_slots, &number);
-		if (!line)
-			return PM_FULL;
-		*taken = (__u64)line->slot[head % PM_FREE_LINE] + 1;
-		return PM_OK;
-	}
-	return PM_BUSY;
-}
-
-static __always_inline void keep_slot(__u64 taken)
-{
-	__u32 zero = 0;
-	__u64 *spare = bpf_map_lookup_elem(&spares, &zero);
-
-	/* The place is empty: take_slot() has emptied it. */
-	if (spare)
-		__sync_lock_test_and_set(spare, taken);
-}
 
 /*
  * Fill a slot, then publish it with one compare-and-swap.
@@ -742,23 +589,23 @@ static __always_inline enum pm_reason flow_publish(const struct pm_key *key, __u
 {
 	struct pm_slot *slot;
 	__u64 *entry, taken;
-	__u32 number, place;
-	enum pm_reason reason;
+	int err = slot_take(&taken);
+	__u32 number;
 
-	entry = find_place(hash, &place);
-	if (!entry)
-		return PM_CROWDED;
-	reason = take_slot(&taken);
-	if (reason)
-		return reason;
+	if (err)
+		return err == -ENOSPC ? PM_FULL : PM_BUSY;
 	number = (__u32)taken - 1;
 	slot = bpf_map_lookup_elem(&slots, &number);
 	if (!slot)
 		return PM_FULL;
+	entry = slot_place(hash, &slot->entry);
+	if (!entry) {
+		slot_keep(taken);
+		return PM_CROWDED;
+	}
 	slot->key = *key;
-	slot->entry = place;
 	if (__sync_val_compare_and_swap(entry, 0, (hash & ~0xffffffffULL) | (__u32)taken)) {
-		keep_slot(taken);
+		slot_keep(taken);
 		return PM_BUSY;
 	}
 	*made = number;
@@ -775,7 +622,7 @@ __noinline enum pm_reason flow_find_or_make(const struct pm_key *key, __u64 hash
 {
 	if (!key || !found)
 		return PM_BUSY;
-	if (flow_find(key, hash, found))
+	if (slot_find(hash, key, flow_match, found))
 		return PM_OK;
 	return flow_publish(key, hash, found);
 }
@@ -786,7 +633,7 @@ static __always_inline enum pm_reason flow_get(const struct pm_key *key, struct 
 	enum pm_reason reason = PM_BUSY;
 	__u32 number = 0;
 
-	*slot = flow_find_first(key, hash);
+	*slot = slot_find_first(hash, key, flow_match, &number);
 	if (*slot)
 		return PM_OK;
 	for (int i = 0; i < INSERT_ATTEMPTS && reason == PM_BUSY; i++)
@@ -877,9 +724,10 @@ static __always_inline void count_packet(struct __sk_buff *skb, enum pm_directio
 {
 	struct pm_key key = {};
 	struct pm_slot *slot;
+	__u32 number;
 
 	if (!filter_is_set() && plain_key(skb, dir, &key)) {
-		slot = flow_find_first(&key, key_hash(&key));
+		slot = slot_find_first(key_hash(&key), &key, flow_match, &number);
 		if (slot) {
 			slot_count(slot, 1, skb->len);
 			return;
@@ -893,6 +741,17 @@ int pm_ingress(struct __sk_buff *skb)
 {
 	if (skb->tc_index != TC_INDEX_INJECTED)
 		count_packet(skb, PM_INGRESS);
+	return TC_ACT_UNSPEC;
+}
+
+/* Not attached: see slot_touch(). */
+SEC("tc")
+int pm_touch(struct __sk_buff *skb)
+{
+	__u32 number = skb->mark++ * SLOT_PAGE;
+
+	slot_touch(&buckets, number);
+	slot_touch(&slots, number);
 	return TC_ACT_UNSPEC;
 }
 

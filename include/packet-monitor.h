@@ -83,36 +83,10 @@ struct pm_slot {
 	struct pm_key key;
 	__u64 packets;
 	__u64 bytes;
-	__u32 entry; /* where "index" refers to this slot: bucket * PM_BUCKET_SIZE + place */
+	__u32 entry; /* where "buckets" refers to this slot (include/slots.h) */
 	__u32 reserved;
 };
 _Static_assert(sizeof(struct pm_slot) == 64, "pm_slot is one cache line");
-
-/* One line of "index", the hash table. Each entry: tag (high half), slot + 1 (low half), or 0. */
-enum { PM_BUCKET_SIZE = 8 };
-struct pm_bucket {
-	__u64 entry[PM_BUCKET_SIZE];
-};
-_Static_assert(sizeof(struct pm_bucket) == 64, "pm_bucket is one cache line");
-
-/* One line of "free_slots", the ring of slots that may be taken. */
-enum { PM_FREE_LINE = 16 };
-struct pm_free_line {
-	__u32 slot[PM_FREE_LINE];
-};
-_Static_assert(sizeof(struct pm_free_line) == 64, "pm_free_line is one cache line");
-
-/*
- * The two ends of that ring, each on a cache line of its own. They only ever grow; position N is
- * slot[N % PM_FREE_LINE] of line N / PM_FREE_LINE, modulo the size of the ring.
- */
-struct pm_free_ends {
-	__u64 head; /* next to take: the programs */
-	__u64 reserved1[7];
-	__u64 tail; /* next to put: user space */
-	__u64 reserved2[7];
-};
-_Static_assert(sizeof(struct pm_free_ends) == 128, "pm_free_ends is two cache lines");
 
 struct pm_count {
 	__u64 packets;

@@ -22,106 +22,47 @@ struct flow_state {
 	__u32 active;	      /* last report that showed new packets, in ticks */
 };
 
-static __u32 power_of_two(__u32 at_least)
-{
-	__u32 power = 1;
-
-	while (power < at_least)
-		power *= 2;
-	return power;
-}
-
-struct flow_table_size flow_table_size(__u32 max_flows)
-{
-	/*
-	 * Two flows a bucket on average when every slot is in use: then one bucket in 4000 is full,
-	 * and no three of them together.
-	 */
-	return (struct flow_table_size){
-		.max_flows = max_flows,
-		.buckets = power_of_two((max_flows + 1) / 2),
-		.free_lines = power_of_two((max_flows + PM_FREE_LINE - 1) / PM_FREE_LINE),
-	};
-}
-
 __u64 flow_table_bytes(__u32 max_flows)
 {
-	struct flow_table_size size = flow_table_size(max_flows);
-
-	return (__u64)size.max_flows * (sizeof(struct pm_slot) + sizeof(struct flow_state)) +
-	       (__u64)size.buckets * sizeof(struct pm_bucket) +
-	       (__u64)size.free_lines * sizeof(struct pm_free_line);
+	return (__u64)max_flows * (sizeof(struct pm_slot) + sizeof(struct flow_state)) +
+	       slot_table_bytes(slot_table_size(max_flows));
 }
 
-static void *map_open(int fd, size_t len)
+int flow_table_open(struct flow_table *table, __u32 max_flows, __u64 seed, int slots_fd,
+		    int buckets_fd, int free_fd)
 {
-	return mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-}
+	int err = slot_table_open(&table->index, slot_table_size(max_flows), buckets_fd, free_fd);
 
-static void map_close(void *memory, size_t len)
-{
-	if (memory && memory != MAP_FAILED)
-		munmap(memory, len);
-}
-
-/* The programs see the slot once they see the tail; x86 and the release order keep the two apart.
- */
-static void put_slot(struct flow_table *table, __u32 slot)
-{
-	__u64 tail = table->free_ends->tail;
-	__u64 line = tail / PM_FREE_LINE & (table->size.free_lines - 1);
-
-	table->free_lines[line].slot[tail % PM_FREE_LINE] = slot;
-	__atomic_store_n(&table->free_ends->tail, tail + 1, __ATOMIC_RELEASE);
-}
-
-int flow_table_open(struct flow_table *table, struct flow_table_size size, int slots_fd,
-		    int buckets_fd, int free_fd, struct pm_free_ends *free_ends)
-{
-	table->size = size;
-	table->free_ends = free_ends;
-	table->slots = map_open(slots_fd, size.max_flows * sizeof(struct pm_slot));
-	table->buckets = map_open(buckets_fd, size.buckets * sizeof(struct pm_bucket));
-	table->free_lines = map_open(free_fd, size.free_lines * sizeof(struct pm_free_line));
-	if (table->slots == MAP_FAILED || table->buckets == MAP_FAILED ||
-	    table->free_lines == MAP_FAILED)
+	if (err)
+		return err;
+	table->slots = mmap(NULL, max_flows * sizeof(struct pm_slot), PROT_READ | PROT_WRITE,
+			    MAP_SHARED, slots_fd, 0);
+	if (table->slots == MAP_FAILED) {
+		table->slots = NULL;
 		return -errno;
-	table->states = calloc(size.max_flows, sizeof(*table->states));
-	table->leaving = malloc(size.max_flows * sizeof(*table->leaving));
+	}
+	table->states = calloc(max_flows, sizeof(*table->states));
+	table->leaving = malloc(max_flows * sizeof(*table->leaving));
 	if (!table->states || !table->leaving)
 		return -ENOMEM;
-	for (__u32 slot = 0; slot < size.max_flows; slot++)
-		put_slot(table, slot);
+	slot_table_begin(&table->index, seed);
 	return 0;
 }
 
 void flow_table_close(struct flow_table *table)
 {
-	map_close(table->slots, table->size.max_flows * sizeof(struct pm_slot));
-	map_close(table->buckets, table->size.buckets * sizeof(struct pm_bucket));
-	map_close(table->free_lines, table->size.free_lines * sizeof(struct pm_free_line));
+	if (table->slots)
+		munmap(table->slots, table->index.size.slots * sizeof(struct pm_slot));
+	slot_table_close(&table->index);
 	free(table->states);
 	free(table->leaving);
 	memset(table, 0, sizeof(*table));
 }
 
-/* Slots are first taken in order: those from here on have never been used. */
-static __u32 used_limit(const struct flow_table *table)
-{
-	__u64 head = __atomic_load_n(&table->free_ends->head, __ATOMIC_ACQUIRE);
-
-	return head < table->size.max_flows ? (__u32)head : table->size.max_flows;
-}
-
-static __u64 free_count(const struct flow_table *table)
-{
-	return table->free_ends->tail - __atomic_load_n(&table->free_ends->head, __ATOMIC_ACQUIRE);
-}
-
 void flow_table_scan(struct flow_table *table, __u64 now_ns,
 		     void (*visit)(void *ctx, const struct flow *flow), void *ctx)
 {
-	__u32 limit = used_limit(table), now = (__u32)(now_ns / TICK_NS);
+	__u32 limit = slot_table_limit(&table->index), now = (__u32)(now_ns / TICK_NS);
 
 	for (__u32 i = 0; i < limit; i++) {
 		struct pm_slot *slot = &table->slots[i];
@@ -168,7 +109,7 @@ static void reclaim(struct flow_table *table)
 		table->retired_flows[dir]++;
 		memset(slot, 0, sizeof(*slot));
 		memset(&table->states[number], 0, sizeof(table->states[number]));
-		put_slot(table, number);
+		slot_table_put(&table->index, number);
 	}
 	table->leaving_count = 0;
 	table->grace_pending = false;
@@ -179,13 +120,9 @@ static void retire(struct flow_table *table, __u64 now_ns)
 {
 	if (!table->leaving_count)
 		return;
-	for (__u32 i = 0; i < table->leaving_count; i++) {
-		__u32 entry = table->slots[table->leaving[i]].entry;
-		__u64 *place =
-			&table->buckets[entry / PM_BUCKET_SIZE].entry[entry % PM_BUCKET_SIZE];
-
-		__atomic_store_n(place, 0, __ATOMIC_RELAXED);
-	}
+	for (__u32 i = 0; i < table->leaving_count; i++)
+		slot_table_unlink(&table->index, table->slots[table->leaving[i]].entry,
+				  table->leaving[i]);
 	table->grace_pending = wait_for_programs() != 0;
 	table->grace_ns = now_ns;
 	if (!table->grace_pending)
@@ -218,7 +155,7 @@ static bool is_idle(const struct flow_table *table, __u32 i, __u32 now, __u32 *t
 /* Let go of flows that have been idle for @at_least ticks, at most @count of them. */
 static void retire_idle(struct flow_table *table, __u64 now_ns, __u32 at_least, __u32 count)
 {
-	__u32 limit = used_limit(table), now = (__u32)(now_ns / TICK_NS), ticks;
+	__u32 limit = slot_table_limit(&table->index), now = (__u32)(now_ns / TICK_NS), ticks;
 
 	for (__u32 i = 0; i < limit && table->leaving_count < count; i++)
 		if (is_idle(table, i, now, &ticks) && ticks >= at_least)
@@ -230,23 +167,23 @@ void flow_table_age(struct flow_table *table, __u64 now_ns, __u64 idle_ns)
 {
 	if (idle_ns && can_retire(table, now_ns))
 		retire_idle(table, now_ns, (__u32)((idle_ns + TICK_NS - 1) / TICK_NS),
-			    table->size.max_flows);
+			    table->index.size.slots);
 }
 
 bool flow_table_under_pressure(const struct flow_table *table)
 {
-	return free_count(table) < table->size.max_flows / 2;
+	return slot_table_free(&table->index) < table->index.size.slots / 2;
 }
 
 void flow_table_relieve(struct flow_table *table, __u64 now_ns, __u64 min_idle_ns)
 {
 	enum { LONGEST = 1024 }; /* ticks; longer idle times are all the same */
-	__u32 now = (__u32)(now_ns / TICK_NS), limit = used_limit(table);
-	__u32 wanted = table->size.max_flows / 4 + 1, found = 0, ticks;
+	__u32 now = (__u32)(now_ns / TICK_NS), limit = slot_table_limit(&table->index);
+	__u32 wanted = table->index.size.slots / 4 + 1, found = 0, ticks;
 	__u32 shortest = min_idle_ns / TICK_NS < LONGEST ? (__u32)(min_idle_ns / TICK_NS) : LONGEST;
 	__u32 idle[LONGEST + 1] = { 0 };
 
-	if (table->exhausted || free_count(table) > table->size.max_flows / 8 ||
+	if (table->exhausted || slot_table_free(&table->index) > table->index.size.slots / 8 ||
 	    !can_retire(table, now_ns))
 		return;
 	/* The clock of reports is not exact to the tick; what has just moved stays in any case. */

@@ -6,29 +6,17 @@
 #include <stdbool.h>
 
 #include "packet-monitor.h"
+#include "slot-table.h"
 
 struct flow_state;
-
-/* Sizes that follow from --max-flows. */
-struct flow_table_size {
-	__u32 max_flows;
-	__u32 buckets;	  /* a power of two */
-	__u32 free_lines; /* a power of two */
-};
-
-/** flow_table_size - how large to make the maps for @max_flows */
-struct flow_table_size flow_table_size(__u32 max_flows);
 
 /** flow_table_bytes - memory that the maps and the tool's own notes take for @max_flows */
 __u64 flow_table_bytes(__u32 max_flows);
 
 /* All zero: not open. */
 struct flow_table {
-	struct flow_table_size size;
+	struct slot_table index;
 	struct pm_slot *slots;
-	struct pm_bucket *buckets;
-	struct pm_free_line *free_lines;
-	struct pm_free_ends *free_ends;
 	struct flow_state *states; /* one per slot: what the last report saw */
 	__u32 *leaving;		   /* slots whose index entry is gone, or about to go */
 	__u32 leaving_count;
@@ -41,11 +29,11 @@ struct flow_table {
 
 /**
  * flow_table_open - map the tables and hand every slot to the programs; call before they attach
- * @free_ends: in the programs' .bss
+ * @seed: of the programs' hash
  * Return: 0 or a negative errno; flow_table_close() is right in either case.
  */
-int flow_table_open(struct flow_table *table, struct flow_table_size size, int slots_fd,
-		    int buckets_fd, int free_fd, struct pm_free_ends *free_ends);
+int flow_table_open(struct flow_table *table, __u32 max_flows, __u64 seed, int slots_fd,
+		    int buckets_fd, int free_fd);
 
 void flow_table_close(struct flow_table *table);
 

@@ -25,19 +25,24 @@ static const __u32 priorities[PM_DIRECTIONS] = { TC_PRIO_FIRST, TC_PRIO_SECOND }
 static int configure(struct monitor *monitor)
 {
 	const struct monitor_config *config = monitor->config;
-	struct flow_table_size size = flow_table_size(config->max_flows);
+	struct slot_table_size size = slot_table_size(config->max_flows);
 	struct packet_monitor *skel = monitor->skel;
 	int err;
 
 	skel->rodata->cfg_l2_len = (__u32)monitor->iface.l2_len;
+	skel->rodata->cfg_slots = size.slots;
 	skel->rodata->cfg_bucket_mask = size.buckets - 1;
-	skel->rodata->cfg_free_mask = size.free_lines * PM_FREE_LINE - 1;
+	skel->rodata->cfg_ring_mask = size.ring - 1;
 	skel->rodata->cfg_filter = config->filter;
 	if (getrandom(&skel->rodata->cfg_seed, sizeof(skel->rodata->cfg_seed), 0) < 0)
 		return -errno;
-	err = bpf_map__set_max_entries(skel->maps.slots, size.max_flows);
+	err = bpf_map__set_max_entries(skel->maps.slots, size.slots);
 	err = err ?: bpf_map__set_max_entries(skel->maps.buckets, size.buckets);
-	err = err ?: bpf_map__set_max_entries(skel->maps.free_slots, size.free_lines);
+	err = err ?: bpf_map__set_max_entries(skel->maps.free_slots, size.lines);
+	monitor->cpus = libbpf_num_possible_cpus();
+	if (monitor->cpus < 0)
+		return monitor->cpus;
+	err = err ?: bpf_map__set_max_entries(skel->maps.spares, (__u32)monitor->cpus);
 	bpf_program__set_autoload(skel->progs.pm_ingress, config->direction[PM_INGRESS]);
 	bpf_program__set_autoload(skel->progs.pm_egress, config->direction[PM_EGRESS]);
 	return err;
@@ -61,14 +66,11 @@ static int load(struct monitor *monitor)
 			       config->max_flows);
 	if (err)
 		return log_err(err, "cannot load the BPF programs (-v shows why)");
-	err = flow_table_open(&monitor->table, flow_table_size(config->max_flows),
+	err = flow_table_open(&monitor->table, config->max_flows, skel->rodata->cfg_seed,
 			      bpf_map__fd(skel->maps.slots), bpf_map__fd(skel->maps.buckets),
-			      bpf_map__fd(skel->maps.free_slots), &skel->bss->free_ends);
+			      bpf_map__fd(skel->maps.free_slots));
 	if (err)
 		return log_err(err, "cannot map the flow table of %s", monitor->iface.name);
-	monitor->cpus = libbpf_num_possible_cpus();
-	if (monitor->cpus < 0)
-		return log_err(monitor->cpus, "cannot count the CPUs");
 	monitor->untracked = calloc((size_t)monitor->cpus, sizeof(*monitor->untracked));
 	if (!monitor->untracked)
 		return log_err(-ENOMEM, "cannot watch %s", monitor->iface.name);
@@ -139,6 +141,7 @@ int monitor_attach(struct monitor *monitor)
 		 direction[PM_INGRESS] && direction[PM_EGRESS] ? ", " : "",
 		 direction[PM_EGRESS] ? "egress" : "");
 	tc_link_warn(monitor->links, PM_DIRECTIONS, monitor->iface.name);
+	slot_table_touch(monitor->table.index.size, bpf_program__fd(monitor->skel->progs.pm_touch));
 	return 0;
 }
 

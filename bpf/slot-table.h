@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The programs' side of a table of slots (include/slots.h): finding a slot by its key, and taking a
+ * free one. A key has three candidate buckets; with a mean load of at most two of seven, the first
+ * one nearly always has room, and all three are full practically never. The next one is only looked
+ * at if the one before has once been full: a key that is not there costs one cache line. BPF only.
+ */
+#ifndef SLOT_TABLE_H
+#define SLOT_TABLE_H
+
+#include <linux/bpf.h>
+#include <linux/errno.h>
+#include <linux/types.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "slots.h"
+
+/* Constant once loaded. */
+const volatile __u32 cfg_slots = 0;
+const volatile __u32 cfg_bucket_mask = 0; /* buckets - 1 */
+const volatile __u32 cfg_ring_mask = 0;	  /* positions of the ring - 1 */
+const volatile __u64 cfg_seed = 0;	  /* so that nobody can aim at a bucket */
+
+/* Sizes are set before the load. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct slot_bucket);
+} buckets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SLOT_LINE_RING + 1);
+	__type(key, __u32);
+	__type(value, struct slot_line);
+} free_slots SEC(".maps");
+
+/* One for each possible CPU; not a per-CPU array, which would be another cache line to read. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct slot_spare);
+} spares SEC(".maps");
+
+#define SLOT_HASH_A 0xff51afd7ed558ccdULL
+#define SLOT_HASH_B 0xc4ceb9fe1a85ec53ULL
+#define SLOT_HASH_C 0x9e3779b97f4a7c15ULL
+
+/* The hash of a key's words: slot_hash_begin(), slot_hash_step() for each further, and the end. */
+static __always_inline __u64 slot_hash_begin(__u64 word)
+{
+	__u64 hash = (word ^ cfg_seed) * SLOT_HASH_A;
+
+	return hash ^ hash >> 32;
+}
+
+static __always_inline __u64 slot_hash_step(__u64 hash, __u64 word)
+{
+	hash = (hash ^ word) * SLOT_HASH_B;
+	return hash ^ hash >> 32;
+}
+
+/* Low half: the first bucket. High half: the tag, which also leads to the other two. */
+static __always_inline __u64 slot_hash_end(__u64 hash)
+{
+	hash *= SLOT_HASH_C;
+	return hash ^ hash >> 32;
+}
+
+#define SLOT_CANDIDATES 3
+
+static __always_inline __u32 slot_bucket_number(__u64 hash, __u32 candidate)
+{
+	__u32 tag = hash >> 32;
+
+	return ((__u32)hash ^ tag * candidate * 0x5bd1e995U) & cfg_bucket_mask;
+}
+
+static __always_inline struct slot_bucket *slot_bucket_at(__u64 hash, __u32 candidate)
+{
+	__u32 number = slot_bucket_number(hash, candidate);
+
+	return bpf_map_lookup_elem(&buckets, &number);
+}
+
+static __always_inline __u64 slot_read(const __u64 *word)
+{
+	return *(const volatile __u64 *)word;
+}
+
+/* The slot of this number if it has this key, or NULL. */
+typedef void *(*slot_match)(__u32 number, const void *key);
+
+/**
+ * slot_find_first - where nearly every key is: the first bucket, the first entry with its tag
+ * @number: set to the slot's number if it is there
+ *
+ * One pass picks the entry and one comparison judges it, which is little to run, and little to
+ * verify for each way that leads here. Return: the slot, or NULL.
+ */
+static __always_inline void *slot_find_first(__u64 hash, const void *key, slot_match match,
+					     __u32 *number)
+{
+	const struct slot_bucket *bucket = slot_bucket_at(hash, 0);
+	__u64 entry = 0;
+
+	for (__u32 i = 0; bucket && i < SLOT_BUCKET_SIZE; i++) {
+		entry = slot_read(&bucket->entry[i]);
+		if (entry >> 32 == hash >> 32)
+			break;
+	}
+	*number = (__u32)entry - 1;
+	return match(*number, key);
+}
+
+/**
+ * slot_sum - the entries of @bucket that have the tag of @hash, their low halves added up
+ *
+ * Hardly ever is there more than one, so this tells its slot + 1, or that there is none. Without a
+ * branch, since the verifier would follow each.
+ */
+static __always_inline __u64 slot_sum(const struct slot_bucket *bucket, __u64 hash)
+{
+	__u64 sum = 0;
+
+	for (__u32 i = 0; i < SLOT_BUCKET_SIZE; i++) {
+		__u64 entry = slot_read(&bucket->entry[i]);
+		__u64 same = ((entry ^ hash) >> 32) - 1; /* if so, the upper half is all ones */
+
+		sum += (__u32)entry & same >> 32;
+	}
+	return sum;
+}
+
+/** slot_find - the same as slot_find_first(), wherever it is */
+static __always_inline void *slot_find(__u64 hash, const void *key, slot_match match, __u32 *number)
+{
+	for (__u32 candidate = 0; candidate < SLOT_CANDIDATES; candidate++) {
+		const struct slot_bucket *bucket = slot_bucket_at(hash, candidate);
+
+		for (__u32 i = 0; bucket && i < SLOT_BUCKET_SIZE; i++) {
+			__u64 entry = slot_read(&bucket->entry[i]);
+			void *slot;
+
+			if (entry >> 32 != hash >> 32)
+				continue;
+			*number = (__u32)entry - 1; /* an empty entry's is not in the map */
+			slot = match(*number, key);
+			if (slot)
+				return slot;
+		}
+		if (!bucket || !slot_read(&bucket->spilled))
+			break;
+	}
+	return NULL;
+}
+
+/** slot_entry - the entry @place of "buckets" */
+static __always_inline __u64 *slot_entry(__u32 place)
+{
+	__u32 number = place / SLOT_PLACES;
+	struct slot_bucket *bucket = bpf_map_lookup_elem(&buckets, &number);
+
+	return bucket ? &bucket->entry[place % SLOT_PLACES] : NULL;
+}
+
+/**
+ * slot_place - find an empty entry in the buckets of @hash
+ * @place: set to its number, in memory of a map: the verifier then does not tell one place from
+ *	   another, and goes through what follows once
+ * Return: the entry, or NULL if there is none.
+ */
+static __always_inline __u64 *slot_place(__u64 hash, __u32 *place)
+{
+	for (__u32 candidate = 0; candidate < SLOT_CANDIDATES; candidate++) {
+		struct slot_bucket *bucket = slot_bucket_at(hash, candidate);
+
+		for (__u32 i = 0; bucket && i < SLOT_BUCKET_SIZE; i++) {
+			if (slot_read(&bucket->entry[i]))
+				continue;
+			*place = slot_bucket_number(hash, candidate) * SLOT_PLACES + i;
+			return slot_entry(*(volatile __u32 *)place);
+		}
+		if (bucket && !slot_read(&bucket->spilled))
+			__sync_lock_test_and_set(&bucket->spilled, 1);
+	}
+	return NULL;
+}
+
+/* Races against other CPUs that a packet may lose. */
+#define SLOT_TAKE_ATTEMPTS 8
+
+static __always_inline __u64 *slot_ring_end(__u32 line)
+{
+	struct slot_line *found = bpf_map_lookup_elem(&free_slots, &line);
+
+	return found ? &found->end : NULL;
+}
+
+static __always_inline struct slot_spare *slot_spare(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&spares, &cpu);
+}
+
+/**
+ * slot_take - take a free slot
+ * @taken: set to its number + 1
+ *
+ * The position is reserved before it is read: nobody can fill it again as long as the slot read
+ * from it has not been put back, for which user space waits until we have ended. Return: 0, -ENOSPC
+ * if there is none, or -EBUSY if too many races were lost.
+ */
+static __always_inline int slot_take(__u64 *taken)
+{
+	__u64 *head = slot_ring_end(SLOT_LINE_HEAD), *tail = slot_ring_end(SLOT_LINE_TAIL);
+	struct slot_spare *spare = slot_spare();
+	struct slot_line *line;
+	__u32 number;
+
+	/* Exchanged, not just read: with PREEMPT_RT, another packet may interrupt this one. */
+	*taken = spare && spare->taken ? __sync_lock_test_and_set(&spare->taken, 0) : 0;
+	if (*taken)
+		return 0;
+	if (!head || !tail)
+		return -ENOSPC;
+	for (int i = 0; i < SLOT_TAKE_ATTEMPTS; i++) {
+		__u64 position = slot_read(head);
+
+		/* The tail is in a line of its own, and at first never reached. */
+		if (position >= cfg_slots && position == slot_read(tail))
+			return -ENOSPC;
+		if (__sync_val_compare_and_swap(head, position, position + 1) != position)
+			continue;
+		if (position < cfg_slots) {
+			*taken = position + 1;
+			return 0;
+		}
+		number = SLOT_LINE_RING + (position & cfg_ring_mask) / SLOT_LINE_SIZE;
+		line = bpf_map_lookup_elem(&free_slots, &number);
+		if (!line)
+			return -ENOSPC;
+		*taken = (__u64)line->slot[position % SLOT_LINE_SIZE] + 1;
+		return 0;
+	}
+	return -EBUSY;
+}
+
+/** slot_keep - keep a slot that was taken for the next time; nothing refers to it */
+static __always_inline void slot_keep(__u64 taken)
+{
+	struct slot_spare *spare = slot_spare();
+
+	/* The place is empty: slot_take() has emptied it. */
+	if (spare)
+		__sync_lock_test_and_set(&spare->taken, taken);
+}
+
+/** slot_unlink - have packets from now on not find slot @number, which the entry @place refers to
+ */
+static __always_inline void slot_unlink(__u32 place, __u32 number)
+{
+	__u64 *entry = slot_entry(place), old;
+
+	if (!entry)
+		return;
+	old = slot_read(entry);
+	if ((__u32)old == number + 1)
+		__sync_val_compare_and_swap(entry, old, 0);
+}
+
+/**
+ * slot_touch - read the first word of entry @number of a map, if there is one
+ *
+ * Who touches a page of a table first may have to wait for it: 13 microseconds in a virtual machine
+ * whose host keeps the page tables. Each tool has a program, not attached, that user space runs as
+ * often as its table has pages.
+ */
+static __always_inline void slot_touch(void *map, __u32 number)
+{
+	const __u64 *entry = bpf_map_lookup_elem(map, &number);
+
+	if (entry)
+		slot_read(entry);
+}
+
+#endif /* SLOT_TABLE_H */

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A hash table in memory that programs and user space share: "buckets" leads from a hash to the
+ * number of a slot, and "free_slots" is a ring of the slots that may be taken. What a slot holds,
+ * its key included, is the business of each tool. bpf/slot-table.h is the programs' side,
+ * lib/slot-table.c user space's.
+ */
+#ifndef SLOTS_H
+#define SLOTS_H
+
+#include <linux/types.h>
+
+/* Entry of "buckets". Each entry in it: tag (high half of the hash), slot + 1 (low half), or 0. */
+enum { SLOT_BUCKET_SIZE = 7 };
+struct slot_bucket {
+	__u64 entry[SLOT_BUCKET_SIZE];
+	__u64 spilled; /* whether a key has ever had to go to its next bucket */
+};
+_Static_assert(sizeof(struct slot_bucket) == 64, "slot_bucket is one cache line");
+
+/* Buckets in a page of memory; slots are as large. */
+enum { SLOT_PAGE = 4096 / sizeof(struct slot_bucket) };
+
+/* The number of a place in "buckets": the bucket's times SLOT_PLACES, and the entry's in it. */
+enum { SLOT_PLACES = 8 };
+
+/*
+ * Entry of "free_slots". The ends of the ring come first, each on a cache line of its own. They
+ * only ever grow; position N is slot[N % SLOT_LINE_SIZE] of line SLOT_LINE_RING + N /
+ * SLOT_LINE_SIZE, modulo the size of the ring. At first all slots are free, in order: as long as N
+ * is less than their number, slot N is meant, and the ring is not looked at.
+ */
+enum { SLOT_LINE_HEAD, SLOT_LINE_TAIL, SLOT_LINE_RING };
+enum { SLOT_LINE_SIZE = 16 };
+struct slot_line {
+	union {
+		__u32 slot[SLOT_LINE_SIZE];
+		struct {
+			__u64 end;  /* head: next to take, by programs; tail: next to put */
+			__u64 seed; /* of the hash, with the tail: for programs loaded later */
+		};
+	};
+};
+_Static_assert(sizeof(struct slot_line) == 64, "slot_line is one cache line");
+
+/* Entry of "spares", of one CPU: a slot that was taken, but not needed in the end: slot + 1; or 0.
+ */
+struct slot_spare {
+	__u64 taken;
+	__u64 reserved[7];
+};
+_Static_assert(sizeof(struct slot_spare) == 64, "slot_spare is one cache line");
+
+#endif /* SLOTS_H */

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "slot-table.h"
+
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <bpf/bpf.h>
+
+static __u32 power_of_two(__u32 at_least)
+{
+	__u32 power = 1;
+
+	while (power < at_least)
+		power *= 2;
+	return power;
+}
+
+struct slot_table_size slot_table_size(__u32 slots)
+{
+	__u32 lines = power_of_two((slots + SLOT_LINE_SIZE - 1) / SLOT_LINE_SIZE);
+
+	/*
+	 * Two entries a bucket on average when every slot is in use: then one bucket in 200 has
+	 * been full, and no three of them together.
+	 */
+	return (struct slot_table_size){
+		.slots = slots,
+		.buckets = power_of_two((slots + 1) / 2),
+		.ring = lines * SLOT_LINE_SIZE,
+		.lines = lines + SLOT_LINE_RING,
+	};
+}
+
+__u64 slot_table_bytes(struct slot_table_size size)
+{
+	return (__u64)size.buckets * sizeof(struct slot_bucket) +
+	       (__u64)size.lines * sizeof(struct slot_line);
+}
+
+static int map_open(int fd, size_t len, void **memory)
+{
+	void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	*memory = at;
+	return 0;
+}
+
+int slot_table_open(struct slot_table *table, struct slot_table_size size, int buckets_fd,
+		    int free_fd)
+{
+	*table = (struct slot_table){ .size = size };
+	return map_open(buckets_fd, size.buckets * sizeof(struct slot_bucket),
+			(void **)&table->buckets)
+		       ?: map_open(free_fd, size.lines * sizeof(struct slot_line),
+				   (void **)&table->lines);
+}
+
+void slot_table_close(struct slot_table *table)
+{
+	if (table->buckets)
+		munmap(table->buckets, table->size.buckets * sizeof(struct slot_bucket));
+	if (table->lines)
+		munmap(table->lines, table->size.lines * sizeof(struct slot_line));
+	memset(table, 0, sizeof(*table));
+}
+
+/* The programs see the slot once they see the tail; x86 and the release order keep the two apart.
+ */
+void slot_table_put(struct slot_table *table, __u32 slot)
+{
+	__u64 tail = table->lines[SLOT_LINE_TAIL].end;
+	__u64 line = SLOT_LINE_RING + (tail & (table->size.ring - 1)) / SLOT_LINE_SIZE;
+
+	table->lines[line].slot[tail % SLOT_LINE_SIZE] = slot;
+	__atomic_store_n(&table->lines[SLOT_LINE_TAIL].end, tail + 1, __ATOMIC_RELEASE);
+}
+
+void slot_table_begin(struct slot_table *table, __u64 seed)
+{
+	table->lines[SLOT_LINE_TAIL].seed = seed;
+	__atomic_store_n(&table->lines[SLOT_LINE_TAIL].end, table->size.slots, __ATOMIC_RELEASE);
+}
+
+void slot_table_touch(struct slot_table_size size, int touch_fd)
+{
+	static const __u8 frame[ETH_HLEN]; /* the least that the kernel runs a program with */
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame),
+		    .repeat = (int)(size.slots / SLOT_PAGE + 1)); /* fewer are buckets */
+
+	/* Ended early by a signal, or not possible: then the packets wait. */
+	bpf_prog_test_run_opts(touch_fd, &run);
+}
+
+void slot_table_unlink(const struct slot_table *table, __u32 place, __u32 slot)
+{
+	__u64 *entry = &table->buckets[place / SLOT_PLACES].entry[place % SLOT_PLACES];
+	__u64 old = __atomic_load_n(entry, __ATOMIC_RELAXED);
+
+	if ((__u32)old == slot + 1)
+		__atomic_compare_exchange_n(entry, &old, 0, false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_RELAXED);
+}
+
+static __u64 head(const struct slot_table *table)
+{
+	return __atomic_load_n(&table->lines[SLOT_LINE_HEAD].end, __ATOMIC_ACQUIRE);
+}
+
+__u32 slot_table_limit(const struct slot_table *table)
+{
+	__u64 taken = head(table);
+
+	return taken < table->size.slots ? (__u32)taken : table->size.slots;
+}
+
+__u64 slot_table_free(const struct slot_table *table)
+{
+	return table->lines[SLOT_LINE_TAIL].end - head(table);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* User space's side of a table of slots (include/slots.h). */
+#ifndef SLOT_TABLE_H
+#define SLOT_TABLE_H
+
+#include <linux/types.h>
+
+#include "slots.h"
+
+/* How large to make the maps. */
+struct slot_table_size {
+	__u32 slots;
+	__u32 buckets; /* a power of two */
+	__u32 ring;    /* positions, a power of two */
+	__u32 lines;   /* entries of "free_slots" */
+};
+
+/** slot_table_size - for @slots slots */
+struct slot_table_size slot_table_size(__u32 slots);
+
+/** slot_table_bytes - memory that "buckets" and "free_slots" take */
+__u64 slot_table_bytes(struct slot_table_size size);
+
+/* All zero: not open. */
+struct slot_table {
+	struct slot_table_size size;
+	struct slot_bucket *buckets; /* memory shared with the programs */
+	struct slot_line *lines;
+};
+
+/**
+ * slot_table_open - map the table
+ * @buckets_fd, @free_fd: its maps; they stay the caller's
+ * Return: 0 or a negative errno; slot_table_close() is right in either case.
+ */
+int slot_table_open(struct slot_table *table, struct slot_table_size size, int buckets_fd,
+		    int free_fd);
+
+void slot_table_close(struct slot_table *table);
+
+/** slot_table_begin - hand every slot of a new table to the programs; call before they run */
+void slot_table_begin(struct slot_table *table, __u64 seed);
+
+/**
+ * slot_table_touch - have the first packets not wait for the memory of the table
+ * @touch_fd: the program that touches a page, which is not attached
+ */
+void slot_table_touch(struct slot_table_size size, int touch_fd);
+
+/** slot_table_seed - the seed of the hash of a table that is in use */
+static inline __u64 slot_table_seed(const struct slot_table *table)
+{
+	return table->lines[SLOT_LINE_TAIL].seed;
+}
+
+/** slot_table_put - give back a slot that nothing refers to, and that no program can know any more
+ */
+void slot_table_put(struct slot_table *table, __u32 slot);
+
+/**
+ * slot_table_unlink - have packets from now on not find a slot; those under way may still use it
+ * @place: where "buckets" refers to it, as slot_place() has told; nothing is done if it does not
+ */
+void slot_table_unlink(const struct slot_table *table, __u32 place, __u32 slot);
+
+/** slot_table_limit - slots are first taken in order: those from here on have never been used */
+__u32 slot_table_limit(const struct slot_table *table);
+
+/** slot_table_free - how many slots may be taken */
+__u64 slot_table_free(const struct slot_table *table);
+
+#endif /* SLOT_TABLE_H */
