@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the kernel knows about this host's own connections (sock_diag). */
+#ifndef SOCKETS_H
+#define SOCKETS_H
+
+#include <linux/types.h>
+
+/**
+ * sockets_each - tell of every socket in this network namespace that is connected to an IPv4
+ * address
+ * @visit: called with the protocol (IPPROTO_TCP or IPPROTO_UDP), the remote address and port, both
+ * in network byte order
+ * @ctx: handed to @visit; neither is used after the return
+ *
+ * TCP in every state but LISTEN and CLOSE (SYN_SENT, SYN_RECV, TIME_WAIT ... included), UDP where
+ * it is connect()ed. Sockets of the IPv6 family that talk to an IPv4-mapped address
+ * (::ffff:a.b.c.d) too. Those of all users; no privilege is needed.
+ *
+ * The kernel does not stop the world for its list: what opens or closes meanwhile may be in it or
+ * not, and where one closes, a neighbour in its hash bucket may be left out, too. A list that has
+ * to be asked for again tells of some sockets twice.
+ *
+ * Return: 0, or a negative errno if the kernel cannot list them (then some may have been told of
+ * already): -ENOENT or -EOPNOTSUPP without the module for it (inet_diag, tcp_diag, udp_diag),
+ * -EAGAIN if each of several lists was interrupted, -ENOBUFS if memory was short each time,
+ * -ETIMEDOUT if no answer came, -EMSGSIZE or -EPROTO if it was cut off or made no sense.
+ */
+int sockets_each(void (*visit)(void *ctx, __u8 proto, __be32 addr, __be16 port), void *ctx);
+
+#endif /* SOCKETS_H */
