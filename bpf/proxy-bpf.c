@@ -38,17 +38,18 @@ static __always_inline int untouched(enum proxy_counter reason)
 
 /* The way of a packet whose flow this CPU remembers. Return: the verdict. */
 static __always_inline int remembered(struct __sk_buff *skb, const struct packet *p,
-				      const struct cached *entry, enum cache_hook hook)
+				      struct cached *entry, enum cache_hook hook)
 {
 	const void *dmac = hook == CACHE_EGRESS ? entry->dmac : NULL;
 
+	cache_note(p, entry, hook);
 	flow_count(skb, p, entry->stats, hook == CACHE_EGRESS);
 	return packet_rewrite_plain(skb, p, &entry->change, dmac) ? untouched(PROXY_FAILED)
 								  : TC_ACT_UNSPEC;
 }
 
-/* The flow that @p is a reply of, claimed. */
-static __always_inline struct proxy_flow *reply_find(const struct packet *p)
+/* The flow that @p is a reply of, claimed; @number: of its slot. */
+static __always_inline struct proxy_flow *reply_find(const struct packet *p, __u32 *number)
 {
 	const struct proxy_reply key = {
 		.remote = p->saddr,
@@ -58,7 +59,7 @@ static __always_inline struct proxy_flow *reply_find(const struct packet *p)
 		.proto = p->proto,
 	};
 
-	return flow_get(&key);
+	return flow_get(&key, number);
 }
 
 /* What gives a reply of @flow the original as its source. */
@@ -95,7 +96,8 @@ static __always_inline enum proxy_counter restore(struct __sk_buff *skb, const s
 static __noinline int local_reply(struct __sk_buff *skb, const struct packet *p,
 				  enum proxy_counter *reason)
 {
-	struct proxy_flow *flow = reply_find(p);
+	__u32 number;
+	struct proxy_flow *flow = reply_find(p, &number);
 	struct change change;
 
 	if (!flow || !(flow->state & PROXY_FLOW_LOCAL))
@@ -115,7 +117,7 @@ egress_ports(struct __sk_buff *skb, struct flow_request *req, __u32 generation, 
 {
 	const struct proxy_mapping *mapping;
 	struct packet *p = &req->p;
-	struct proxy_nexthop known;
+	struct nexthop_mac known;
 	enum proxy_counter reason;
 	struct proxy_flow *flow;
 	struct change change;
@@ -133,14 +135,15 @@ egress_ports(struct __sk_buff *skb, struct flow_request *req, __u32 generation, 
 		return PROXY_OK;
 	}
 	req->key = reply_of(mapping, p);
-	req->reason = PROXY_OK;
-	flow = bpf_map_lookup_elem(&ingress, &req->key);
+	flow = flow_lookup(&req->key, &req->number);
 	tick = flow_tick(flow);
 	req->tick = flow_is(flow, p) ? tick : PROXY_TICK_GONE;
 	if (req->tick == PROXY_TICK_GONE || flow_reopens(flow, p) || !flow_claim(flow, tick)) {
-		if (!flow_open(skb, mapping, req))
-			return req->reason;
-		flow = bpf_map_lookup_elem(&ingress, &req->key);
+		int err = flow_open(skb, mapping, req);
+
+		flow = flow_at(req->number);
+		if (err != FLOW_OPEN)
+			return err;
 		if (!flow)
 			return PROXY_FAILED;
 	}
@@ -157,17 +160,18 @@ egress_ports(struct __sk_buff *skb, struct flow_request *req, __u32 generation, 
 		flow_count(skb, p, stats_index(flow->mapping), 1);
 		*nexthop = nexthop_of(flow);
 	}
-	to.saddr = req->key.local;
-	to.daddr = req->key.remote;
-	to.sport = req->key.lport;
-	to.dport = req->key.rport;
+	to.saddr = flow->key.local;
+	to.daddr = flow->key.remote;
+	to.sport = flow->key.lport;
+	to.dport = flow->key.rport;
 	if (p->fragment)
 		fragment_first(p, PROXY_FRAGMENT_OUT, to.daddr, *nexthop);
 	known = nexthop_mac(skb, *nexthop);
 	change = change_of(p, &to);
 	if (known.flags) {
-		if (cache_may_have(p) && !local_mappings())
-			cache_put(p, CACHE_EGRESS, generation, flow, &change, known.dmac);
+		if (cache_may_put(p) && !local_mappings())
+			cache_put(p, CACHE_EGRESS, generation, req->number, flow, &change,
+				  known.dmac);
 		*nexthop = PROXY_NEXTHOP_NONE; /* it is found already */
 		return packet_rewrite(skb, p, &change, known.dmac) ? PROXY_FAILED : PROXY_OK;
 	}
@@ -222,7 +226,7 @@ static __always_inline int at_egress(struct __sk_buff *skb, __u32 l2_len)
 {
 	const struct proxy_state *settings;
 	struct flow_request req;
-	const struct cached *hit;
+	struct cached *hit;
 	__u32 generation;
 	int plain;
 	__be32 daddr;
@@ -266,7 +270,8 @@ int proxy3_egress(struct __sk_buff *skb)
 static __always_inline enum proxy_counter ingress_ports(struct __sk_buff *skb, struct packet *p,
 							__u32 generation)
 {
-	struct proxy_flow *flow = reply_find(p);
+	__u32 number;
+	struct proxy_flow *flow = reply_find(p, &number);
 
 	if (flow)
 		flow_note(flow, flow_bits_in(p), PROXY_FLOW_RST_IN);
@@ -275,8 +280,8 @@ static __always_inline enum proxy_counter ingress_ports(struct __sk_buff *skb, s
 	if (flow && !flow_is_identity(flow)) {
 		const struct change change = restoring(p, flow);
 
-		if (cache_may_have(p) && !(flow->state & (PROXY_FLOW_DIRECT | PROXY_FLOW_LOCAL)))
-			cache_put(p, CACHE_INGRESS, generation, flow, &change, NULL);
+		if (cache_may_put(p) && !(flow->state & (PROXY_FLOW_DIRECT | PROXY_FLOW_LOCAL)))
+			cache_put(p, CACHE_INGRESS, generation, number, flow, &change, NULL);
 		return restore(skb, p, flow, &change, PROXY_FRAGMENT_IN);
 	}
 	if (p->fragment)
@@ -331,7 +336,7 @@ static __always_inline int at_ingress(struct __sk_buff *skb, __u32 l2_len)
 		return TC_ACT_UNSPEC;
 	generation = cache_generation(settings);
 	if (likely(known)) {
-		const struct cached *hit;
+		struct cached *hit;
 
 		plain = l2_len == ETH_HLEN && !skb->vlan_present && packet_read_plain(skb, &p);
 		hit = plain ? cache_find(&p, CACHE_INGRESS, generation) : NULL;
@@ -361,24 +366,32 @@ int proxy3_ingress(struct __sk_buff *skb)
 /* Remove a flow, unless a packet has used it since user space found it idle. */
 static __always_inline __u32 reap(const struct proxy_doomed *entry)
 {
-	struct proxy_flow *flow = bpf_map_lookup_elem(&ingress, &entry->key);
+	struct proxy_flow *flow = flow_at(entry->slot);
+	struct proxy_origin origin;
 	const struct proxy_reply *pin;
 
 	if (!flow ||
 	    __sync_val_compare_and_swap(&flow->tick, entry->tick, PROXY_TICK_GONE) != entry->tick)
 		return 0;
+	origin = (struct proxy_origin){
+		.client = flow->client,
+		.orig = flow->orig,
+		.cport = flow->cport,
+		.oport = flow->oport,
+		.proto = flow->key.proto,
+	};
 	/* Before the flow, since whoever makes it anew waits for that, and then pins it again. */
-	pin = bpf_map_lookup_elem(&pinned, &entry->origin);
-	if (pin && reply_equal(pin, &entry->key))
-		bpf_map_delete_elem(&pinned, &entry->origin);
-	bpf_map_delete_elem(&ingress, &entry->key);
+	pin = bpf_map_lookup_elem(&pinned, &origin);
+	if (pin && reply_equal(pin, &flow->key))
+		bpf_map_delete_elem(&pinned, &origin);
+	flow_remove(flow, entry->slot);
 	return 1;
 }
 
 /*
  * Not attached: user space runs it once for each entry of "doomed" (BPF_PROG_TEST_RUN with a repeat
- * count), because it cannot compare and swap in a hash map itself, and looking and deleting are two
- * things. A loop in here would be walked through by the verifier, turn after turn.
+ * count), because no packet may come between a flow's end and that of its pin. A loop in here would
+ * be walked through by the verifier, turn after turn.
  */
 SEC("tc")
 int proxy_reap(struct __sk_buff *skb)
@@ -388,6 +401,17 @@ int proxy_reap(struct __sk_buff *skb)
 
 	if (entry)
 		entry->gone = reap(entry);
+	return TC_ACT_UNSPEC;
+}
+
+/* Not attached: see slot_touch(). */
+SEC("tc")
+int proxy_touch(struct __sk_buff *skb)
+{
+	__u32 number = skb->mark++ * SLOT_PAGE;
+
+	slot_touch(&buckets, number);
+	slot_touch(&ingress, number);
 	return TC_ACT_UNSPEC;
 }
 

@@ -5,7 +5,7 @@
  *
  * An entry says what the long way has just found, so it may be missing, overwritten or void at any
  * time: the packet then goes the long way. It holds
- * - only for plain packets (packet_read_plain()) that tell nothing new of their flow;
+ * - only for plain packets (packet_read_plain()), and TCP segments that neither begin nor reset;
  * - as long as the flow's tick is recent, and so the flow is sure to be there (flow_claim());
  * - until "generation" is raised, by user space after each change, or by changed().
  *
@@ -41,9 +41,11 @@ struct cached {
 	__u32 tick; /* the flow's, when it was last claimed */
 	__u32 generation;
 	__u32 stats; /* stats_index() of its mapping */
+	__u32 flow;  /* its slot */
+	__u32 noted; /* what packets have told of it: the rest of its state is none of ours */
 	struct change change;
 	__u8 dmac[ETH_ALEN]; /* at egress */
-	__u8 reserved[14];
+	__u8 reserved[6];
 };
 _Static_assert(sizeof(struct cached) == 64, "a cache line");
 
@@ -76,34 +78,61 @@ static __always_inline struct cached *cache_slot(const struct packet *p)
 	return bpf_map_lookup_elem(&cache, &index);
 }
 
-/* Whether @p tells nothing of its flow that the packets before it have not told. */
-static __always_inline int cache_may_have(const struct packet *p)
+/* Whether the packets that come after @p may be treated like it. */
+static __always_inline int cache_may_put(const struct packet *p)
 {
-	return p->proto == IPPROTO_UDP ||
-	       (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_ACK;
+	return !(p->tcp_flags & TCP_RST);
+}
+
+/* Whether @p is a packet in the middle of its flow, or its last. */
+static __always_inline int goes_on(const struct packet *p)
+{
+	return p->proto == IPPROTO_UDP || (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK;
 }
 
 /** cache_find - the entry of plain packet @p, or NULL if it has to go the long way */
-static __always_inline const struct cached *cache_find(const struct packet *p, enum cache_hook hook,
-						       __u32 generation)
+static __always_inline struct cached *cache_find(const struct packet *p, enum cache_hook hook,
+						 __u32 generation)
 {
-	const struct cached *found = cache_slot(p);
+	struct cached *found = cache_slot(p);
 
 	if (!found || found->saddr != p->saddr || found->daddr != p->daddr ||
 	    found->ports != p->ports || found->kind != (p->proto | hook))
 		return NULL;
-	if (found->generation != generation || ticks_passed(found->tick) || !cache_may_have(p))
+	if (found->generation != generation || ticks_passed(found->tick) || !goes_on(p))
 		return NULL;
 	return found;
 }
 
+/* What @p tells of its flow. */
+static __always_inline __u32 cache_bits(const struct packet *p, enum cache_hook hook)
+{
+	return hook == CACHE_EGRESS ? flow_bits_out(p) : flow_bits_in(p);
+}
+
+/** cache_note - if @p tells of its flow what none before it has told, note that */
+static __always_inline void cache_note(const struct packet *p, struct cached *entry,
+				       enum cache_hook hook)
+{
+	__u32 bits = cache_bits(p, hook);
+	struct proxy_flow *flow;
+
+	if (likely(!(bits & ~entry->noted)))
+		return;
+	flow = flow_at(entry->flow);
+	if (flow)
+		__sync_fetch_and_or(&flow->state, bits);
+	entry->noted |= bits;
+}
+
 /**
  * cache_put - remember what packets like @p become
- * @flow: theirs, claimed and with this packet noted
+ * @number: of the slot of their flow
+ * @flow: the flow, claimed and with this packet noted
  * @dmac: their next hop, or NULL to leave it
  */
 static __always_inline void cache_put(const struct packet *p, enum cache_hook hook,
-				      __u32 generation, const struct proxy_flow *flow,
+				      __u32 generation, __u32 number, const struct proxy_flow *flow,
 				      const struct change *change, const void *dmac)
 {
 	struct cached *slot = cache_slot(p);
@@ -117,6 +146,8 @@ static __always_inline void cache_put(const struct packet *p, enum cache_hook ho
 	slot->tick = flow->tick;
 	slot->generation = generation;
 	slot->stats = stats_index(flow->mapping);
+	slot->flow = number;
+	slot->noted = cache_bits(p, hook);
 	slot->change = *change;
 	if (dmac)
 		__builtin_memcpy(slot->dmac, __builtin_assume_aligned(dmac, 2), ETH_ALEN);

@@ -54,8 +54,22 @@ static __always_inline struct proxy_reply reply_of(const struct proxy_mapping *m
 /** reply_equal - whether two keys of "ingress" are the same; memcmp() would be a call */
 static __always_inline int reply_equal(const struct proxy_reply *a, const struct proxy_reply *b)
 {
-	return a->remote == b->remote && a->local == b->local && a->rport == b->rport &&
-	       a->lport == b->lport && a->proto == b->proto;
+	__u64 one[2], other[2];
+
+	__builtin_memcpy(one, a, sizeof(one));
+	__builtin_memcpy(other, b, sizeof(other));
+	return !((one[0] ^ other[0]) | (one[1] ^ other[1]));
+}
+
+static __always_inline struct proxy_origin origin_of(const struct packet *p)
+{
+	return (struct proxy_origin){
+		.client = p->saddr,
+		.orig = p->daddr,
+		.cport = p->sport,
+		.oport = p->dport,
+		.proto = p->proto,
+	};
 }
 
 /* What @origin is pinned to, or NULL. Hardly ever is anything: then this table is not touched. */
@@ -127,10 +141,9 @@ static __always_inline __u32 flow_tick(const struct proxy_flow *flow)
  * flow_claim - make sure of a flow that has been looked up
  * @tick: flow_tick() right after the lookup
  *
- * The map uses the memory of a removed entry again at once. But a flow is removed only after more
- * than TICKS without a packet, and by a compare-and-swap of its tick, as here: so if the tick is
- * recent, or still the old one and now replaced, @flow is what it was, and stays for seconds.
- * Most packets store nothing.
+ * A flow is removed only after more than TICKS without a packet, and by a compare-and-swap of its
+ * tick, as here: so if the tick is recent, or still the old one and now replaced, @flow stays for
+ * seconds. Most packets store nothing.
  *
  * Return: whether the flow may be used; if not, it has just been removed.
  */
@@ -145,22 +158,77 @@ static __always_inline int flow_claim(struct proxy_flow *flow, __u32 tick)
 	found = __sync_val_compare_and_swap(&flow->tick, tick, tick_now());
 	if (found == tick)
 		flow->last_seen = bpf_ktime_get_coarse_ns();
-	/* Otherwise another packet was faster, or it was removed and may be another flow by now. */
+	/* Otherwise another packet was faster, or it has been removed. */
 	return found == tick;
+}
+
+static __always_inline void *flow_match(__u32 number, const void *key)
+{
+	struct proxy_flow *flow = flow_at(number);
+
+	return flow && reply_equal(&flow->key, key) ? flow : NULL;
+}
+
+/*
+ * The local port only moves the bucket on: hosts take their ports one after the other, so that new
+ * connections find their buckets beside each other, in the cache. Nobody can aim at a bucket by it,
+ * since two flows with the rest in common never have the same port.
+ */
+static __always_inline __u64 flow_hash(const struct proxy_reply *key)
+{
+	__u64 hash = slot_hash_begin((__u64)key->remote << 32 | key->local);
+
+	hash = slot_hash_step(hash, (__u32)key->rport << 16 | key->proto);
+	return slot_hash_end(slot_hash_step(hash, key->lport)) >> 32 << 32 |
+	       (__u32)(hash + bpf_ntohs(key->lport) / 2);
+}
+
+/*
+ * The number of the slot of @key + 1, or 0. It is nearly always the only one in its first bucket
+ * with its tag. A global function: the verifier goes through it once, and not once for each way
+ * that leads here.
+ */
+__noinline __u32 flow_search(const struct proxy_reply *key)
+{
+	const struct slot_bucket *bucket;
+	__u32 number;
+	__u64 hash;
+
+	if (!key)
+		return 0;
+	hash = flow_hash(key);
+	bucket = slot_bucket_at(hash, 0);
+	if (!bucket)
+		return 0;
+	number = (__u32)slot_sum(bucket, hash) - 1;
+	if (likely(flow_match(number, key)))
+		return number + 1;
+	return slot_find(hash, key, flow_match, &number) ? number + 1 : 0;
+}
+
+/**
+ * flow_lookup - the flow of @key, or NULL
+ * @number: set to that of its slot
+ */
+static __always_inline struct proxy_flow *flow_lookup(const struct proxy_reply *key, __u32 *number)
+{
+	*number = flow_search(key) - 1;
+	return flow_at(*number);
 }
 
 /**
  * flow_get - the flow of @key, claimed, or NULL
+ * @number: set to that of its slot
  *
  * A second look tells a flow that another packet has claimed from one that is gone.
  */
-static __always_inline struct proxy_flow *flow_get(const struct proxy_reply *key)
+static __always_inline struct proxy_flow *flow_get(const struct proxy_reply *key, __u32 *number)
 {
 	struct proxy_flow *flow;
 	int i;
 
 	for (i = 0; i < 2; i++) {
-		flow = bpf_map_lookup_elem(&ingress, key);
+		flow = flow_lookup(key, number);
 		if (!flow || flow_claim(flow, flow_tick(flow)))
 			return flow;
 	}
@@ -260,36 +328,33 @@ static __always_inline int may_begin(const struct packet *p)
 
 /**
  * flow_find - the flow of @p, which the client sent, if there is one
- * @key: set to its key
+ *
+ * It is not claimed: good for looking at it, since its slot is not used again within the time that
+ * a packet takes.
  */
-static __always_inline struct proxy_flow *flow_find(const struct proxy_mapping *mapping,
-						    const struct packet *p, struct proxy_reply *key)
+static __always_inline const struct proxy_flow *flow_find(const struct proxy_mapping *mapping,
+							  const struct packet *p)
 {
-	struct proxy_origin origin = {
-		.client = p->saddr,
-		.orig = p->daddr,
-		.cport = p->sport,
-		.oport = p->dport,
-		.proto = p->proto,
-	};
-	struct proxy_reply *other;
-	struct proxy_flow *flow;
+	struct proxy_origin origin = origin_of(p);
+	struct proxy_reply key = reply_of(mapping, p);
+	const struct proxy_flow *flow;
+	const struct proxy_reply *pin;
+	__u32 number;
 
-	*key = reply_of(mapping, p);
-	flow = bpf_map_lookup_elem(&ingress, key);
+	flow = flow_lookup(&key, &number);
 	if (flow_is(flow, p))
 		return flow;
-	other = pin_find(&origin);
-	if (!other)
+	pin = pin_find(&origin);
+	if (!pin)
 		return NULL;
-	*key = *other;
-	flow = bpf_map_lookup_elem(&ingress, key);
+	key = *pin;
+	flow = flow_lookup(&key, &number);
 	return flow_is(flow, p) ? flow : NULL;
 }
 
-/* The flow of @key, claimed, if @p, which the client sent, belongs to it. */
+/* The flow of @key, claimed, if @p, which the client sent, belongs to it; @number: of its slot. */
 static __always_inline struct proxy_flow *flow_get_of(const struct proxy_reply *key,
-						      const struct packet *p)
+						      const struct packet *p, __u32 *number)
 {
 	struct proxy_flow *flow;
 	int i;
@@ -297,7 +362,7 @@ static __always_inline struct proxy_flow *flow_get_of(const struct proxy_reply *
 	for (i = 0; i < 2; i++) {
 		__u32 tick;
 
-		flow = bpf_map_lookup_elem(&ingress, key);
+		flow = flow_lookup(key, number);
 		tick = flow_tick(flow);
 		if (!flow_is(flow, p))
 			return NULL;
@@ -307,27 +372,65 @@ static __always_inline struct proxy_flow *flow_get_of(const struct proxy_reply *
 	return NULL;
 }
 
+/* There is a flow now: what flow_open() returns besides values of enum proxy_counter. */
+enum { FLOW_OPEN = -1 };
+
 /* What flow_open() is asked for, and what it finds; one argument, for the stack's sake. */
 struct flow_request {
 	struct packet p;
-	struct proxy_reply key; /* in: by the mapping; out: of the flow */
-	__u32 tick; /* in: of the client's flow if it has this key, otherwise PROXY_TICK_GONE */
-	enum proxy_counter reason; /* PROXY_OK; out: why there is no flow, if it is our business */
+	struct proxy_reply key; /* where the mapping leads to */
+	__u32 tick;   /* of the client's flow if it has this key, otherwise PROXY_TICK_GONE */
+	__u32 number; /* out: of the flow's slot */
 };
 
 /*
- * Enter @flow under @key if nobody has its ports: -EADDRINUSE if a socket has. The insert is the
- * lock: whoever comes second gets -EEXIST. A global function: the verifier goes through it once,
- * and not once for each port.
+ * The slots that the buckets of @hash have under its tag, added up: the same sum later on means
+ * that no flow with this hash has been made or removed since.
  */
-__noinline int flow_enter(struct __sk_buff *skb, const struct proxy_reply *key,
-			  const struct proxy_flow *flow, int check_sockets)
+static __always_inline __u64 buckets_sum(const struct slot_bucket *first,
+					 const struct slot_bucket *second,
+					 const struct slot_bucket *third, __u64 hash)
 {
-	if (!key || !flow)
+	__u64 sum = slot_sum(first, hash);
+
+	if (slot_read(&first->spilled))
+		sum += slot_sum(second, hash) + slot_sum(third, hash);
+	return sum;
+}
+
+/*
+ * Make the flow in slot @number known, if the buckets of its @hash have not changed since @before.
+ *
+ * Two packets may begin flows of one key at once, and there must not be two. So this is made sure
+ * of under the lock of this hash: a few loads, since the kernel allows no call there.
+ * Return: 0; -ENOSPC if there is no room; -EBUSY if another was faster.
+ */
+__noinline int flow_publish(__u32 number, __u64 hash, __u64 before)
+{
+	const struct slot_bucket *first = slot_bucket_at(hash, 0);
+	const struct slot_bucket *second = slot_bucket_at(hash, 1);
+	const struct slot_bucket *third = slot_bucket_at(hash, 2);
+	__u32 lock_number = (hash >> 32) % PROXY_LOCKS;
+	struct proxy_lock *lock = bpf_map_lookup_elem(&locks, &lock_number);
+	struct proxy_flow *flow = flow_at(number);
+	int done = 0;
+	__u64 *entry;
+
+	if (!flow || !first || !second || !third || !lock)
 		return -EINVAL;
-	if (check_sockets && socket_has(skb, key))
-		return -EADDRINUSE;
-	return bpf_map_update_elem(&ingress, key, flow, BPF_NOEXIST);
+	entry = slot_place(hash, &flow->place);
+	if (!entry)
+		return -ENOSPC;
+	/* A full barrier: who sees the tick, or the entry, sees the rest. */
+	__sync_lock_test_and_set(&flow->tick, tick_now());
+	bpf_spin_lock(&lock->lock);
+	if (buckets_sum(first, second, third, hash) == before)
+		done = !__sync_val_compare_and_swap(entry, 0, hash >> 32 << 32 | (number + 1));
+	bpf_spin_unlock(&lock->lock);
+	if (done)
+		return 0;
+	__sync_lock_test_and_set(&flow->tick, PROXY_TICK_GONE);
+	return -EBUSY;
 }
 
 static __always_inline int ports_taken(int err)
@@ -335,84 +438,233 @@ static __always_inline int ports_taken(int err)
 	return err == -EEXIST || err == -EADDRINUSE;
 }
 
+/* What flow_enter() is to do besides. */
+enum {
+	ENTER_CHECK_SOCKETS = 1 << 0,
+	ENTER_OTHER_PORT = 1 << 1, /* with another source port than the client's */
+};
+
 /*
- * Enter @flow under @key, or take over the entry if it is this very flow: another CPU has made it a
- * moment ago, or it is left from before its mapping pointed elsewhere for a while. If it is being
- * removed, that is a matter of two instructions of another CPU.
- * A global function for the same reason as flow_enter().
- * Return: 0, -EEXIST or -EADDRINUSE if somebody else has the ports, another negative errno.
+ * A source port that may take the place of the client's, by chance: privileged ones stay so, and
+ * even ones stay even (RFC 4787, REQ-3 and REQ-4).
  */
-__noinline int flow_enter_or_adopt(struct __sk_buff *skb, const struct proxy_reply *key,
-				   const struct proxy_flow *flow, int check_sockets)
+static __always_inline __be16 other_port(__be16 cport)
 {
+	__u32 old = bpf_ntohs(cport);
+	__u32 first = (old < 1024 ? 2 : 1024) + (old & 1), pairs = old < 1024 ? 511 : 32256;
+
+	return bpf_htons(first + bpf_get_prandom_u32() % pairs * 2);
+}
+
+/*
+ * Enter the flow in slot @number if nobody has the ports of its key. A global function: the
+ * verifier goes through it once, and not once for each port. Return: 0; -EEXIST or -EADDRINUSE if a
+ * flow or a socket has the ports; -ENOSPC; -EBUSY.
+ */
+__noinline int flow_enter(struct __sk_buff *skb, __u32 number, __u32 how)
+{
+	struct proxy_flow *flow = flow_at(number);
+	const struct slot_bucket *first, *second, *third;
+	__u64 hash, before;
+	int err;
+
+	if (!flow)
+		return -EINVAL;
+	if (how & ENTER_OTHER_PORT)
+		flow->key.lport = other_port(flow->cport);
+	if (how & ENTER_CHECK_SOCKETS && socket_has(skb, &flow->key))
+		return -EADDRINUSE;
+	hash = flow_hash(&flow->key);
+	first = slot_bucket_at(hash, 0);
+	second = slot_bucket_at(hash, 1);
+	third = slot_bucket_at(hash, 2);
+	if (!first || !second || !third)
+		return -EINVAL;
+	before = buckets_sum(first, second, third, hash);
+	err = flow_search(&flow->key) ? -EEXIST : flow_publish(number, hash, before);
+	return how & ENTER_OTHER_PORT && (err == -EEXIST || err == -EBUSY) ? -EADDRINUSE : err;
+}
+
+/* A free slot, by slot_take(): its number + 1, or a negative errno. Global: see flow_enter(). */
+__noinline long flow_take(void)
+{
+	__u64 taken;
+	int err = slot_take(&taken);
+
+	return err ?: (long)taken;
+}
+
+/*
+ * The flow in slot @number could not be entered: is the one that has its ports this very flow?
+ * Another CPU has made it a moment ago, or it is left from before its mapping pointed elsewhere for
+ * a while. A global function for the same reason as flow_enter(). Return: the number of its slot +
+ * 1; -EEXIST if it is another flow; -EBUSY if it is being removed, which is a matter of a few
+ * instructions of another CPU.
+ */
+__noinline int flow_adopt(__u32 number)
+{
+	const struct proxy_flow *flow = flow_at(number);
+	struct proxy_flow *other;
+	__u32 tick, found;
+
+	if (!flow)
+		return -EINVAL;
+	other = flow_lookup(&flow->key, &found);
+	tick = flow_tick(other);
+	if (!other)
+		return -EBUSY;
+	if (other->orig != flow->orig || other->oport != flow->oport ||
+	    other->cport != flow->cport || other->client != flow->client)
+		return -EEXIST;
+	if (!flow_claim(other, tick))
+		return -EBUSY;
+	other->state = flow->state;
+	other->last_seen = flow->last_seen;
+	return (int)found + 1;
+}
+
+/*
+ * Enter the flow in slot @number with the source port of its key or, if that is taken, another; or
+ * take over the one that is there. @number: of the slot that the flow has in the end.
+ */
+static __always_inline enum proxy_counter flow_insert(struct __sk_buff *skb, __u32 *number,
+						      __u32 how)
+{
+	struct proxy_flow *flow = flow_at(*number);
 	int i, err = -EBUSY;
 
-	if (!key || !flow)
-		return -EINVAL;
-
-	for (i = 0; i < REMOVAL_TRIES; i++) {
-		struct proxy_flow *other;
-		__u32 tick;
-
-		err = flow_enter(skb, key, flow, check_sockets);
-		if (err != -EEXIST)
-			return err;
-		other = bpf_map_lookup_elem(&ingress, key);
-		tick = flow_tick(other);
-		if (!other) /* it has just been removed */
-			continue;
-		if (other->orig != flow->orig || other->oport != flow->oport ||
-		    other->cport != flow->cport || other->client != flow->client)
-			return err;
-		if (flow_claim(other, tick)) {
-			other->state = flow->state;
-			other->last_seen = flow->last_seen;
-			return 0;
-		}
-		err = -EBUSY;
+	for (i = 0; i < REMOVAL_TRIES && err == -EBUSY; i++) {
+		err = flow_enter(skb, *number, how);
+		if (err == -EEXIST)
+			err = flow_adopt(*number);
 	}
-	return err;
-}
-
-/*
- * Enter @flow with one of the source ports that may take the place of the client's: privileged ones
- * stay so, and even ones stay even (RFC 4787, REQ-3 and REQ-4). Global: see flow_enter().
- * Return: 0, with the port in @key, or as flow_enter_or_adopt().
- */
-__noinline int flow_enter_elsewhere(struct __sk_buff *skb, struct proxy_reply *key,
-				    const struct proxy_flow *flow, int check_sockets)
-{
-	__u32 old, first, pairs;
-	int i, err = -EEXIST;
-
-	if (!key || !flow)
-		return -EINVAL;
-	old = bpf_ntohs(flow->cport);
-	first = (old < 1024 ? 2 : 1024) + (old & 1);
-	pairs = old < 1024 ? 511 : 32256;
-	for (i = 0; i < PORT_TRIES && ports_taken(err); i++) {
-		key->lport = bpf_htons(first + bpf_get_prandom_u32() % pairs * 2);
-		err = flow_enter(skb, key, flow, check_sockets);
-	}
-	return err;
-}
-
-/* Enter @flow with the source port of @key or, if that is taken, another. */
-static __always_inline enum proxy_counter flow_insert(struct __sk_buff *skb,
-						      struct proxy_reply *key,
-						      struct proxy_flow *flow, int check_sockets)
-{
-	int err = flow_enter_or_adopt(skb, key, flow, check_sockets);
-
-	if (ports_taken(err)) {
+	if (err > 0)
+		*number = (__u32)err - 1;
+	if (ports_taken(err) && flow) {
 		flow->state |= PROXY_FLOW_PORT;
-		err = flow_enter_elsewhere(skb, key, flow, check_sockets);
+		err = -EADDRINUSE;
+		for (i = 0; i < PORT_TRIES && err == -EADDRINUSE; i++)
+			err = flow_enter(skb, *number, how | ENTER_OTHER_PORT);
 	}
-	if (!err)
+	if (err >= 0)
 		return PROXY_OK;
 	if (ports_taken(err))
 		return PROXY_NO_PORT;
+	return err == -ENOSPC ? PROXY_FULL : PROXY_FAILED;
+}
+
+/**
+ * flow_remove - have packets not find a flow; user space gives its slot back after a while
+ * @flow: its tick is PROXY_TICK_GONE
+ * @number: of its slot
+ */
+static __always_inline void flow_remove(struct proxy_flow *flow, __u32 number)
+{
+	slot_unlink(flow->place, number);
+	flow->last_seen = bpf_ktime_get_coarse_ns();
+	__sync_fetch_and_or(&flow->state, PROXY_FLOW_ENDED);
+}
+
+/*
+ * The flow that @p, which begins or goes on with one, is pinned to, claimed, or NULL. @pin: whether
+ * it is pinned, at all.
+ */
+static __always_inline struct proxy_flow *flow_get_pinned(struct flow_request *req,
+							  const struct proxy_reply **pin)
+{
+	const struct packet *p = &req->p;
+	const struct proxy_origin origin = origin_of(p);
+	struct proxy_flow *flow;
+	struct proxy_reply key;
+	int moved;
+
+	*pin = pin_find(&origin);
+	if (!*pin)
+		return NULL;
+	key = **pin;
+	moved = key.remote != req->key.remote || key.rport != req->key.rport;
+	flow = flow_get_of(&key, p, &req->number);
+	/* The mapping has another target now: connections stay, all else moves there. */
+	if (moved && (!flow || p->proto == IPPROTO_UDP || flow_reopens(flow, p))) {
+		bpf_map_delete_elem(&pinned, &origin);
+		*pin = NULL;
+		changed();
+		return NULL;
+	}
+	req->key = key;
+	return flow;
+}
+
+/*
+ * Pin the flow in slot @number. If another CPU was faster, with another port, @number is set to
+ * that flow's. @flags: BPF_NOEXIST if it is not pinned yet
+ */
+static __always_inline enum proxy_counter flow_pin(const struct proxy_origin *origin, __u32 *number,
+						   __u64 flags)
+{
+	struct proxy_flow *flow = flow_at(*number);
+	const struct proxy_reply *other;
+	long err = flow ? pin_enter(origin, &flow->key, flags) : -ENOENT;
+
+	if (!err || !flow)
+		return err ? PROXY_FAILED : PROXY_OK;
+	other = bpf_map_lookup_elem(&pinned, origin);
+	if (other && reply_equal(other, &flow->key))
+		return PROXY_OK;
+	__sync_lock_test_and_set(&flow->tick, PROXY_TICK_GONE);
+	flow_remove(flow, *number);
+	changed();
+	if (other && flow_lookup(other, number))
+		return PROXY_OK;
 	return err == -E2BIG || err == -ENOMEM ? PROXY_FULL : PROXY_FAILED;
+}
+
+/*
+ * Make the flow that @req->p begins, with the key of @req; @bits: its state; @pin: whether to
+ * pin it, whatever its port. Return: PROXY_OK, with its slot in @req, or why there is none.
+ */
+static __always_inline enum proxy_counter flow_make(struct __sk_buff *skb,
+						    const struct proxy_mapping *mapping,
+						    struct flow_request *req, __u32 bits, __u32 pin,
+						    __u64 pin_flags)
+{
+	__u32 direct = bits & PROXY_FLOW_DIRECT, number;
+	const struct packet *p = &req->p;
+	enum proxy_counter reason;
+	struct proxy_flow *flow;
+	long taken = flow_take();
+
+	number = (__u32)taken - 1;
+	flow = taken > 0 ? flow_at(number) : NULL;
+	if (!flow)
+		return taken == -ENOSPC ? PROXY_FULL : PROXY_FAILED;
+	flow->key = req->key;
+	flow->last_seen = bpf_ktime_get_coarse_ns();
+	flow->state = bits;
+	flow->orig = p->daddr;
+	flow->client = p->saddr;
+	flow->oport = p->dport;
+	flow->cport = p->sport;
+	flow->mapping = mapping->id;
+	flow->nexthop = direct ? PROXY_NEXTHOP_NONE : mapping->nexthop;
+	req->number = number;
+	reason = flow_insert(skb, &req->number, direct ? 0 : ENTER_CHECK_SOCKETS);
+	bits = flow->state;
+	if (reason != PROXY_OK || req->number != number) {
+		__builtin_memset(flow, 0, sizeof(*flow));
+		slot_keep((__u64)taken);
+	}
+	if (reason == PROXY_OK && (pin || bits & PROXY_FLOW_PORT)) {
+		const struct proxy_origin origin = origin_of(p);
+
+		reason = flow_pin(&origin, &req->number, pin_flags);
+	}
+	if (reason != PROXY_OK)
+		return reason;
+	count(PROXY_FLOWS);
+	if (bits & PROXY_FLOW_PORT)
+		count(PROXY_PORTS);
+	return PROXY_OK;
 }
 
 /* See flow_open(). */
@@ -420,64 +672,29 @@ static __always_inline int flow_find_or_make(struct __sk_buff *skb,
 					     const struct proxy_mapping *mapping,
 					     struct flow_request *req)
 {
+	__u32 pin = mapping->flags & PROXY_MAPPING_PIN, direct, bits;
+	const struct proxy_reply *pinned_key = NULL;
 	const struct packet *p = &req->p;
-	const struct proxy_origin origin = {
-		.client = p->saddr,
-		.orig = p->daddr,
-		.cport = p->sport,
-		.oport = p->dport,
-		.proto = p->proto,
-	};
-	struct proxy_flow fresh = {
-		.last_seen = bpf_ktime_get_coarse_ns(),
-		.state = flow_bits_out(p),
-		.orig = p->daddr,
-		.client = p->saddr,
-		.oport = p->dport,
-		.cport = p->sport,
-		.mapping = mapping->id,
-		.nexthop = mapping->nexthop,
-		.tick = tick_now(),
-	};
-	__u32 pin = mapping->flags & PROXY_MAPPING_PIN, direct;
-	struct proxy_flow *flow;
-	struct proxy_reply *pinned_key;
 	enum proxy_counter reason;
+	struct proxy_flow *flow;
 
-	flow = req->tick != PROXY_TICK_GONE ? flow_get_of(&req->key, p) : NULL;
-	pinned_key = NULL;
+	flow = req->tick != PROXY_TICK_GONE ? flow_get_of(&req->key, p, &req->number) : NULL;
 	if (!flow)
-		pinned_key = pin_find(&origin);
-	if (pinned_key) {
-		struct proxy_reply key = *pinned_key;
-		int moved = key.remote != req->key.remote || key.rport != req->key.rport;
-
-		flow = flow_get_of(&key, p);
-		/* The mapping has another target now: connections stay, all else moves there. */
-		if (moved && (!flow || p->proto == IPPROTO_UDP || flow_reopens(flow, p))) {
-			bpf_map_delete_elem(&pinned, &origin);
-			pinned_key = NULL;
-			flow = NULL;
-			changed();
-		} else {
-			req->key = key;
-		}
-	}
+		flow = flow_get_pinned(req, &pinned_key);
 	if (flow && !flow_reopens(flow, p))
-		return 1;
+		return FLOW_OPEN;
 
 	direct = mapping->flags & PROXY_MAPPING_DIRECT;
-	if (mapping->flags & PROXY_MAPPING_DRAINING) {
-		req->reason = PROXY_DRAINING;
-		return 0;
-	}
+	if (mapping->flags & PROXY_MAPPING_DRAINING)
+		return PROXY_DRAINING;
+	bits = flow_bits_out(p);
 	if (flow) {
-		flow->state = (flow->state & ~0xffffU) | fresh.state;
-		flow->last_seen = fresh.last_seen;
+		flow->state = (flow->state & ~0xffffU) | bits;
+		flow->last_seen = bpf_ktime_get_coarse_ns();
 		/* Packets that have told nothing new may do so again. */
 		if (pinned_key || !ticks_passed(req->tick))
 			changed();
-		return 1;
+		return FLOW_OPEN;
 	}
 	if (!may_begin(p)) {
 		const __u8 syn_ack = TCP_SYN | TCP_ACK;
@@ -486,44 +703,21 @@ static __always_inline int flow_find_or_make(struct __sk_buff *skb,
 		 * An answer to a connection that the original host itself has opened from the
 		 * mapped port: known from here on, and left alone.
 		 */
-		if (direct || (p->tcp_flags & (syn_ack | TCP_RST)) != syn_ack) {
-			req->reason = direct ? PROXY_OK : PROXY_NO_FLOW;
-			return 0;
-		}
+		if (direct || (p->tcp_flags & (syn_ack | TCP_RST)) != syn_ack)
+			return direct ? PROXY_OK : PROXY_NO_FLOW;
 		req->key.remote = p->daddr;
 		req->key.local = p->saddr;
 		req->key.rport = p->dport;
 		direct = pin = 1;
 	}
-	if (direct) {
-		fresh.state |= PROXY_FLOW_DIRECT;
-		fresh.nexthop = PROXY_NEXTHOP_NONE;
-	} else if (mapping->flags & PROXY_MAPPING_LOCAL)
-		fresh.state |= PROXY_FLOW_LOCAL;
+	if (direct)
+		bits |= PROXY_FLOW_DIRECT;
+	else if (mapping->flags & PROXY_MAPPING_LOCAL)
+		bits |= PROXY_FLOW_LOCAL;
 	if (req->key.lport != p->sport)
-		fresh.state |= PROXY_FLOW_PORT;
-	reason = flow_insert(skb, &req->key, &fresh, !direct);
-	if (reason == PROXY_OK && (pin || fresh.state & PROXY_FLOW_PORT)) {
-		long err = pin_enter(&origin, &req->key, pinned_key ? BPF_ANY : BPF_NOEXIST);
-
-		if (err) {
-			bpf_map_delete_elem(&ingress, &req->key);
-			pinned_key = bpf_map_lookup_elem(&pinned, &origin);
-			if (pinned_key) { /* another CPU was faster, with another port */
-				req->key = *pinned_key;
-				return 1;
-			}
-			reason = err == -E2BIG || err == -ENOMEM ? PROXY_FULL : PROXY_FAILED;
-		}
-	}
-	if (reason != PROXY_OK) {
-		req->reason = reason;
-		return 0;
-	}
-	count(PROXY_FLOWS);
-	if (fresh.state & PROXY_FLOW_PORT)
-		count(PROXY_PORTS);
-	return 1;
+		bits |= PROXY_FLOW_PORT;
+	reason = flow_make(skb, mapping, req, bits, pin, pinned_key ? BPF_ANY : BPF_NOEXIST);
+	return reason == PROXY_OK ? FLOW_OPEN : (int)reason;
 }
 
 /**
@@ -531,14 +725,14 @@ static __always_inline int flow_find_or_make(struct __sk_buff *skb,
  *
  * A global function: the verifier goes through it once, and not once for each way that a packet can
  * take to get here.
- * Return: whether there is a flow now, under the key in @req; if not, why is in @req. (Another CPU
- * may just be taking back one that it has made.)
+ * Return: FLOW_OPEN, with the flow's slot in @req (another CPU may just be taking back one that it
+ * has made); or why there is none, PROXY_OK if the packet is none of our business.
  */
 __noinline int flow_open(struct __sk_buff *skb, const struct proxy_mapping *mapping,
 			 struct flow_request *req)
 {
 	if (!mapping || !req)
-		return 0;
+		return PROXY_FAILED;
 	return flow_find_or_make(skb, mapping, req);
 }
 

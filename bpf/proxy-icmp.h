@@ -135,6 +135,7 @@ icmp_to_client(struct __sk_buff *skb, const struct packet *outer, __u32 local, i
 	const struct proxy_flow *flow;
 	struct proxy_reply key = {};
 	struct quote quote = {};
+	__u32 number;
 
 	*found = 0;
 	if (quote_read(skb, outer, &quote) || !known_address(quote.p.daddr))
@@ -144,7 +145,7 @@ icmp_to_client(struct __sk_buff *skb, const struct packet *outer, __u32 local, i
 	key.rport = quote.p.dport;
 	key.lport = quote.p.sport;
 	key.proto = quote.p.proto;
-	flow = bpf_map_lookup_elem(&ingress, &key);
+	flow = flow_lookup(&key, &number);
 	if (!flow || flow_is_identity(flow) || (flow->state & PROXY_FLOW_LOCAL) != local)
 		return PROXY_OK;
 	*found = 1;
@@ -173,7 +174,6 @@ static __noinline enum proxy_counter icmp_egress(struct __sk_buff *skb, const st
 	const struct proxy_flow *flow;
 	struct packet sent = {};
 	struct quote quote = {};
-	struct proxy_reply key;
 
 	if (quote_read(skb, outer, &quote))
 		return PROXY_OK;
@@ -186,17 +186,17 @@ static __noinline enum proxy_counter icmp_egress(struct __sk_buff *skb, const st
 	mapping = mapping_find(sent.daddr, sent.dport, sent.proto);
 	if (!mapping)
 		return PROXY_OK;
-	flow = flow_find(mapping, &sent, &key);
+	flow = flow_find(mapping, &sent);
 	if (!flow)
 		return mapping->flags & PROXY_MAPPING_DIRECT ? PROXY_OK : PROXY_ICMP;
 	if (flow_is_identity(flow))
 		return PROXY_OK;
-	to.saddr = key.remote;
-	to.daddr = key.local;
-	to.sport = key.rport;
-	to.dport = key.lport;
+	to.saddr = flow->key.remote;
+	to.daddr = flow->key.local;
+	to.sport = flow->key.rport;
+	to.dport = flow->key.lport;
 	if (outer->daddr == flow->orig)
-		outer_to.daddr = key.remote;
+		outer_to.daddr = flow->key.remote;
 	if (flow->state & PROXY_FLOW_LOCAL)
 		outer_to.saddr = flow->orig;
 	*nexthop = nexthop_of(flow);

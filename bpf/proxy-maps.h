@@ -9,6 +9,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "proxy.h"
+#include "slot-table.h"
 
 /*
  * Bytes before the IP header: 14, or 0 on a device without a link layer. Most packets do without
@@ -17,10 +18,8 @@
 const volatile __u32 cfg_l2_len = 14;
 
 /*
- * User space gives the hash tables other sizes before load; these are the defaults. Entries get
- * their memory when they are made: filled in advance, a table for 262,144 flows is 30 MB and 60 of
- * the 150 ms from start to attached, and it is nearly always nearly empty. The kernel (6.1) keeps
- * memory for some entries ready on each CPU, so that a new one seldom has to wait for it.
+ * User space gives the tables other sizes before load; these are the defaults. Entries of hash maps
+ * get their memory when they are made, since most never are.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -30,14 +29,22 @@ struct {
 	__type(value, struct proxy_mapping);
 } egress SEC(".maps");
 
-/* An insert into a full table is a clean -E2BIG. */
+/* The flows, found by way of "buckets" (slot-table.h, proxy-flow.h). */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 262144);
-	__type(key, struct proxy_reply);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
 	__type(value, struct proxy_flow);
 } ingress SEC(".maps");
+
+/* Whoever makes a flow known holds the lock that its hash leads to. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PROXY_LOCKS);
+	__type(key, __u32);
+	__type(value, struct proxy_lock);
+} locks SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -143,6 +150,12 @@ static __always_inline __u32 tick_now(void)
 static __always_inline int ticks_passed(__u32 tick)
 {
 	return (__u32)bpf_jiffies64() - tick >= TICKS;
+}
+
+/** flow_at - a slot of "ingress", or NULL if there is none of this number */
+static __always_inline struct proxy_flow *flow_at(__u32 number)
+{
+	return bpf_map_lookup_elem(&ingress, &number);
 }
 
 /** state_get - settings that user space changes while the program runs */

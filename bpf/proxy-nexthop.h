@@ -97,16 +97,26 @@ static __noinline int nexthop_redirect(struct __sk_buff *skb, const struct proxy
 	return bpf_redirect_neigh(nexthop->oif, &params, sizeof(params), 0);
 }
 
+/* The first word of struct proxy_nexthop, read at once. */
+struct nexthop_mac {
+	union {
+		struct {
+			__u8 dmac[ETH_ALEN];
+			__u16 flags; /* enum proxy_nexthop_flags */
+		};
+		__u64 link;
+	};
+};
+
 /**
  * nexthop_mac - what a packet to next hop @index has to be given if that is all it needs
  *
- * Return: an entry of "nexthops" whose dmac is known, current and reached by this device, or one
- * with flags 0.
+ * Return: the address if it is known, current and reached by this device, or flags 0.
  */
-static __always_inline struct proxy_nexthop nexthop_mac(struct __sk_buff *skb, __u32 index)
+static __always_inline struct nexthop_mac nexthop_mac(struct __sk_buff *skb, __u32 index)
 {
 	const struct proxy_nexthop *entry = bpf_map_lookup_elem(&nexthops, &index);
-	struct proxy_nexthop known = {};
+	struct nexthop_mac known = {};
 
 	if (cfg_l2_len == ETH_HLEN && entry && entry->oif == skb->ifindex && heartbeat_fresh())
 		known.link = *(const volatile __u64 *)&entry->link;
@@ -127,7 +137,7 @@ static __always_inline struct proxy_nexthop nexthop_mac(struct __sk_buff *skb, _
 static __always_inline int nexthop_apply(struct __sk_buff *skb, __u32 index)
 {
 	const struct proxy_nexthop *entry;
-	struct proxy_nexthop known;
+	struct nexthop_mac known;
 
 	if (index == PROXY_NEXTHOP_NONE)
 		return TC_ACT_UNSPEC;

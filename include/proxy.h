@@ -3,20 +3,22 @@
 #ifndef PROXY_H
 #define PROXY_H
 
+#include <linux/bpf.h>
 #include <linux/types.h>
 
 /*
  * Addresses and ports are in network byte order, times in nanoseconds of CLOCK_MONOTONIC_COARSE.
  *
  * A packet of a client to an original address and port ("from") is sent to the target ("to");
- * replies of the target are given the original as their source. One entry of "ingress" is one flow.
+ * replies of the target are given the original as their source. One slot of "ingress" is one flow;
+ * include/slots.h tells how it is found.
  */
 
 /*
  * Raised whenever a struct of this file changes: a new proxy takes over the maps of an old one only
  * if both agree on it.
  */
-enum { PROXY_LAYOUT = 2 };
+enum { PROXY_LAYOUT = 3 };
 
 /* Key of "egress": where a packet was going. 8 bytes, for a cheap hash on every packet. */
 struct proxy_dest {
@@ -51,15 +53,15 @@ struct proxy_mapping {
 };
 _Static_assert(sizeof(struct proxy_mapping) == 16, "proxy_mapping is shared with user space");
 
-/* Key of "ingress": a reply, as it arrives from the target. */
+/* What a slot of "ingress" is found by: a reply, as it arrives from the target. */
 struct proxy_reply {
 	__be32 remote; /* the target */
 	__be32 local;  /* the client; if the target is this host, the original in its place */
 	__be16 rport;
 	__be16 lport; /* the client's port as the target sees it */
 	__u8 proto;
-	__u8 reserved[3];
-};
+	__u8 reserved[3]; /* 0, since keys are compared as two words */
+} __attribute__((aligned(8)));
 _Static_assert(sizeof(struct proxy_reply) == 16, "proxy_reply is shared with user space");
 
 /* What a flow is (fixed when it is made) and what has been seen of it. */
@@ -73,10 +75,13 @@ enum proxy_flow_state {
 	PROXY_FLOW_DIRECT = 1 << 16, /* the client talks to the target's own address */
 	PROXY_FLOW_PORT = 1 << 17,   /* the port is translated (its key is in "pinned") */
 	PROXY_FLOW_LOCAL = 1 << 18,  /* the target is an address of this host */
+	/* It has been removed at @last_seen; the slot is used again after a while. */
+	PROXY_FLOW_ENDED = 1 << 19,
 };
 
-/* Value of "ingress": what a flow looks like to the client. */
+/* Slot of "ingress", a cache line: what a flow looks like from both sides. All zero: free. */
 struct proxy_flow {
+	struct proxy_reply key;
 	__u64 last_seen; /* up to a second behind: not every packet stores it */
 	__u32 state;	 /* enum proxy_flow_state */
 	__be32 orig;
@@ -88,15 +93,25 @@ struct proxy_flow {
 	/*
 	 * Of the programs: jiffies at last_seen, which are cheaper to look at, or PROXY_TICK_GONE.
 	 * Changed by compare-and-swap only: a packet that uses an idle flow and the program that
-	 * removes it cannot both succeed.
+	 * removes it cannot both succeed. Stored last when a flow is made.
 	 */
 	__u32 tick;
-	__u32 reserved;
+	__u32 place; /* where "buckets" refers to this slot */
+	__u64 reserved;
 };
-_Static_assert(sizeof(struct proxy_flow) == 40, "proxy_flow is shared with user space");
+_Static_assert(sizeof(struct proxy_flow) == 64, "a cache line, shared with user space");
 
-/* The flow is being removed, and no packet may use it any more. */
+/* There is no flow, or it is being made or removed: no packet may use it. */
 enum { PROXY_TICK_GONE = 0 };
+
+/* Entry of "locks": of the programs only, and a cache line each. */
+enum { PROXY_LOCKS = 512 };
+
+struct proxy_lock {
+	struct bpf_spin_lock lock;
+	__u32 reserved[15];
+};
+_Static_assert(sizeof(struct proxy_lock) == 64, "proxy_lock is a cache line");
 
 /* How far a TCP connection is: what its time-out depends on. */
 enum proxy_tcp_phase {
@@ -135,12 +150,12 @@ _Static_assert(sizeof(struct proxy_origin) == 16, "proxy_origin is shared with u
 enum { PROXY_DOOMED_MAX = 256 };
 
 struct proxy_doomed {
-	struct proxy_reply key;
-	struct proxy_origin origin; /* of the flow: its key in "pinned" */
-	__u32 tick;		    /* of the flow when it was found idle */
-	__u32 gone;		    /* set by the program: removed; otherwise a packet came first */
+	__u32 slot;
+	__u32 tick; /* of the flow when it was found idle */
+	__u32 gone; /* set by the program: removed; otherwise a packet came first */
+	__u32 reserved;
 };
-_Static_assert(sizeof(struct proxy_doomed) == 40, "proxy_doomed is shared with user space");
+_Static_assert(sizeof(struct proxy_doomed) == 16, "proxy_doomed is shared with user space");
 
 enum proxy_nexthop_flags {
 	PROXY_NEXTHOP_MAC = 1 << 0, /* dmac is the neighbour's */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <string.h>
 
 /* Digits up to the first other character; sets @wide if their value has no room in @value. */
 static const char *digits(const char *text, __u64 *value, bool *wide)
@@ -58,4 +59,18 @@ int number_parse_seconds(const char *text, __u64 min_ns, __u64 max_ns, __u64 *ou
 	    __builtin_add_overflow(ns, fraction, &ns))
 		return -ERANGE;
 	return in_range(ns, min_ns, max_ns, out_ns);
+}
+
+char *number_append(char *at, __u32 value)
+{
+	char text[10], *first = text + sizeof(text);
+	size_t len;
+
+	do {
+		*--first = (char)('0' + value % 10);
+		value /= 10;
+	} while (value);
+	len = (size_t)(text + sizeof(text) - first);
+	memcpy(at, first, len);
+	return at + len;
 }

@@ -205,6 +205,7 @@ static int do_it(const struct options *opt, const struct iface *iface, char *req
 		err = carry_out(&engine, request, &error);
 		if (err)
 			log_note("%s", error.text);
+		maps_reclaim(&engine.maps);
 	}
 	engine_close(&engine);
 	close(owner_fd);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,7 +30,6 @@ enum {
 	PROBE_ROUNDS = 2,
 	ENTRIES_MIN = 16384,
 	IDS_MIN = 4096,
-	FLOW_BYTES = 128, /* of kernel memory */
 };
 
 /* The datapath takes an original for absent if a request has gone unanswered for so long. */
@@ -77,11 +77,15 @@ static __u32 mapping_ids(size_t mappings)
 /* A mapping is an entry, and its target another; either may bring an address of its own. */
 static int set_sizes(struct proxy *skel, const struct options *opt, size_t mappings)
 {
+	struct slot_table_size size = slot_table_size(opt->max_flows);
 	int cpus = libbpf_num_possible_cpus();
 
 	if (cpus < 0)
 		return cpus;
-	return bpf_map__set_max_entries(skel->maps.ingress, opt->max_flows) ?:
+	return bpf_map__set_max_entries(skel->maps.ingress, size.slots) ?:
+	       bpf_map__set_max_entries(skel->maps.buckets, size.buckets) ?:
+	       bpf_map__set_max_entries(skel->maps.free_slots, size.lines) ?:
+	       bpf_map__set_max_entries(skel->maps.spares, (__u32)cpus) ?:
 	       /* All flows of a mapping that changes may have to find room there. */
 	       bpf_map__set_max_entries(skel->maps.pinned, opt->max_flows) ?:
 	       bpf_map__set_max_entries(skel->maps.egress, at_least(4 * mappings, ENTRIES_MIN)) ?:
@@ -99,6 +103,17 @@ static int set_own_sizes(struct proxy *skel)
 	return cpus < 0 ? cpus
 			: bpf_map__set_max_entries(skel->maps.cache,
 						   (__u32)cpus * PROXY_CACHE_SLOTS);
+}
+
+/* The flow table, whose size and seed are constants of the programs. */
+static void set_table(struct proxy *skel, __u32 slots, __u64 seed)
+{
+	struct slot_table_size size = slot_table_size(slots);
+
+	skel->rodata->cfg_slots = size.slots;
+	skel->rodata->cfg_bucket_mask = size.buckets - 1;
+	skel->rodata->cfg_ring_mask = size.ring - 1;
+	skel->rodata->cfg_seed = seed;
 }
 
 /* The programs for devices with @l2_len bytes before the IP header. */
@@ -132,8 +147,11 @@ static int load_other(struct engine *engine, int l2_len)
 		return err ?: -ENOMEM;
 	}
 	choose(skel, l2_len);
+	set_table(skel, engine->maps.index.size.slots, slot_table_seed(&engine->maps.index));
 	bpf_program__set_autoload(skel->progs.proxy_egress, false);
 	bpf_program__set_autoload(skel->progs.proxy3_egress, false);
+	bpf_program__set_autoload(skel->progs.proxy_reap, false);
+	bpf_program__set_autoload(skel->progs.proxy_touch, false);
 	err = maps_reuse(&engine->maps, skel->obj) ?: set_own_sizes(skel) ?: proxy__load(skel);
 	if (err)
 		proxy__destroy(skel);
@@ -166,7 +184,9 @@ static int ingress_for(void *arg, int ifindex)
 
 static int check_memory(const struct options *opt)
 {
-	__u64 needed = (__u64)opt->max_flows * FLOW_BYTES >> 20;
+	__u64 needed = ((__u64)opt->max_flows * sizeof(struct proxy_flow) +
+			slot_table_bytes(slot_table_size(opt->max_flows))) >>
+		       20;
 	__u64 available = memory_available() >> 20;
 
 	if (needed < available)
@@ -181,8 +201,10 @@ static int check_memory(const struct options *opt)
 /* @old: maps to share, all -1: none. */
 static int load(struct engine *engine, const struct maps *old, size_t mappings)
 {
-	int err = old->fd[MAPS_INGRESS] < 0 ? check_memory(engine->opt) : 0;
+	bool shared = old->fd[MAPS_INGRESS] >= 0;
+	int err = shared ? 0 : check_memory(engine->opt);
 	struct proxy *skel;
+	__u64 seed = 0;
 
 	if (err)
 		return err;
@@ -191,7 +213,13 @@ static int load(struct engine *engine, const struct maps *old, size_t mappings)
 		return log_err(-errno, "cannot open the BPF object");
 	engine->skel = skel;
 	choose(skel, engine->iface.l2_len);
-	err = set_sizes(skel, engine->opt, mappings) ?: set_own_sizes(skel);
+	if (shared)
+		err = maps_seed(old, &seed);
+	else
+		err = getrandom(&seed, sizeof(seed), 0) < 0 ? -errno : 0;
+	if (!err)
+		err = set_sizes(skel, engine->opt, mappings) ?: set_own_sizes(skel);
+	set_table(skel, shared ? old->max_entries[MAPS_INGRESS] : engine->opt->max_flows, seed);
 	if (!err)
 		err = maps_reuse(old, skel->obj);
 	if (!err)
@@ -208,45 +236,34 @@ static int load(struct engine *engine, const struct maps *old, size_t mappings)
 	err = maps_from_object(&engine->maps, skel->obj) ?: maps_mmap(&engine->maps);
 	if (err)
 		return log_err(err, "cannot open the maps");
-	if (old->fd[MAPS_STATE] < 0) {
+	if (!shared) {
+		slot_table_begin(&engine->maps.index, seed);
 		engine->maps.state->layout = PROXY_LAYOUT;
 		engine->maps.state->mapping_ids = mapping_ids(mappings);
 	}
 	return 0;
 }
 
-static __u64 coarse_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (__u64)now.tv_sec * NSEC_PER_SEC + (__u64)now.tv_nsec;
-}
-
 static void heartbeat(struct engine *engine)
 {
-	__atomic_store_n(&engine->maps.state->heartbeat, coarse_now(), __ATOMIC_RELAXED);
+	__atomic_store_n(&engine->maps.state->heartbeat, maps_now(), __ATOMIC_RELAXED);
 }
 
 /* Places of next hops that flows of a former proxy still refer to. */
-static int adopt_nexthops(struct engine *engine)
+static void adopt_nexthops(struct engine *engine)
 {
+	__u32 limit = maps_flow_limit(&engine->maps);
 	const struct table *table = &engine->table;
-	struct flow_batch batch;
-	int err = flow_batch_open(&batch);
+	struct proxy_flow flow;
 
 	for (size_t i = 0; i < table->count; i++)
 		if (table_shown(&table->entries[i]))
 			nexthops_adopt(&engine->hops, table->entries[i].to.nexthop,
 				       table->entries[i].to.addr);
-	while (!err && !batch.done) {
-		err = flow_batch_next(&batch, &engine->maps);
-		for (__u32 i = 0; !err && i < batch.count; i++)
-			nexthops_flow_seen(&engine->hops, batch.flows[i].nexthop,
-					   batch.keys[i].remote, batch.flows[i].last_seen);
-	}
-	flow_batch_close(&batch);
-	return err;
+	for (__u32 slot = 0; slot < limit; slot++)
+		if (maps_flow(&engine->maps, slot, &flow))
+			nexthops_flow_seen(&engine->hops, flow.nexthop, flow.key.remote,
+					   flow.last_seen);
 }
 
 static void new_device(void *arg, int device)
@@ -269,7 +286,7 @@ static int open_parts(struct engine *engine, bool used_before)
 		err = nexthops_open(&engine->hops, &engine->maps, engine->iface.ifindex,
 				    engine->iface.loopback);
 	if (!err && used_before)
-		err = adopt_nexthops(engine);
+		adopt_nexthops(engine);
 	return err ? log_err(err, "cannot open the datapath of %s", engine->iface.name) : 0;
 }
 
@@ -530,6 +547,11 @@ void engine_warn(struct engine *engine)
 
 /* --- running --- */
 
+void engine_warm(const struct engine *engine)
+{
+	slot_table_touch(engine->maps.index.size, bpf_program__fd(engine->skel->progs.proxy_touch));
+}
+
 /* Ask for the originals on the link that the kernel does not know. */
 static void plan_probes(struct engine *engine)
 {
@@ -634,7 +656,7 @@ int engine_tick(struct engine *engine)
 	int err;
 
 	heartbeat(engine);
-	err = gc_step(&engine->gc, &engine->maps, &engine->table, &engine->hops, coarse_now());
+	err = gc_step(&engine->gc, &engine->maps, &engine->table, &engine->hops, maps_now());
 	if (!err)
 		err = count_traffic(engine);
 	nexthops_tick(&engine->hops, ticker_now_ns());

@@ -81,6 +81,9 @@ int engine_check(struct engine *engine, const struct mapping_list *list,
 int engine_serve(struct engine *engine, const struct mapping_list *list, bool kill,
 		 struct mapping_error *error);
 
+/** engine_warm - when all is in place: what would make the first packets wait */
+void engine_warm(const struct engine *engine);
+
 /** engine_warn - say which of the mappings in force will not do what they look like */
 void engine_warn(struct engine *engine);
 

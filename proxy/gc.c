@@ -11,7 +11,7 @@
 #include "log.h"
 #include "number.h"
 
-enum { FLOWS_PER_STEP = 131072 };
+enum { SLOTS_PER_STEP = 1 << 20 };
 
 /* The program stores a time only when the old one is so much older; its clock is coarse, too. */
 #define SLACK_NS (NSEC_PER_SEC + NSEC_PER_SEC / 10)
@@ -39,7 +39,7 @@ int gc_open(struct gc *gc, const struct proxy_timeouts *timeouts, int reap_fd, i
 	if (doomed == MAP_FAILED)
 		return -errno;
 	gc->doomed = doomed;
-	return flow_batch_open(&gc->batch);
+	return 0;
 }
 
 void gc_close(struct gc *gc)
@@ -47,7 +47,6 @@ void gc_close(struct gc *gc)
 	if (gc->doomed)
 		munmap(gc->doomed, doomed_size);
 	gc->doomed = NULL;
-	flow_batch_close(&gc->batch);
 }
 
 static __u64 at_most(__u64 value, __u64 most)
@@ -70,10 +69,9 @@ static bool effective_timeouts(const struct gc *gc, __u32 capacity, struct proxy
 	return false;
 }
 
-static __u64 idle_limit(const struct proxy_timeouts *timeouts, const struct proxy_reply *key,
-			const struct proxy_flow *flow)
+static __u64 idle_limit(const struct proxy_timeouts *timeouts, const struct proxy_flow *flow)
 {
-	if (key->proto != IPPROTO_TCP)
+	if (flow->key.proto != IPPROTO_TCP)
 		return timeouts->udp;
 	switch (proxy_tcp_phase(flow->state)) {
 	case PROXY_TCP_OPENING:
@@ -86,28 +84,28 @@ static __u64 idle_limit(const struct proxy_timeouts *timeouts, const struct prox
 	return timeouts->tcp_established;
 }
 
-static bool expired(const struct proxy_timeouts *timeouts, const struct proxy_reply *key,
-		    const struct proxy_flow *flow, __u64 now)
+static bool expired(const struct proxy_timeouts *timeouts, const struct proxy_flow *flow, __u64 now)
 {
 	/* A packet may have come after @now was read. */
 	return now > flow->last_seen &&
-	       now - flow->last_seen > idle_limit(timeouts, key, flow) + SLACK_NS;
+	       now - flow->last_seen > idle_limit(timeouts, flow) + SLACK_NS;
 }
 
 static void keep(struct gc *gc, struct table *table, struct nexthops *hops,
-		 const struct proxy_reply *key, const struct proxy_flow *flow)
+		 const struct proxy_flow *flow)
 {
 	gc->counting++;
-	table_flow_seen(table, key, flow);
-	nexthops_flow_seen(hops, flow->nexthop, key->remote, flow->last_seen);
+	table_flow_seen(table, flow);
+	nexthops_flow_seen(hops, flow->nexthop, flow->key.remote, flow->last_seen);
 }
 
 /* Have the program remove what is in "doomed"; flows that a packet has used meanwhile stay. */
-static int reap(struct gc *gc, struct table *table, struct nexthops *hops)
+static int reap(struct gc *gc, struct maps *maps, struct table *table, struct nexthops *hops)
 {
 	static const __u8 frame[ETH_HLEN]; /* the least that the kernel runs a program with */
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame),
 		    .repeat = (int)gc->doomed_count);
+	struct proxy_flow flow;
 	int err;
 
 	if (!gc->doomed_count)
@@ -116,29 +114,28 @@ static int reap(struct gc *gc, struct table *table, struct nexthops *hops)
 	if (err == -EINTR) /* between two of them: the rest stays, and has another turn */
 		err = 0;
 	for (__u32 i = 0; !err && i < gc->doomed_count; i++)
-		if (!gc->doomed[i].gone)
-			keep(gc, table, hops, &gc->doomed[i].key, gc->idle[i]);
+		if (!gc->doomed[i].gone && maps_flow(maps, gc->doomed[i].slot, &flow))
+			keep(gc, table, hops, &flow);
 	gc->doomed_count = 0;
 	return err;
 }
 
-static int look_at(struct gc *gc, struct table *table, struct nexthops *hops,
-		   const struct proxy_timeouts *timeouts, __u32 i, __u64 now)
+static int look_at(struct gc *gc, struct maps *maps, struct table *table, struct nexthops *hops,
+		   const struct proxy_timeouts *timeouts, __u64 now)
 {
-	const struct proxy_reply *key = &gc->batch.keys[i];
-	const struct proxy_flow *flow = &gc->batch.flows[i];
+	struct proxy_flow flow;
 
-	if (!expired(timeouts, key, flow, now)) {
-		keep(gc, table, hops, key, flow);
+	if (!maps_flow(maps, gc->slot, &flow)) {
+		maps_flow_reclaim(maps, gc->slot, now);
 		return 0;
 	}
-	gc->idle[gc->doomed_count] = flow;
-	gc->doomed[gc->doomed_count++] = (struct proxy_doomed){
-		.key = *key,
-		.origin = flow_origin(key, flow),
-		.tick = flow->tick,
-	};
-	return gc->doomed_count == PROXY_DOOMED_MAX ? reap(gc, table, hops) : 0;
+	if (!expired(timeouts, &flow, now)) {
+		keep(gc, table, hops, &flow);
+		return 0;
+	}
+	gc->doomed[gc->doomed_count++] =
+		(struct proxy_doomed){ .slot = gc->slot, .tick = flow.tick };
+	return gc->doomed_count == PROXY_DOOMED_MAX ? reap(gc, maps, table, hops) : 0;
 }
 
 static int pass_done(struct gc *gc, struct maps *maps, struct table *table, struct nexthops *hops,
@@ -153,13 +150,13 @@ static int pass_done(struct gc *gc, struct maps *maps, struct table *table, stru
 	gc->flows = gc->counting;
 	gc->made = made;
 	gc->counting = 0;
-	flow_batch_rewind(&gc->batch);
+	gc->slot = 0;
 	return err;
 }
 
 int gc_step(struct gc *gc, struct maps *maps, struct table *table, struct nexthops *hops, __u64 now)
 {
-	__u32 capacity = maps->max_entries[MAPS_INGRESS], looked = 0;
+	__u32 capacity = maps->max_entries[MAPS_INGRESS], limit = maps_flow_limit(maps), end;
 	struct proxy_timeouts timeouts;
 	__u64 counters[PROXY_COUNTER_MAX];
 	int err = maps_counters(maps, counters);
@@ -170,14 +167,11 @@ int gc_step(struct gc *gc, struct maps *maps, struct table *table, struct nextho
 	gc->flows += counters[PROXY_FLOWS] - gc->made;
 	gc->made = counters[PROXY_FLOWS];
 	pressed = effective_timeouts(gc, capacity, &timeouts);
-	do {
-		err = flow_batch_next(&gc->batch, maps);
-		for (__u32 i = 0; !err && i < gc->batch.count; i++)
-			err = look_at(gc, table, hops, &timeouts, i, now);
-		err = err ?: reap(gc, table, hops); /* before the next part takes its place */
-		looked += gc->batch.count;
-	} while (!err && !gc->batch.done && (pressed || looked < FLOWS_PER_STEP));
-	if (!err && gc->batch.done)
+	end = pressed || limit - gc->slot < SLOTS_PER_STEP ? limit : gc->slot + SLOTS_PER_STEP;
+	for (; !err && gc->slot < end; gc->slot++)
+		err = look_at(gc, maps, table, hops, &timeouts, now);
+	err = err ?: reap(gc, maps, table, hops);
+	if (!err && gc->slot == limit)
 		err = pass_done(gc, maps, table, hops, counters[PROXY_FLOWS]);
 	return err;
 }

@@ -11,10 +11,9 @@
 #include "table.h"
 
 struct gc {
-	struct flow_batch batch;
+	__u32 slot;		     /* the pass has come so far */
 	int reap_fd;		     /* the program proxy_reap, owned by the skeleton */
 	struct proxy_doomed *doomed; /* its list, memory shared with it */
-	const struct proxy_flow *idle[PROXY_DOOMED_MAX]; /* of the list, in @batch */
 	__u32 doomed_count;
 	struct proxy_timeouts timeouts;
 	__u64 counting; /* flows met and kept by the pass that is under way */

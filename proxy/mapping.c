@@ -30,13 +30,18 @@ static int refuse(struct mapping_error *error, const char *fmt, ...)
 
 const char *mapping_addr_text(__be32 addr, __be16 port, char buf[MAPPING_ADDR_LEN])
 {
-	const __u8 *a = (const __u8 *)&addr;
+	const __u8 *bytes = (const __u8 *)&addr;
+	char *end = number_append(buf, bytes[0]);
 
-	if (port)
-		snprintf(buf, MAPPING_ADDR_LEN, "%u.%u.%u.%u:%u", a[0], a[1], a[2], a[3],
-			 ntohs(port));
-	else
-		snprintf(buf, MAPPING_ADDR_LEN, "%u.%u.%u.%u", a[0], a[1], a[2], a[3]);
+	for (int i = 1; i < 4; i++) {
+		*end++ = '.';
+		end = number_append(end, bytes[i]);
+	}
+	if (port) {
+		*end++ = ':';
+		end = number_append(end, ntohs(port));
+	}
+	*end = '\0';
 	return buf;
 }
 

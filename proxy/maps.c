@@ -4,18 +4,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/membarrier.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 
-enum {
-	BATCH = 4096, /* far more than any bucket of the hash holds */
-	IDS_MAX = 64,
-};
+#include "number.h"
+
+enum { IDS_MAX = 64 };
 
 static const struct {
 	const char *name;
@@ -23,7 +24,11 @@ static const struct {
 	__u32 value_size;
 } layout[MAPS_COUNT] = {
 	[MAPS_EGRESS] = { "egress", sizeof(struct proxy_dest), sizeof(struct proxy_mapping) },
-	[MAPS_INGRESS] = { "ingress", sizeof(struct proxy_reply), sizeof(struct proxy_flow) },
+	[MAPS_INGRESS] = { "ingress", sizeof(__u32), sizeof(struct proxy_flow) },
+	[MAPS_BUCKETS] = { "buckets", sizeof(__u32), sizeof(struct slot_bucket) },
+	[MAPS_FREE_SLOTS] = { "free_slots", sizeof(__u32), sizeof(struct slot_line) },
+	[MAPS_SPARES] = { "spares", sizeof(__u32), sizeof(struct slot_spare) },
+	[MAPS_LOCKS] = { "locks", sizeof(__u32), sizeof(struct proxy_lock) },
 	[MAPS_PINNED] = { "pinned", sizeof(struct proxy_origin), sizeof(struct proxy_reply) },
 	[MAPS_NEXTHOPS] = { "nexthops", sizeof(__u32), sizeof(struct proxy_nexthop) },
 	[MAPS_HOSTS] = { "hosts", sizeof(__be32), sizeof(struct proxy_host) },
@@ -59,6 +64,8 @@ static void unmap(const struct maps *maps, enum maps_index index, void *memory)
 
 void maps_close(struct maps *maps)
 {
+	unmap(maps, MAPS_INGRESS, maps->flows);
+	slot_table_close(&maps->index);
 	unmap(maps, MAPS_NEXTHOPS, maps->nexthops);
 	unmap(maps, MAPS_STATE, maps->state);
 	unmap(maps, MAPS_PREFILTER, maps->prefilter);
@@ -140,6 +147,17 @@ int maps_reuse(const struct maps *maps, struct bpf_object *obj)
 	return 0;
 }
 
+int maps_seed(const struct maps *maps, __u64 *seed)
+{
+	__u32 tail = SLOT_LINE_TAIL;
+	struct slot_line line;
+	int err = bpf_map_lookup_elem(maps->fd[MAPS_FREE_SLOTS], &tail, &line);
+
+	if (!err)
+		*seed = line.seed;
+	return err;
+}
+
 int maps_from_object(struct maps *maps, struct bpf_object *obj)
 {
 	for (int i = 0; i < MAPS_COUNT; i++) {
@@ -168,7 +186,10 @@ static int map_shared(const struct maps *maps, enum maps_index index, void **mem
 
 int maps_mmap(struct maps *maps)
 {
-	return map_shared(maps, MAPS_NEXTHOPS, (void **)&maps->nexthops) ?:
+	return map_shared(maps, MAPS_INGRESS, (void **)&maps->flows) ?:
+	       slot_table_open(&maps->index, slot_table_size(maps->max_entries[MAPS_INGRESS]),
+			       maps->fd[MAPS_BUCKETS], maps->fd[MAPS_FREE_SLOTS]) ?:
+	       map_shared(maps, MAPS_NEXTHOPS, (void **)&maps->nexthops) ?:
 	       map_shared(maps, MAPS_STATE, (void **)&maps->state) ?:
 	       map_shared(maps, MAPS_PREFILTER, (void **)&maps->prefilter) ?:
 	       map_shared(maps, MAPS_MAPPING_STATS, (void **)&maps->mapping_stats);
@@ -233,50 +254,60 @@ void maps_wait_programs(void)
 	syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 }
 
-int flow_batch_open(struct flow_batch *batch)
+__u64 maps_now(void)
 {
-	memset(batch, 0, sizeof(*batch));
-	batch->keys = calloc(BATCH, sizeof(*batch->keys));
-	batch->flows = calloc(BATCH, sizeof(*batch->flows));
-	return batch->keys && batch->flows ? 0 : -ENOMEM;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (__u64)now.tv_sec * NSEC_PER_SEC + (__u64)now.tv_nsec;
 }
 
-void flow_batch_close(struct flow_batch *batch)
+bool maps_flow(const struct maps *maps, __u32 slot, struct proxy_flow *flow)
 {
-	free(batch->keys);
-	free(batch->flows);
-	memset(batch, 0, sizeof(*batch));
+	const struct proxy_flow *at = &maps->flows[slot];
+
+	if (__atomic_load_n(&at->tick, __ATOMIC_ACQUIRE) == PROXY_TICK_GONE)
+		return false;
+	*flow = *at;
+	return true;
 }
 
-void flow_batch_rewind(struct flow_batch *batch)
+void maps_flow_end(const struct maps *maps, __u32 slot)
 {
-	batch->started = batch->done = false;
-	batch->count = 0;
+	struct proxy_flow *flow = &maps->flows[slot];
+
+	/* So that a packet in between makes the flow anew, and does not wait for its end. */
+	slot_table_unlink(&maps->index, flow->place, slot);
+	__atomic_store_n(&flow->tick, PROXY_TICK_GONE, __ATOMIC_SEQ_CST);
+	flow->last_seen = maps_now();
+	__atomic_or_fetch(&flow->state, PROXY_FLOW_ENDED, __ATOMIC_RELEASE);
 }
 
-int flow_batch_next(struct flow_batch *batch, const struct maps *maps)
+void maps_reclaim(struct maps *maps)
 {
-	__u32 next;
-	int err;
+	__u32 limit = maps_flow_limit(maps);
 
-	batch->count = BATCH;
-	err = bpf_map_lookup_batch(maps->fd[MAPS_INGRESS], batch->started ? &batch->position : NULL,
-				   &next, batch->keys, batch->flows, &batch->count, NULL);
-	if (err && err != -ENOENT) {
-		batch->count = 0;
-		return err;
-	}
-	batch->started = true;
-	batch->done = err == -ENOENT;
-	batch->position = next;
-	return 0;
+	poll(NULL, 0, MAPS_GRACE_NS / 1000000 + 10);
+	for (__u32 slot = 0; slot < limit; slot++)
+		maps_flow_reclaim(maps, slot, maps_now());
 }
 
-struct proxy_origin flow_origin(const struct proxy_reply *key, const struct proxy_flow *flow)
+void maps_flow_reclaim(struct maps *maps, __u32 slot, __u64 now)
+{
+	struct proxy_flow *flow = &maps->flows[slot];
+
+	if (!(__atomic_load_n(&flow->state, __ATOMIC_ACQUIRE) & PROXY_FLOW_ENDED) ||
+	    now < flow->last_seen + MAPS_GRACE_NS)
+		return;
+	memset(flow, 0, sizeof(*flow));
+	slot_table_put(&maps->index, slot);
+}
+
+struct proxy_origin flow_origin(const struct proxy_flow *flow)
 {
 	return (struct proxy_origin){ .client = flow->client,
 				      .orig = flow->orig,
 				      .cport = flow->cport,
 				      .oport = flow->oport,
-				      .proto = key->proto };
+				      .proto = flow->key.proto };
 }

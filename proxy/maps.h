@@ -9,10 +9,15 @@
 #include <bpf/libbpf.h>
 
 #include "proxy.h"
+#include "slot-table.h"
 
 enum maps_index {
 	MAPS_EGRESS,
 	MAPS_INGRESS,
+	MAPS_BUCKETS,
+	MAPS_FREE_SLOTS,
+	MAPS_SPARES,
+	MAPS_LOCKS,
 	MAPS_PINNED,
 	MAPS_NEXTHOPS,
 	MAPS_HOSTS,
@@ -27,8 +32,10 @@ enum maps_index {
 struct maps {
 	int fd[MAPS_COUNT]; /* -1: not there */
 	__u32 max_entries[MAPS_COUNT];
-	struct proxy_nexthop
-		*nexthops; /* memory shared with the programs; NULL before maps_mmap() */
+	/* Memory shared with the programs; NULL before maps_mmap(). */
+	struct proxy_flow *flows; /* "ingress" */
+	struct slot_table index;  /* of the flows */
+	struct proxy_nexthop *nexthops;
 	struct proxy_state *state;
 	struct proxy_prefilter *prefilter;
 	struct proxy_mapping_stats *mapping_stats;
@@ -54,6 +61,9 @@ int maps_check_layout(const struct maps *maps);
 
 /** maps_reuse - have @obj, open but not loaded, use the maps of @maps instead of new ones */
 int maps_reuse(const struct maps *maps, struct bpf_object *obj);
+
+/** maps_seed - the seed of the flow table's hash; Return: 0 or a negative errno */
+int maps_seed(const struct maps *maps, __u64 *seed);
 
 /** maps_from_object - open the maps of @obj, which is loaded; Return: 0 or a negative errno */
 int maps_from_object(struct maps *maps, struct bpf_object *obj);
@@ -85,33 +95,42 @@ void maps_changed(const struct maps *maps);
 /** maps_wait_programs - return when no program that has read an older state runs any more */
 void maps_wait_programs(void);
 
-/* A part of the flow table, in the table's own order. */
-struct flow_batch {
-	struct proxy_reply *keys;
-	struct proxy_flow *flows;
-	__u32 count;
-	__u32 position; /* the kernel's */
-	bool started;
-	bool done; /* this part was the last */
-};
-
-/** flow_batch_open - Return: 0 or -ENOMEM; flow_batch_close() is right in either case */
-int flow_batch_open(struct flow_batch *batch);
-
-void flow_batch_close(struct flow_batch *batch);
-
-/** flow_batch_rewind - begin at the table's start again */
-void flow_batch_rewind(struct flow_batch *batch);
+/** maps_flow_limit - the slots of all flows are below this number */
+static inline __u32 maps_flow_limit(const struct maps *maps)
+{
+	return slot_table_limit(&maps->index);
+}
 
 /**
- * flow_batch_next - read the next part
+ * maps_flow - copy the flow of slot @slot
  *
- * Flows that come or go meanwhile may be missed or met, but none that stays is missed.
- * Return: 0 or a negative errno; @batch->done tells when to stop.
+ * Flows that come or go during a pass over all slots may be missed or met, but none that stays is
+ * missed, or met twice. Return: whether there is one.
  */
-int flow_batch_next(struct flow_batch *batch, const struct maps *maps);
+bool maps_flow(const struct maps *maps, __u32 slot, struct proxy_flow *flow);
+
+/** maps_flow_end - remove the flow of slot @slot, whatever uses it */
+void maps_flow_end(const struct maps *maps, __u32 slot);
+
+/**
+ * maps_flow_reclaim - give the slot of a flow that has been removed back to the programs
+ *
+ * Not before no program that has found the flow can run any more: @now (CLOCK_MONOTONIC_COARSE) is
+ * MAPS_GRACE_NS later.
+ */
+void maps_flow_reclaim(struct maps *maps, __u32 slot, __u64 now);
+
+/* Programs run for microseconds. */
+#define MAPS_GRACE_NS 100000000ULL
+
+/** maps_reclaim - the same for all, after as long as it takes: for a datapath that nobody looks
+ * after */
+void maps_reclaim(struct maps *maps);
+
+/** maps_now - CLOCK_MONOTONIC_COARSE, which the programs use */
+__u64 maps_now(void);
 
 /** flow_origin - the key of @flow in "pinned" */
-struct proxy_origin flow_origin(const struct proxy_reply *key, const struct proxy_flow *flow);
+struct proxy_origin flow_origin(const struct proxy_flow *flow);
 
 #endif /* PROXY_MAPS_H */

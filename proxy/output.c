@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "number.h"
 #include "ticker.h"
@@ -17,6 +18,7 @@ struct report {
 	bool jsonl;
 	double ts;
 	__u64 now;
+	char flow_head[128]; /* of each flow's line, jsonl */
 	__u64 flow_count;
 	struct proxy_mapping_stats *stats; /* by mapping id */
 	__u32 *flows;			   /* by mapping id */
@@ -41,6 +43,9 @@ static int report_open(struct report *report, const struct table *table, const s
 				   .jsonl = jsonl,
 				   .ts = ticker_wall_clock(),
 				   .now = ticker_now_ns() };
+	snprintf(report->flow_head, sizeof(report->flow_head),
+		 "{\"type\":\"flow\",\"ts\":%.3f,\"iface\":\"%s\",\"proto\":\"", report->ts,
+		 ifname);
 	report->stats = calloc(table->id_end, sizeof(*report->stats));
 	report->flows = calloc(table->id_end, sizeof(*report->flows));
 	if (!report->stats || !report->flows)
@@ -94,9 +99,9 @@ static void print_mappings(const struct report *report)
 			print_mapping(report, &report->table->entries[i]);
 }
 
-static const char *flow_state(const struct proxy_reply *key, const struct proxy_flow *flow)
+static const char *flow_state(const struct proxy_flow *flow)
 {
-	if (key->proto != IPPROTO_TCP)
+	if (flow->key.proto != IPPROTO_TCP)
 		return flow->state & PROXY_FLOW_REPLIED ? "replied" : "unreplied";
 	switch (proxy_tcp_phase(flow->state)) {
 	case PROXY_TCP_OPENING:
@@ -109,56 +114,77 @@ static const char *flow_state(const struct proxy_reply *key, const struct proxy_
 	return "unknown";
 }
 
-static void print_flow(const struct report *report, const struct proxy_reply *key,
-		       const struct proxy_flow *flow)
+/* "12.3": printf() takes as long for a floating-point number as for all the rest of a line. */
+static char *append_tenths(char *at, __u64 ns)
 {
-	char client[MAPPING_ADDR_LEN], from[MAPPING_ADDR_LEN], to[MAPPING_ADDR_LEN];
-	char seen[MAPPING_ADDR_LEN];
-	const char *proto = mapping_proto_text(key->proto);
-	double idle = 0;
+	__u64 tenths = (ns + NSEC_PER_SEC / 20) / (NSEC_PER_SEC / 10);
 
-	if (report->now > flow->last_seen)
-		idle = (double)(report->now - flow->last_seen) / (double)NSEC_PER_SEC;
-	mapping_addr_text(flow->client, flow->cport, client);
-	mapping_addr_text(flow->orig, flow->oport, from);
-	mapping_addr_text(key->remote, key->rport, to);
-	mapping_addr_text(key->local, key->lport, seen);
-	if (report->jsonl)
-		printf("{\"type\":\"flow\",\"ts\":%.3f,\"iface\":\"%s\",\"proto\":\"%s\","
-		       "\"client\":\"%s\",\"from\":\"%s\",\"to\":\"%s\",\"state\":\"%s\","
-		       "\"idle\":%.1f,\"source_port\":%u}\n",
-		       report->ts, report->ifname, proto, client, from, to, flow_state(key, flow),
-		       idle, ntohs(key->lport));
-	else if (flow->state & PROXY_FLOW_PORT)
-		printf("%s : %s -> %s %s %s idle %.1f s, client's port %u\n", to, seen, from, proto,
-		       flow_state(key, flow), idle, ntohs(flow->cport));
-	else
-		printf("%s : %s -> %s %s %s idle %.1f s\n", to, seen, from, proto,
-		       flow_state(key, flow), idle);
+	at = number_append(at, (__u32)(tenths / 10));
+	*at++ = '.';
+	return number_append(at, (__u32)(tenths % 10));
+}
+
+static char *append_addr(char *at, __be32 addr, __be16 port)
+{
+	return strchr(mapping_addr_text(addr, port, at), '\0');
+}
+
+static char *flow_json(char *at, const struct report *report, const struct proxy_flow *flow,
+		       __u64 idle)
+{
+	const struct proxy_reply *key = &flow->key;
+
+	at = stpcpy(stpcpy(at, report->flow_head), mapping_proto_text(key->proto));
+	at = append_addr(stpcpy(at, "\",\"client\":\""), flow->client, flow->cport);
+	at = append_addr(stpcpy(at, "\",\"from\":\""), flow->orig, flow->oport);
+	at = append_addr(stpcpy(at, "\",\"to\":\""), key->remote, key->rport);
+	at = stpcpy(stpcpy(at, "\",\"state\":\""), flow_state(flow));
+	at = append_tenths(stpcpy(at, "\",\"idle\":"), idle);
+	at = number_append(stpcpy(at, ",\"source_port\":"), ntohs(key->lport));
+	return stpcpy(at, "}\n");
+}
+
+static char *flow_text(char *at, const struct proxy_flow *flow, __u64 idle)
+{
+	const struct proxy_reply *key = &flow->key;
+
+	at = append_addr(at, key->remote, key->rport);
+	at = append_addr(stpcpy(at, " : "), key->local, key->lport);
+	at = append_addr(stpcpy(at, " -> "), flow->orig, flow->oport);
+	at = stpcpy(stpcpy(at, " "), mapping_proto_text(key->proto));
+	at = stpcpy(stpcpy(at, " "), flow_state(flow));
+	at = stpcpy(append_tenths(stpcpy(at, " idle "), idle), " s");
+	if (flow->state & PROXY_FLOW_PORT)
+		at = number_append(stpcpy(at, ", client's port "), ntohs(flow->cport));
+	return stpcpy(at, "\n");
+}
+
+static void print_flow(const struct report *report, const struct proxy_flow *flow)
+{
+	__u64 idle = report->now > flow->last_seen ? report->now - flow->last_seen : 0;
+	char line[512], *end;
+
+	end = report->jsonl ? flow_json(line, report, flow, idle) : flow_text(line, flow, idle);
+	fwrite(line, 1, (size_t)(end - line), stdout);
 }
 
 /* Read all flows once; @print: also print them. */
-static int each_flow(struct report *report, bool count, bool print)
+static void each_flow(struct report *report, bool count, bool print)
 {
-	struct flow_batch batch;
-	int err = flow_batch_open(&batch);
+	__u32 limit = maps_flow_limit(report->maps);
+	struct proxy_flow flow;
 
-	while (!err && !batch.done) {
-		err = flow_batch_next(&batch, report->maps);
-		for (__u32 i = 0; !err && i < batch.count; i++) {
-			const struct proxy_flow *flow = &batch.flows[i];
-
-			report->flow_count += count;
-			if (flow->state & PROXY_FLOW_DIRECT)
-				continue;
-			if (count && flow->mapping < report->table->id_end)
-				report->flows[flow->mapping]++;
-			if (print)
-				print_flow(report, &batch.keys[i], flow);
-		}
+	for (__u32 slot = 0; slot < limit; slot++) {
+		if (!maps_flow(report->maps, slot, &flow))
+			continue;
+		report->flow_count += count;
+		if (flow.state & PROXY_FLOW_DIRECT)
+			continue;
+		if (count && flow.mapping < report->table->id_end)
+			report->flows[flow.mapping]++;
+		if (print)
+			print_flow(report, &flow);
 	}
-	flow_batch_close(&batch);
-	return err;
 }
 
 static int print_totals(const struct report *report)
@@ -197,18 +223,16 @@ int output_report(const struct table *table, const struct maps *maps, const char
 	struct report report;
 	int err = report_open(&report, table, maps, ifname, jsonl);
 
-	if (!err)
-		err = each_flow(&report, true, false);
 	if (!err) {
+		each_flow(&report, true, false);
 		if (!jsonl)
 			puts("== Egress ==");
 		print_mappings(&report);
 		if (!jsonl)
 			puts("== Ingress ==");
-		err = each_flow(&report, false, true);
-	}
-	if (!err)
+		each_flow(&report, false, true);
 		err = print_totals(&report);
+	}
 	report_close(&report);
 	return err ?: finish();
 }
@@ -217,11 +241,12 @@ int output_mappings(const struct table *table, const struct maps *maps, const ch
 		    bool jsonl)
 {
 	struct report report;
-	int err =
-		report_open(&report, table, maps, ifname, jsonl) ?: each_flow(&report, true, false);
+	int err = report_open(&report, table, maps, ifname, jsonl);
 
-	if (!err)
+	if (!err) {
+		each_flow(&report, true, false);
 		print_mappings(&report);
+	}
 	report_close(&report);
 	return err ?: finish();
 }

@@ -458,21 +458,17 @@ static void draft_abandon(struct change *change)
 			table->ids[table->entries[i].to.id].taken = true;
 }
 
-/* Call @act for each flow. */
+/* Call @act for each flow: its slot, and a copy of it. */
 static int each_flow(const struct maps *maps,
-		     int (*act)(void *arg, const struct proxy_reply *key,
-				const struct proxy_flow *flow),
-		     void *arg)
+		     int (*act)(void *arg, __u32 slot, const struct proxy_flow *flow), void *arg)
 {
-	struct flow_batch batch;
-	int err = flow_batch_open(&batch);
+	__u32 limit = maps_flow_limit(maps);
+	struct proxy_flow flow;
+	int err = 0;
 
-	while (!err && !batch.done) {
-		err = flow_batch_next(&batch, maps);
-		for (__u32 i = 0; !err && i < batch.count; i++)
-			err = act(arg, &batch.keys[i], &batch.flows[i]);
-	}
-	flow_batch_close(&batch);
+	for (__u32 slot = 0; !err && slot < limit; slot++)
+		if (maps_flow(maps, slot, &flow))
+			err = act(arg, slot, &flow);
 	return err;
 }
 
@@ -481,19 +477,23 @@ static int forget(int err)
 	return err == -ENOENT ? 0 : err;
 }
 
-int table_flow_forget(const struct maps *maps, const struct proxy_reply *key,
-		      const struct proxy_flow *flow)
+static int unpin(const struct maps *maps, const struct proxy_flow *flow)
 {
-	struct proxy_origin origin = flow_origin(key, flow);
+	struct proxy_origin origin = flow_origin(flow);
 
-	/* The flow first: a packet in between makes both anew. */
-	return forget(bpf_map_delete_elem(maps->fd[MAPS_INGRESS], key))
-		       ?: forget(bpf_map_delete_elem(maps->fd[MAPS_PINNED], &origin));
+	return forget(bpf_map_delete_elem(maps->fd[MAPS_PINNED], &origin));
 }
 
-static int flush_one(void *arg, const struct proxy_reply *key, const struct proxy_flow *flow)
+/* The flow first: a packet in between makes both anew. */
+static int forget_flow(const struct maps *maps, __u32 slot, const struct proxy_flow *flow)
 {
-	return table_flow_forget(arg, key, flow);
+	maps_flow_end(maps, slot);
+	return unpin(maps, flow);
+}
+
+static int flush_one(void *arg, __u32 slot, const struct proxy_flow *flow)
+{
+	return forget_flow(arg, slot, flow);
 }
 
 int table_flush(const struct maps *maps)
@@ -512,42 +512,43 @@ static enum mark mark_of(const struct change *change, const struct proxy_flow *f
 }
 
 /* TCP keeps its old target, which it is now found by; UDP does not. */
-static int pin_one(void *arg, const struct proxy_reply *key, const struct proxy_flow *flow)
+static int pin_one(void *arg, __u32 slot, const struct proxy_flow *flow)
 {
 	struct change *change = arg;
 	enum mark mark = mark_of(change, flow);
-	struct proxy_origin origin = flow_origin(key, flow);
+	struct proxy_origin origin = flow_origin(flow);
 
 	if (mark == MARK_NONE)
 		return 0;
-	if (mark == MARK_GONE && key->proto == IPPROTO_TCP)
+	if (mark == MARK_GONE && flow->key.proto == IPPROTO_TCP)
 		change->marks[flow->mapping] = MARK_GONE_IN_USE;
-	if (key->proto == IPPROTO_TCP) {
+	if (flow->key.proto == IPPROTO_TCP) {
 		__atomic_store_n(&change->maps->state->pins, 1, __ATOMIC_SEQ_CST);
-		return bpf_map_update_elem(change->maps->fd[MAPS_PINNED], &origin, key, BPF_ANY);
+		return bpf_map_update_elem(change->maps->fd[MAPS_PINNED], &origin, &flow->key,
+					   BPF_ANY);
 	}
 	/* A reply that is under way is still translated if the mapping stays. */
 	if (mark == MARK_MOVED)
-		return forget(bpf_map_delete_elem(change->maps->fd[MAPS_PINNED], &origin));
-	return table_flow_forget(change->maps, key, flow);
+		return unpin(change->maps, flow);
+	return forget_flow(change->maps, slot, flow);
 }
 
 /* UDP flows that began while new flows were pinned. */
-static int unpin_one(void *arg, const struct proxy_reply *key, const struct proxy_flow *flow)
+static int unpin_one(void *arg, __u32 slot, const struct proxy_flow *flow)
 {
 	struct change *change = arg;
-	struct proxy_origin origin = flow_origin(key, flow);
 
-	if (mark_of(change, flow) != MARK_MOVED || key->proto == IPPROTO_TCP)
+	(void)slot;
+	if (mark_of(change, flow) != MARK_MOVED || flow->key.proto == IPPROTO_TCP)
 		return 0;
-	return forget(bpf_map_delete_elem(change->maps->fd[MAPS_PINNED], &origin));
+	return unpin(change->maps, flow);
 }
 
-static int kill_one(void *arg, const struct proxy_reply *key, const struct proxy_flow *flow)
+static int kill_one(void *arg, __u32 slot, const struct proxy_flow *flow)
 {
 	struct change *change = arg;
 
-	return mark_of(change, flow) == MARK_NONE ? 0 : table_flow_forget(change->maps, key, flow);
+	return mark_of(change, flow) == MARK_NONE ? 0 : forget_flow(change->maps, slot, flow);
 }
 
 /* Set the entries whose flows are to be pinned or to drain to @flag or back to what they were. */
@@ -759,10 +760,9 @@ int table_relocate(struct table *table, struct maps *maps, struct nexthops *hops
 	return err;
 }
 
-void table_flow_seen(struct table *table, const struct proxy_reply *key,
-		     const struct proxy_flow *flow)
+void table_flow_seen(struct table *table, const struct proxy_flow *flow)
 {
-	bits_set(table->bits, key->remote);
+	bits_set(table->bits, flow->key.remote);
 	bits_set(table->bits, flow->orig);
 	if (flow->mapping < table->id_max)
 		table->ids[flow->mapping].counting++;

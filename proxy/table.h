@@ -72,16 +72,11 @@ int table_apply(struct table *table, struct maps *maps, struct nexthops *hops,
 int table_relocate(struct table *table, struct maps *maps, struct nexthops *hops);
 
 /** table_flow_seen - a pass over the flow table has met this flow */
-void table_flow_seen(struct table *table, const struct proxy_reply *key,
-		     const struct proxy_flow *flow);
+void table_flow_seen(struct table *table, const struct proxy_flow *flow);
 
 /** table_flows_done - the pass is complete: end the deleted mappings that no flow uses any more */
 int table_flows_done(struct table *table, struct maps *maps, struct nexthops *hops,
 		     struct mapping_error *error);
-
-/** table_flow_forget - remove a flow and what belongs to it; Return: 0 or a negative errno */
-int table_flow_forget(const struct maps *maps, const struct proxy_reply *key,
-		      const struct proxy_flow *flow);
 
 /** table_flush - forget all flows; Return: 0 or a negative errno */
 int table_flush(const struct maps *maps);

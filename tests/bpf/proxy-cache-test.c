@@ -59,10 +59,10 @@ static bool answered(__u8 proto, __u8 flags)
 
 static struct proxy_flow flow_of(__u8 proto)
 {
-	struct proxy_flow flow = { 0 };
+	const struct proxy_flow *flow =
+		rig_flow(&rig, TARGET, TARGET_PORT, CLIENT, CLIENT_PORT, proto);
 
-	rig_flow(&rig, TARGET, TARGET_PORT, CLIENT, CLIENT_PORT, proto, &flow);
-	return flow;
+	return flow ? *flow : (struct proxy_flow){ 0 };
 }
 
 /* An established connection, whose plain packets both directions remember. */

@@ -246,7 +246,7 @@ static void errors(void)
 	} kinds[] = { { 3, 0 }, { 3, 1 }, { 3, 3 }, { 3, 4 }, { 3, 13 }, { 11, 0 }, { 12, 0 } };
 	struct spec spec, sent, answer, back;
 	__u64 before, seen_before;
-	struct proxy_flow flow;
+	const struct proxy_flow *flow;
 	unsigned int i, proto;
 	size_t len, quoted;
 	__u8 about[FRAME_MAX];
@@ -326,17 +326,17 @@ static void errors(void)
 	CHECK_EQ(rig_count_flows(&rig), 0, "and makes no flow");
 
 	both_ways("a flow, once more", tcp_syn);
-	CHECK(!rig_flow(&rig, TARGET, TARGET_PORT, CLIENT, CLIENT_PORT, IPPROTO_TCP, &flow),
-	      "which is there");
-	seen_before = flow.state;
+	flow = rig_flow(&rig, TARGET, TARGET_PORT, CLIENT, CLIENT_PORT, IPPROTO_TCP);
+	if (!CHECK(flow, "which is there"))
+		return;
+	seen_before = flow->state;
 	sent = at_target(tcp_syn);
 	frame_build(about, &sent);
 	len = frame_error(in, TARGET, CLIENT, 3, 3, about, 28);
 	frame_build(about, &tcp_syn);
 	frame_error(want, ORIGINAL, CLIENT, 3, 3, about, 28);
 	run("an error about it", RIG_INGRESS, len, want, TC_ACT_UNSPEC);
-	rig_flow(&rig, TARGET, TARGET_PORT, CLIENT, CLIENT_PORT, IPPROTO_TCP, &flow);
-	CHECK_EQ(flow.state, seen_before, "does not change its state (RFC 5508, REQ-6)");
+	CHECK_EQ(flow->state, seen_before, "does not change its state (RFC 5508, REQ-6)");
 }
 
 static struct spec fragment(struct spec spec, __u16 fragment_field, __u16 id)
@@ -414,12 +414,11 @@ static void fragments(void)
 
 static void tcp_state(const char *name, enum proxy_tcp_phase phase)
 {
-	struct proxy_flow flow;
+	const struct proxy_flow *flow =
+		rig_flow(&rig, TARGET, TARGET_PORT, CLIENT, CLIENT_PORT, IPPROTO_TCP);
 
-	if (!CHECK(!rig_flow(&rig, TARGET, TARGET_PORT, CLIENT, CLIENT_PORT, IPPROTO_TCP, &flow),
-		   "%s: the flow is there", name))
-		return;
-	CHECK_EQ(proxy_tcp_phase(flow.state), phase, "%s", name);
+	if (CHECK(flow, "%s: the flow is there", name))
+		CHECK_EQ(proxy_tcp_phase(flow->state), phase, "%s", name);
 }
 
 static void tcp_send(__u8 flags, bool from_client)
@@ -488,27 +487,18 @@ static void tcp_states(void)
 /* Make the flow of @spec's mapping an old one, run a frame, and tell whether it counts as used. */
 static bool refreshes(enum rig_direction direction, const struct spec *spec)
 {
-	struct proxy_reply key = {
-		.remote = htonl(ip(TARGET)),
-		.local = htonl(ip(CLIENT)),
-		.rport = htons(TARGET_PORT),
-		.lport = htons(CLIENT_PORT),
-		.proto = IPPROTO_UDP,
-	};
-	struct bpf_map *map = rig.skel->maps.ingress;
-	struct proxy_flow flow;
+	struct proxy_flow *flow =
+		rig_flow(&rig, TARGET, TARGET_PORT, CLIENT, CLIENT_PORT, IPPROTO_UDP);
 	size_t len, out_len;
 
-	if (bpf_map__lookup_elem(map, &key, sizeof(key), &flow, sizeof(flow), 0))
+	if (!flow)
 		return false;
-	flow.last_seen = 1;
-	flow.tick -= 1000;
-	bpf_map__update_elem(map, &key, sizeof(key), &flow, sizeof(flow), BPF_EXIST);
+	flow->last_seen = 1;
+	flow->tick -= 1000;
 	rig_changed(&rig);
 	len = frame_build(in, spec);
 	rig_run(&rig, direction, in, len, out, &out_len);
-	bpf_map__lookup_elem(map, &key, sizeof(key), &flow, sizeof(flow), 0);
-	return flow.last_seen > 1;
+	return flow->last_seen > 1;
 }
 
 static void refresh(void)
@@ -580,24 +570,17 @@ static void collisions(void)
 
 static void no_port(void)
 {
-	struct spec spec = with(udp, CLIENT, CLIENT_PORT, ORIGINAL_2, ORIGINAL_PORT);
-	struct proxy_reply key = {
-		.remote = htonl(ip(TARGET)),
-		.local = htonl(ip(CLIENT)),
-		.rport = htons(TARGET_PORT),
-		.proto = IPPROTO_UDP,
-	};
-	struct proxy_flow flow = { .orig = htonl(ip(ORIGINAL)), .client = key.local };
+	struct spec spec = with(udp, CLIENT, CLIENT_PORT, ORIGINAL_2, ORIGINAL_PORT), other = udp;
 	__u64 before = rig_counter(&rig, PROXY_NO_PORT);
+	size_t len, out_len;
 	__u32 port;
-	size_t len;
 
 	rig_clear(&rig);
 	for (port = 1; port < 65536; port++) {
-		key.lport = htons(port);
-		bpf_map__update_elem(rig.skel->maps.ingress, &key, sizeof(key), &flow, sizeof(flow),
-				     BPF_ANY);
+		other.sport = port;
+		rig_run(&rig, RIG_EGRESS, in, frame_build(in, &other), out, &out_len);
 	}
+	CHECK_EQ(rig_count_flows(&rig), 65535, "a flow from each port");
 	len = frame_build(in, &spec);
 	run("a flow for which no port is free is dropped", RIG_EGRESS, len, in, TC_ACT_SHOT);
 	CHECK_EQ(rig_counter(&rig, PROXY_NO_PORT) - before, 1, "and counted");

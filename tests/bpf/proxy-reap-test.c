@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A flow is removed only if no packet has used it, and a packet never uses one that is removed. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/pkt_cls.h>
 #include <netinet/in.h>
@@ -47,14 +48,31 @@ static struct proxy_origin origin_of(__u16 cport)
 	return origin;
 }
 
-/* The @slot-th flow to remove, as user space has seen it. */
-static void doom(__u32 slot, __u16 port, __u32 tick)
+static struct proxy_flow *flow_at(__u16 port)
 {
-	struct proxy_doomed entry = { .key = reply_key(port),
-				      .origin = origin_of(port),
-				      .tick = tick };
+	return rig_flow(&rig, TARGET, TARGET_PORT, CLIENT, port, IPPROTO_UDP);
+}
 
-	bpf_map_update_elem(doomed_fd(), &slot, &entry, BPF_ANY);
+static __u32 slot_of(__u16 port)
+{
+	const struct proxy_flow *flow = flow_at(port);
+
+	return flow ? (__u32)(flow - rig.maps.flows) : ~0U;
+}
+
+/* Flow @slot is the @i-th to remove, as user space has seen it. */
+static void doom(__u32 i, __u32 slot, __u32 tick)
+{
+	struct proxy_doomed entry = { .slot = slot, .tick = tick };
+
+	bpf_map_update_elem(doomed_fd(), &i, &entry, BPF_ANY);
+}
+
+static void doom_now(__u32 i, __u16 port)
+{
+	__u32 slot = slot_of(port);
+
+	doom(i, slot, rig.maps.flows[slot].tick);
 }
 
 static void reap(__u32 count)
@@ -117,18 +135,9 @@ static bool answered(__u16 port)
 	return get32(out + L2_LEN + 12) == ip(ORIGINAL);
 }
 
-static struct proxy_flow flow_at(__u16 port)
-{
-	struct proxy_flow flow = { 0 };
-	struct proxy_reply key = reply_key(port);
-
-	bpf_map_lookup_elem(bpf_map__fd(rig.skel->maps.ingress), &key, &flow);
-	return flow;
-}
-
 static bool exists(__u16 port)
 {
-	return flow_at(port).orig;
+	return flow_at(port);
 }
 
 static void test_idle(void)
@@ -140,15 +149,15 @@ static void test_idle(void)
 	sent(CLIENT_PORT);
 	sent(CLIENT_PORT + 1);
 	bpf_map_update_elem(pinned, &origin, &key, BPF_ANY);
-	doom(0, CLIENT_PORT, flow_at(CLIENT_PORT).tick);
-	doom(1, CLIENT_PORT + 1, flow_at(CLIENT_PORT + 1).tick);
+	doom_now(0, CLIENT_PORT);
+	doom_now(1, CLIENT_PORT + 1);
 	idle();
 	sent(CLIENT_PORT + 1);
 	reap(2);
 	CHECK(gone(0) && !exists(CLIENT_PORT), "an idle flow is removed");
 	CHECK_EQ(bpf_map_lookup_elem(pinned, &origin, &key), -ENOENT, "with its pin");
 	CHECK(!gone(1) && exists(CLIENT_PORT + 1), "one that the client has used stays");
-	doom(0, CLIENT_PORT + 1, flow_at(CLIENT_PORT + 1).tick);
+	doom_now(0, CLIENT_PORT + 1);
 	idle();
 	answered(CLIENT_PORT + 1);
 	reap(1);
@@ -159,17 +168,15 @@ static void test_idle(void)
 /* The moment in which a flow is condemned, but still in the table. */
 static void test_condemned(void)
 {
-	struct proxy_reply key = reply_key(CLIENT_PORT);
-	int ingress = bpf_map__fd(rig.skel->maps.ingress);
-	struct proxy_flow flow;
+	struct proxy_flow *flow;
 
 	sent(CLIENT_PORT);
 	flow = flow_at(CLIENT_PORT);
-	flow.tick = PROXY_TICK_GONE;
-	bpf_map_update_elem(ingress, &key, &flow, BPF_EXIST);
+	flow->tick = PROXY_TICK_GONE;
+	rig_changed(&rig);
 	CHECK(!answered(CLIENT_PORT), "condemned: no answer is restored by it");
 	CHECK(!sent(CLIENT_PORT), "condemned: nothing is sent on the strength of it");
-	bpf_map_delete_elem(ingress, &key);
+	maps_flow_end(&rig.maps, (__u32)(flow - rig.maps.flows));
 	CHECK(sent(CLIENT_PORT) && answered(CLIENT_PORT), "removed: it is made anew");
 	rig_clear(&rig);
 }
@@ -185,13 +192,19 @@ static void wait_beyond(atomic_int *counter, int value)
 
 static void *reap_all(void *arg)
 {
-	static __u32 ticks[RACE_FLOWS];
+	static __u32 slots[RACE_FLOWS], ticks[RACE_FLOWS];
 	unsigned int *removed = arg;
 
-	for (int i = 0; i < RACE_FLOWS; i++)
-		ticks[i] = flow_at((__u16)(CLIENT_PORT + i)).tick;
+	for (__u32 slot = 0; slot < maps_flow_limit(&rig.maps); slot++) {
+		struct proxy_flow flow;
+
+		if (!maps_flow(&rig.maps, slot, &flow))
+			continue;
+		slots[ntohs(flow.cport) - CLIENT_PORT] = slot;
+		ticks[ntohs(flow.cport) - CLIENT_PORT] = flow.tick;
+	}
 	for (int i = 0; i < RACE_FLOWS; i++) {
-		doom(0, (__u16)(CLIENT_PORT + i), ticks[i]);
+		doom(0, slots[i], ticks[i]);
 		atomic_store(&ready, i + 1);
 		wait_beyond(&turn, i);
 		reap(1);

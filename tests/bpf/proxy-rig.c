@@ -66,6 +66,7 @@ void rig_heartbeat(struct rig *rig, __u64 ago_ns)
 void rig_open(struct rig *rig, struct rig_sizes sizes)
 {
 	__u32 cpus = libbpf_num_possible_cpus();
+	struct slot_table_size size;
 
 	memset(rig, 0, sizeof(*rig));
 	rig->skel = proxy__open();
@@ -73,18 +74,30 @@ void rig_open(struct rig *rig, struct rig_sizes sizes)
 		die("open the programs");
 	bpf_program__set_autoload(rig->skel->progs.proxy3_egress, false);
 	bpf_program__set_autoload(rig->skel->progs.proxy3_ingress, false);
-	bpf_map__set_max_entries(rig->skel->maps.ingress, sizes.flows ?: 65536);
+	size = slot_table_size(sizes.flows ?: 65536);
+	bpf_map__set_max_entries(rig->skel->maps.ingress, size.slots);
+	bpf_map__set_max_entries(rig->skel->maps.buckets, size.buckets);
+	bpf_map__set_max_entries(rig->skel->maps.free_slots, size.lines);
+	bpf_map__set_max_entries(rig->skel->maps.spares, cpus);
+	rig->skel->rodata->cfg_slots = size.slots;
+	rig->skel->rodata->cfg_bucket_mask = (sizes.buckets ?: size.buckets) - 1;
+	rig->skel->rodata->cfg_ring_mask = size.ring - 1;
 	bpf_map__set_max_entries(rig->skel->maps.pinned, sizes.pinned ?: 65536);
 	bpf_map__set_max_entries(rig->skel->maps.fragments, sizes.fragments ?: 8192);
 	bpf_map__set_max_entries(rig->skel->maps.mapping_stats, cpus * RIG_IDS);
 	bpf_map__set_max_entries(rig->skel->maps.cache, cpus * PROXY_CACHE_SLOTS);
 	if (proxy__load(rig->skel))
 		die("load the programs");
+	maps_init(&rig->maps);
+	if (maps_from_object(&rig->maps, rig->skel->obj) || maps_mmap(&rig->maps))
+		die("open the maps");
+	slot_table_begin(&rig->maps.index, 0);
 	rig_heartbeat(rig, 0);
 }
 
 void rig_close(struct rig *rig)
 {
+	maps_close(&rig->maps);
 	proxy__destroy(rig->skel);
 }
 
@@ -231,28 +244,33 @@ __u64 rig_counter(struct rig *rig, enum proxy_counter counter)
 	return sum;
 }
 
-int rig_flow(struct rig *rig, const char *remote, __u16 rport, const char *local, __u16 lport,
-	     __u8 proto, struct proxy_flow *flow)
+struct proxy_flow *rig_flow(struct rig *rig, const char *remote, __u16 rport, const char *local,
+			    __u16 lport, __u8 proto)
 {
-	struct proxy_reply key = {
+	const struct proxy_reply key = {
 		.remote = htonl(ip(remote)),
 		.local = htonl(ip(local)),
 		.rport = htons(rport),
 		.lport = htons(lport),
 		.proto = proto,
 	};
+	__u32 limit = maps_flow_limit(&rig->maps);
+	struct proxy_flow flow;
 
-	return bpf_map_lookup_elem(bpf_map__fd(rig->skel->maps.ingress), &key, flow);
+	for (__u32 slot = 0; slot < limit; slot++)
+		if (maps_flow(&rig->maps, slot, &flow) && !memcmp(&flow.key, &key, sizeof(key)))
+			return &rig->maps.flows[slot];
+	return NULL;
 }
 
 size_t rig_count_flows(struct rig *rig)
 {
-	struct proxy_reply key;
-	void *previous = NULL;
+	__u32 limit = maps_flow_limit(&rig->maps);
+	struct proxy_flow flow;
 	size_t n = 0;
 
-	for (; !bpf_map_get_next_key(bpf_map__fd(rig->skel->maps.ingress), previous, &key); n++)
-		previous = &key;
+	for (__u32 slot = 0; slot < limit; slot++)
+		n += maps_flow(&rig->maps, slot, &flow);
 	return n;
 }
 
@@ -266,7 +284,15 @@ static void map_clear(const struct bpf_map *map)
 
 void rig_clear(struct rig *rig)
 {
-	map_clear(rig->skel->maps.ingress);
+	__u32 limit = maps_flow_limit(&rig->maps);
+	struct proxy_flow flow;
+
+	for (__u32 slot = 0; slot < limit; slot++) {
+		if (maps_flow(&rig->maps, slot, &flow))
+			maps_flow_end(&rig->maps, slot);
+		/* No program runs. */
+		maps_flow_reclaim(&rig->maps, slot, ~0ULL);
+	}
 	map_clear(rig->skel->maps.pinned);
 	map_clear(rig->skel->maps.fragments);
 	rig_changed(rig);

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../../proxy/maps.h"
 #include "proxy.h"
 #include "proxy.skel.h"
 
@@ -26,12 +27,14 @@ enum rig_direction { RIG_EGRESS, RIG_INGRESS };
 
 struct rig {
 	struct proxy *skel;
+	struct maps maps;
 	__u32 nexthops; /* given out */
 	__u32 mappings;
 };
 
 struct rig_sizes {
 	__u32 flows;
+	__u32 buckets; /* a power of two, of those that there are for so many flows */
 	__u32 pinned;
 	__u32 fragments;
 };
@@ -68,9 +71,9 @@ int rig_run(struct rig *rig, enum rig_direction direction, const void *in, size_
 /** rig_counter - the sum of a counter over the processors */
 __u64 rig_counter(struct rig *rig, enum proxy_counter counter);
 
-/** rig_flow - read the flow whose replies have these addresses. Return: 0 if it is there */
-int rig_flow(struct rig *rig, const char *remote, __u16 rport, const char *local, __u16 lport,
-	     __u8 proto, struct proxy_flow *flow);
+/** rig_flow - the flow whose replies have these addresses, in the shared memory, or NULL */
+struct proxy_flow *rig_flow(struct rig *rig, const char *remote, __u16 rport, const char *local,
+			    __u16 lport, __u8 proto);
 
 size_t rig_count_flows(struct rig *rig);
 

@@ -314,6 +314,8 @@ static __u64 call_helper(struct machine *m, int id, const __u64 r[11])
 	case BPF_FUNC_skc_lookup_tcp: /* no such socket */
 	case BPF_FUNC_sk_lookup_tcp:
 	case BPF_FUNC_sk_lookup_udp:
+	case BPF_FUNC_spin_lock: /* nobody else is there */
+	case BPF_FUNC_spin_unlock:
 	case BPF_FUNC_get_smp_processor_id:
 		return 0;
 	case BPF_FUNC_redirect:

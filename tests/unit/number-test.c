@@ -2,6 +2,7 @@
 #include "number.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "check.h"
 
@@ -23,10 +24,23 @@ static void parse_seconds(const char *text, __u64 min, __u64 max, int want_err, 
 	      "number_parse_seconds \"%s\" within %llu to %llu ns", text, min, max);
 }
 
+static void append(__u32 value, const char *want)
+{
+	char text[16] = "................";
+	char *end = number_append(text, value);
+
+	CHECK(end == text + strlen(want) && !strncmp(text, want, strlen(want)) && *end == '.',
+	      "number_append %u", value);
+}
+
 int main(void)
 {
 	const __u64 most = ~0ULL;
 
+	append(0, "0");
+	append(9, "9");
+	append(10, "10");
+	append(4294967295U, "4294967295");
 	parse("0", 0, 10, 0, 0);
 	parse("10", 0, 10, 0, 10);
 	parse("007", 0, 10, 0, 7);
