@@ -648,7 +648,9 @@ static __always_inline enum proxy_counter flow_make(struct __sk_buff *skb,
 	flow->mapping = mapping->id;
 	flow->nexthop = direct ? PROXY_NEXTHOP_NONE : mapping->nexthop;
 	req->number = number;
-	reason = flow_insert(skb, &req->number, direct ? 0 : ENTER_CHECK_SOCKETS);
+	reason = flow_insert(skb, &req->number,
+			     !direct && mapping->flags & PROXY_MAPPING_ASK ? ENTER_CHECK_SOCKETS
+									   : 0);
 	bits = flow->state;
 	if (reason != PROXY_OK || req->number != number) {
 		__builtin_memset(flow, 0, sizeof(*flow));

@@ -41,6 +41,11 @@ enum proxy_mapping_flags {
 	PROXY_MAPPING_PIN = 1 << 2,
 	/* The target is an address of this host: packets turn back at the interface. */
 	PROXY_MAPPING_LOCAL = 1 << 3,
+	/*
+	 * Some socket of this host may be connected to the target without having sent anything
+	 * since the proxy began: its ports are taken, though no flow says so.
+	 */
+	PROXY_MAPPING_ASK = 1 << 4,
 };
 
 /* Value of "egress": where it goes instead. */

@@ -35,6 +35,8 @@ enum {
 /* The datapath takes an original for absent if a request has gone unanswered for so long. */
 #define PROBE_INTERVAL_NS (NSEC_PER_SEC / 5)
 
+#define ASK_INTERVAL_NS (60 * NSEC_PER_SEC)
+
 void engine_init(struct engine *engine, const struct options *opt, const struct iface *iface)
 {
 	memset(engine, 0, sizeof(*engine));
@@ -547,9 +549,18 @@ void engine_warn(struct engine *engine)
 
 /* --- running --- */
 
-void engine_warm(const struct engine *engine)
+/* Whether mappings have to ask for sockets: a look at all sockets, and so not a frequent one. */
+static void ask_less(struct engine *engine)
+{
+	bool asking = table_ask_less(&engine->table, &engine->maps);
+
+	engine->ask_at = asking ? ticker_now_ns() + ASK_INTERVAL_NS : 0;
+}
+
+void engine_settle(struct engine *engine)
 {
 	slot_table_touch(engine->maps.index.size, bpf_program__fd(engine->skel->progs.proxy_touch));
+	ask_less(engine);
 }
 
 /* Ask for the originals on the link that the kernel does not know. */
@@ -615,6 +626,8 @@ int engine_serve(struct engine *engine, const struct mapping_list *list, bool ki
 	if (err)
 		return err;
 	plan_probes(engine);
+	if (engine->attached)
+		ask_less(engine);
 	return 0;
 }
 
@@ -661,6 +674,8 @@ int engine_tick(struct engine *engine)
 		err = count_traffic(engine);
 	nexthops_tick(&engine->hops, ticker_now_ns());
 	follow(engine);
+	if (engine->ask_at && ticker_now_ns() >= engine->ask_at)
+		ask_less(engine);
 	attach_follow(&engine->at, &engine->hops, ticker_now_ns());
 	return err ? log_err(err, "cannot read the tables of %s", engine->iface.name) : 0;
 }

@@ -39,6 +39,7 @@ struct engine {
 	struct attachment at;
 	struct gc gc;
 	struct probes probes;
+	__u64 ask_at; /* when to look again whether mappings must ask for sockets; 0: none does */
 	bool attached;
 };
 
@@ -81,8 +82,9 @@ int engine_check(struct engine *engine, const struct mapping_list *list,
 int engine_serve(struct engine *engine, const struct mapping_list *list, bool kill,
 		 struct mapping_error *error);
 
-/** engine_warm - when all is in place: what would make the first packets wait */
-void engine_warm(const struct engine *engine);
+/** engine_settle - once the programs see the packets: what makes these cheaper, and can wait until
+ * now */
+void engine_settle(struct engine *engine);
 
 /** engine_warn - say which of the mappings in force will not do what they look like */
 void engine_warn(struct engine *engine);

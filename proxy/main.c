@@ -250,7 +250,7 @@ static int run(const struct options *opt, const struct iface *iface,
 	log_note("attached to %s (ingress, egress), %zu mapping%s", iface->name, list->texts,
 		 list->texts == 1 ? "" : "s");
 	engine_warn(engine);
-	engine_warm(engine);
+	engine_settle(engine);
 	if (opt->duration_ns)
 		session.end_at = ticker_now_ns() + opt->duration_ns;
 	session.tick_at = ticker_now_ns() + NSEC_PER_SEC;

@@ -10,6 +10,8 @@
 
 #include <bpf/bpf.h>
 
+#include "sockets.h"
+
 enum { READ_BATCH = 1024 };
 
 /* What happens to a mapping: why its flows have to be looked at. */
@@ -359,11 +361,14 @@ static int draft_mappings(struct change *change, const struct mapping_list *list
 						     .port = mapping->to_port } };
 
 		err = nexthops_get(change->hops, mapping->to_addr, &entry.to.nexthop);
+		entry.to.flags = PROXY_MAPPING_ASK;
 		if (!err && old && table_shown(old)) {
 			entry.to.id = old->to.id;
 			if (!same_target(old, mapping)) {
 				change->marks[entry.to.id] = MARK_MOVED;
 				change->moved = true;
+			} else {
+				entry.to.flags &= old->to.flags;
 			}
 		} else if (!err) {
 			err = id_take(table, change->maps, &id_from, &entry.to.id);
@@ -734,6 +739,65 @@ int table_apply(struct table *table, struct maps *maps, struct nexthops *hops,
 	free(change.next.entries);
 	free(change.marks);
 	return err;
+}
+
+/* For each entry of a table, whether a socket is connected to the target that it stands for. */
+struct connected {
+	const struct table *table;
+	bool *entries;
+};
+
+static void connected_to(void *arg, __u8 proto, __be32 addr, __be16 port)
+{
+	const struct connected *connected = arg;
+	struct table *table = (struct table *)connected->table;
+	struct proxy_dest dest = { .addr = addr, .port = port, .proto = proto };
+	const struct table_entry *entry = find(table->entries, table->count, &dest);
+
+	if (entry)
+		connected->entries[entry - table->entries] = true;
+	dest.port = 0;
+	entry = find(table->entries, table->count, &dest);
+	if (entry)
+		connected->entries[entry - table->entries] = true;
+}
+
+static bool target_connected(const struct connected *connected, const struct table_entry *entry)
+{
+	const struct table *table = connected->table;
+	const struct proxy_dest dest = { .addr = entry->to.addr,
+					 .port = entry->to.port,
+					 .proto = entry->from.proto };
+	const struct table_entry *target = find(table->entries, table->count, &dest);
+
+	return !target || connected->entries[target - table->entries];
+}
+
+bool table_ask_less(struct table *table, struct maps *maps)
+{
+	struct connected connected = { .table = table };
+	bool asking = false;
+
+	connected.entries = calloc(table->count + 1, sizeof(*connected.entries));
+	/* If the kernel cannot tell, all go on asking. */
+	if (!connected.entries || sockets_each(connected_to, &connected)) {
+		free(connected.entries);
+		return true;
+	}
+	for (size_t i = 0; i < table->count; i++) {
+		struct table_entry *entry = &table->entries[i];
+
+		if (!table_shown(entry) || !(entry->to.flags & PROXY_MAPPING_ASK))
+			continue;
+		if (target_connected(&connected, entry)) {
+			asking = true;
+			continue;
+		}
+		entry->to.flags &= (__u16)~PROXY_MAPPING_ASK;
+		bpf_map_update_elem(maps->fd[MAPS_EGRESS], &entry->from, &entry->to, BPF_EXIST);
+	}
+	free(connected.entries);
+	return asking;
 }
 
 int table_relocate(struct table *table, struct maps *maps, struct nexthops *hops)

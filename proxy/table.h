@@ -68,6 +68,15 @@ int table_mappings(const struct table *table, struct mapping_list *list);
 int table_apply(struct table *table, struct maps *maps, struct nexthops *hops,
 		const struct mapping_list *list, bool kill, struct mapping_error *error);
 
+/**
+ * table_ask_less - for targets that no socket of this host is connected to, have new flows not ask
+ * for one
+ *
+ * To be done when the programs see all packets: sockets that come later are known by theirs.
+ * Return: whether some still ask, so that another look later may be worth it.
+ */
+bool table_ask_less(struct table *table, struct maps *maps);
+
 /** table_relocate - take account of targets that have become an address of this host, or ceased */
 int table_relocate(struct table *table, struct maps *maps, struct nexthops *hops);
 

@@ -1,0 +1,65 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Sockets of this host that talk to the target itself, from before the proxy, and have been silent
+# since: their ports are taken, and where there are none, new flows do not ask for any.
+. "$(dirname "$0")/../lib.sh"
+needs socat jq bpftool
+lan_of_the_mapping
+start tcp target socat TCP-LISTEN:$TARGET_PORT,reuseaddr,fork SYSTEM:"while read line; do echo target \\\$line; done"
+start udp target socat -T 30 UDP-LISTEN:$TARGET_PORT,reuseaddr,fork SYSTEM:"while read line; do echo target \\\$line; done"
+wait_for 10 listening target tcp $TARGET_PORT
+wait_for 10 listening target udp $TARGET_PORT
+
+proxy_runs()
+{
+	start_tool proxy client proxy -o jsonl -I 0.2 eth0
+	egress=$(in_host client bpftool -j map show | jq -r '[.[] | select(.name == "egress")][-1].id')
+}
+
+# asks tcp|udp PORT: whether new flows of the mapping ask for sockets (PROXY_MAPPING_ASK)
+asks()
+{
+	local proto=6 port=$((($2 & 255) << 8 | $2 >> 8)) # in network byte order
+	[ $1 = tcp ] || proto=17
+	in_host client bpftool -j map dump id $egress | jq -e --argjson proto $proto --argjson port $port \
+		'.[].formatted | select(.key.proto == $proto and .key.port == $port) | .value.flags >= 16' > /dev/null
+}
+
+ports_changed()
+{
+	grep '"type":"total"' $TMP/proxy.out | tail -n 1 | jq .ports_changed
+}
+
+# --- there are none ------------------------------------------------------------------------------
+
+proxy_runs
+check "without sockets to the target, TCP does not ask for them" wait_for 3 eval '! asks tcp $ORIGINAL_PORT'
+check "nor does UDP" wait_for 3 eval '! asks udp $ORIGINAL_PORT'
+stop proxy
+
+# --- there are some ------------------------------------------------------------------------------
+
+talk old-tcp client TCP:$TARGET:$TARGET_PORT,sourceport=41000,reuseaddr
+says "a connection to the target itself" old-tcp one "target one"
+talk old-udp client UDP:$TARGET:$TARGET_PORT,sourceport=41000,reuseaddr
+says "and a UDP socket" old-udp one "target one"
+proxy_runs
+sleep 1 # so that the tool has looked
+check "with them, TCP asks" asks tcp $ORIGINAL_PORT
+check "and UDP" asks udp $ORIGINAL_PORT
+talk new-tcp client TCP:$ORIGINAL:$ORIGINAL_PORT,sourceport=41000,reuseaddr
+says "a mapped connection from the same port" new-tcp two "target two"
+talk new-udp client UDP:$ORIGINAL:$ORIGINAL_PORT,sourceport=41000,reuseaddr
+says "and a mapped UDP flow" new-udp two "target two"
+check "both have been given another port" wait_for 3 eval '[ "$(ports_changed)" = 2 ]'
+says "the old connection goes on" old-tcp three "target three"
+says "and the old UDP flow" old-udp three "target three"
+says "beside the new connection" new-tcp four "target four"
+says "and the new UDP flow" new-udp four "target four"
+
+# --- another mapping -----------------------------------------------------------------------------
+
+check "a mapping is added" in_host client $BIN/proxy --add $ORIGINAL:80=$TARGET:80/tcp eth0
+check "its target has no sockets" wait_for 3 eval '! asks tcp 80'
+check "the first one still asks" asks tcp $ORIGINAL_PORT
+finish
