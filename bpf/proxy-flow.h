@@ -562,7 +562,7 @@ static __always_inline void flow_remove(struct proxy_flow *flow, __u32 number)
 {
 	slot_unlink(flow->place, number);
 	flow->last_seen = bpf_ktime_get_coarse_ns();
-	__sync_fetch_and_or(&flow->state, PROXY_FLOW_ENDED);
+	__sync_lock_test_and_set(&flow->ended, 1);
 }
 
 /*

@@ -80,8 +80,6 @@ enum proxy_flow_state {
 	PROXY_FLOW_DIRECT = 1 << 16, /* the client talks to the target's own address */
 	PROXY_FLOW_PORT = 1 << 17,   /* the port is translated (its key is in "pinned") */
 	PROXY_FLOW_LOCAL = 1 << 18,  /* the target is an address of this host */
-	/* It has been removed at @last_seen; the slot is used again after a while. */
-	PROXY_FLOW_ENDED = 1 << 19,
 };
 
 /* Slot of "ingress", a cache line: what a flow looks like from both sides. All zero: free. */
@@ -102,7 +100,12 @@ struct proxy_flow {
 	 */
 	__u32 tick;
 	__u32 place; /* where "buckets" refers to this slot */
-	__u64 reserved;
+	/*
+	 * Whether it has been removed, at @last_seen; the slot is used again after a while. Not a
+	 * bit of @state, which a packet may be storing.
+	 */
+	__u32 ended;
+	__u32 reserved;
 };
 _Static_assert(sizeof(struct proxy_flow) == 64, "a cache line, shared with user space");
 

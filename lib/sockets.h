@@ -12,7 +12,7 @@
  * in network byte order
  * @ctx: handed to @visit; neither is used after the return
  *
- * TCP in every state but LISTEN and CLOSE (SYN_SENT, SYN_RECV, TIME_WAIT ... included), UDP where
+ * TCP in every state but LISTEN, CLOSE and TIME_WAIT (SYN_SENT, SYN_RECV ... included), UDP where
  * it is connect()ed. Sockets of the IPv6 family that talk to an IPv4-mapped address
  * (::ffff:a.b.c.d) too. Those of all users; no privilege is needed.
  *

@@ -280,7 +280,7 @@ void maps_flow_end(const struct maps *maps, __u32 slot)
 	slot_table_unlink(&maps->index, flow->place, slot);
 	__atomic_store_n(&flow->tick, PROXY_TICK_GONE, __ATOMIC_SEQ_CST);
 	flow->last_seen = maps_now();
-	__atomic_or_fetch(&flow->state, PROXY_FLOW_ENDED, __ATOMIC_RELEASE);
+	__atomic_store_n(&flow->ended, 1, __ATOMIC_RELEASE);
 }
 
 void maps_reclaim(struct maps *maps)
@@ -296,7 +296,7 @@ void maps_flow_reclaim(struct maps *maps, __u32 slot, __u64 now)
 {
 	struct proxy_flow *flow = &maps->flows[slot];
 
-	if (!(__atomic_load_n(&flow->state, __ATOMIC_ACQUIRE) & PROXY_FLOW_ENDED) ||
+	if (!__atomic_load_n(&flow->ended, __ATOMIC_ACQUIRE) ||
 	    now < flow->last_seen + MAPS_GRACE_NS)
 		return;
 	memset(flow, 0, sizeof(*flow));

@@ -334,8 +334,7 @@ static void test_closing(const char *listen_on, const char *address, const char 
 	shutdown(server, SHUT_WR);
 	while (tcp_state(server) != TCP_CLOSE && tries++ < 1000)
 		poll(NULL, 0, 5);
-	CHECK(!ask() && n_told == 1 && times(IPPROTO_TCP, "127.0.0.1", port) == 1,
-	      "%s: TIME_WAIT, and not CLOSE", what);
+	CHECK(!ask() && n_told == 0, "%s: neither TIME_WAIT nor CLOSE", what);
 	close(server);
 	close(listener);
 }

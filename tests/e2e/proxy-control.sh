@@ -154,4 +154,16 @@ equal "the next proxy has its own mappings" "$(tcp 81)" target
 equal "and no others" "$(tcp)" ""
 stop proxy
 equal "no filter of ours remains" "$(our_filters client eth0)" ""
+
+# Nobody gives slots back to a kept datapath, but whoever removes its flows.
+start_tool proxy client proxy --keep --max-flows 4 eth0
+stop proxy
+for port in 42001 42002 42003 42004; do
+	equal "flow $port has a place" "$(udp $port)" target
+done
+equal "a fifth has none" "$(udp 42005)" ""
+check "--flush-flows on a kept datapath" proxy --flush-flows eth0
+equal "makes room" "$(udp 42005)" target
+start_tool proxy client proxy eth0
+stop proxy
 finish
