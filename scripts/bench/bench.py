@@ -24,6 +24,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.environ.get("BUILD", "build")
 PROGRAMS = os.path.join(BUILD, "scripts/bench")
 MONITOR = os.path.join(BUILD, "bin/packet-monitor")
+SETTLE_SECONDS = 0.3
 PROXY = os.path.join(BUILD, "bin/proxy")
 os.environ["PATH"] += ":/usr/sbin:/sbin"
 
@@ -257,6 +258,8 @@ class Tool(Process):
         for line in self.process.stderr:
             if "attached" in line:
                 self.attach_seconds = time.monotonic() - self.begun
+                # Then it touches its table once (slot_touch()), which no packet is to answer for.
+                time.sleep(SETTLE_SECONDS)
                 return
             self.said = line
         raise RuntimeError(f"{self.title} ended: {getattr(self, 'said', '').strip()}")
