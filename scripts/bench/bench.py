@@ -24,8 +24,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.environ.get("BUILD", "build")
 PROGRAMS = os.path.join(BUILD, "scripts/bench")
 MONITOR = os.path.join(BUILD, "bin/packet-monitor")
-SETTLE_SECONDS = 0.3
 PROXY = os.path.join(BUILD, "bin/proxy")
+SETTLE_SECONDS = 0.3
 os.environ["PATH"] += ":/usr/sbin:/sbin"
 
 CLIENT_ADDR = "10.0.0.1"
