@@ -42,7 +42,7 @@ struct cached {
 	__u32 generation;
 	__u32 stats; /* stats_index() of its mapping */
 	__u32 flow;  /* its slot */
-	__u32 noted; /* what packets have told of it: the rest of its state is none of ours */
+	__u32 noted; /* bits of its state that packets like this have told already */
 	struct change change;
 	__u8 dmac[ETH_ALEN]; /* at egress */
 	__u8 reserved[6];

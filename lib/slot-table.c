@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <linux/if_ether.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -96,14 +95,14 @@ void slot_table_touch(struct slot_table_size size, int touch_fd)
 	bpf_prog_test_run_opts(touch_fd, &run);
 }
 
-void slot_table_unlink(const struct slot_table *table, __u32 place, __u32 slot)
+bool slot_table_unlink(const struct slot_table *table, __u32 place, __u32 slot)
 {
 	__u64 *entry = &table->buckets[place / SLOT_PLACES].entry[place % SLOT_PLACES];
 	__u64 old = __atomic_load_n(entry, __ATOMIC_RELAXED);
 
-	if ((__u32)old == slot + 1)
-		__atomic_compare_exchange_n(entry, &old, 0, false, __ATOMIC_SEQ_CST,
-					    __ATOMIC_RELAXED);
+	return (__u32)old == slot + 1 &&
+	       __atomic_compare_exchange_n(entry, &old, 0, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_RELAXED);
 }
 
 static __u64 head(const struct slot_table *table)

@@ -4,6 +4,7 @@
 #define SLOT_TABLE_H
 
 #include <linux/types.h>
+#include <stdbool.h>
 
 #include "slots.h"
 
@@ -59,9 +60,10 @@ void slot_table_put(struct slot_table *table, __u32 slot);
 
 /**
  * slot_table_unlink - have packets from now on not find a slot; those under way may still use it
- * @place: where "buckets" refers to it, as slot_place() has told; nothing is done if it does not
+ * @place: where "buckets" refers to it, as slot_place() has told
+ * Return: whether it did; if not, nothing is done.
  */
-void slot_table_unlink(const struct slot_table *table, __u32 place, __u32 slot);
+bool slot_table_unlink(const struct slot_table *table, __u32 place, __u32 slot);
 
 /** slot_table_limit - slots are first taken in order: those from here on have never been used */
 __u32 slot_table_limit(const struct slot_table *table);

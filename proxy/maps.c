@@ -276,8 +276,12 @@ void maps_flow_end(const struct maps *maps, __u32 slot)
 {
 	struct proxy_flow *flow = &maps->flows[slot];
 
-	/* So that a packet in between makes the flow anew, and does not wait for its end. */
-	slot_table_unlink(&maps->index, flow->place, slot);
+	/*
+	 * First, so that a packet in between makes the flow anew, and does not wait for its end. A
+	 * slot that no key leads to is still, or again, the business of the programs.
+	 */
+	if (!slot_table_unlink(&maps->index, flow->place, slot))
+		return;
 	__atomic_store_n(&flow->tick, PROXY_TICK_GONE, __ATOMIC_SEQ_CST);
 	flow->last_seen = maps_now();
 	__atomic_store_n(&flow->ended, 1, __ATOMIC_RELEASE);
@@ -285,10 +289,14 @@ void maps_flow_end(const struct maps *maps, __u32 slot)
 
 void maps_reclaim(struct maps *maps)
 {
-	__u32 limit = maps_flow_limit(maps);
+	__u32 limit = maps_flow_limit(maps), slot = 0;
 
+	while (slot < limit && !maps->flows[slot].ended)
+		slot++;
+	if (slot == limit)
+		return;
 	poll(NULL, 0, MAPS_GRACE_NS / 1000000 + 10);
-	for (__u32 slot = 0; slot < limit; slot++)
+	for (; slot < limit; slot++)
 		maps_flow_reclaim(maps, slot, maps_now());
 }
 

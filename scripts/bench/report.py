@@ -489,7 +489,7 @@ def main():
     plot_flows(res, folder)
     write_readme(res, os.path.join(folder, "README.md"))
     for what, target, shown, met, _ in targets(res):
-        print(f"{met.strip('*'):>11}  {what}: {shown} (target {target})")
+        print(f"{met.replace('*', ''):>11}  {what}: {shown} (target {target})")
 
 
 if __name__ == "__main__":

@@ -208,6 +208,7 @@ static void test_crowded(void)
 static void test_reuse(void)
 {
 	enum { SLOTS = 4 };
+	__u64 slots_free;
 	__u32 slot;
 
 	rig_clear(&rig);
@@ -233,6 +234,11 @@ static void test_reuse(void)
 		send_out(CLIENT, (__u16)(CLIENT_PORT + i), ORIGINAL);
 	}
 	CHECK_EQ(rig_count_flows(&rig), 1, "slots go round");
+	rig_clear(&rig);
+	slots_free = slot_table_free(&rig.maps.index);
+	maps_flow_end(&rig.maps, slot);
+	maps_flow_reclaim(&rig.maps, slot, ~0ULL);
+	CHECK_EQ(slot_table_free(&rig.maps.index), slots_free, "none is given back twice");
 }
 
 int main(void)

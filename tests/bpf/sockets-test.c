@@ -291,19 +291,20 @@ static void test_namespace(void)
 	close(fd);
 }
 
-static void test_tcp(void)
+/* @listen_on and @address: IPv4, or of a socket of the IPv6 family that talks IPv4 */
+static void test_connection(const char *listen_on, const char *address, const char *what)
 {
 	int fds[3], port, peer;
 
-	fds[0] = listening("127.0.0.1", false, &port);
-	CHECK(!ask() && n_told == 0, "tcp: no listening socket");
-	fds[1] = connected(SOCK_STREAM, "127.0.0.1", port);
+	fds[0] = listening(listen_on, false, &port);
+	CHECK(!ask() && n_told == 0, "%s: no listening socket", what);
+	fds[1] = connected(SOCK_STREAM, address, port);
 	fds[2] = need(accept4(fds[0], NULL, NULL, SOCK_CLOEXEC), "accept");
 	peer = port_of(fds[1]);
-	CHECK_EQ(ask(), 0, "tcp: no error");
-	CHECK_EQ(times(IPPROTO_TCP, "127.0.0.1", port), 1, "tcp: the end that connected");
-	CHECK_EQ(times(IPPROTO_TCP, "127.0.0.1", peer), 1, "tcp: the end that accepted");
-	CHECK_EQ(n_told, 2, "tcp: nothing else");
+	CHECK_EQ(ask(), 0, "%s: no error", what);
+	CHECK_EQ(times(IPPROTO_TCP, "127.0.0.1", port), 1, "%s: the end that connected", what);
+	CHECK_EQ(times(IPPROTO_TCP, "127.0.0.1", peer), 1, "%s: the end that accepted", what);
+	CHECK_EQ(n_told, 2, "%s: nothing else", what);
 	close_all(fds, 3);
 }
 
@@ -316,7 +317,7 @@ static int tcp_state(int fd)
 	return info.tcpi_state;
 }
 
-/* @listen_on and @address: IPv4, or of a socket of the IPv6 family that talks IPv4 */
+/* The same addresses. */
 static void test_closing(const char *listen_on, const char *address, const char *what)
 {
 	int port, peer, tries = 0;
@@ -404,21 +405,13 @@ static bool have_ipv6(void)
 
 static void test_ipv6(void)
 {
-	int fds[3], port, peer;
+	int fds[3], port;
 
 	if (!have_ipv6()) {
 		check_skip("ipv6", "there is no ::1");
 		return;
 	}
-	fds[0] = listening("::", false, &port);
-	fds[1] = connected(SOCK_STREAM, "::ffff:127.0.0.1", port);
-	fds[2] = need(accept4(fds[0], NULL, NULL, SOCK_CLOEXEC), "accept");
-	peer = port_of(fds[1]);
-	CHECK_EQ(ask(), 0, "ipv6: no error");
-	CHECK_EQ(times(IPPROTO_TCP, "127.0.0.1", port), 1, "ipv6: a mapped address, connected");
-	CHECK_EQ(times(IPPROTO_TCP, "127.0.0.1", peer), 1, "ipv6: a mapped address, accepted");
-	CHECK_EQ(n_told, 2, "ipv6: nothing else");
-	close_all(fds, 3);
+	test_connection("::", "::ffff:127.0.0.1", "ipv6");
 	enter_namespace();
 	test_closing("::", "::ffff:127.0.0.1", "ipv6");
 
@@ -538,7 +531,7 @@ int main(void)
 	if (geteuid())
 		return check_skip("all", "needs root");
 	test_namespace();
-	test_tcp();
+	test_connection("127.0.0.1", "127.0.0.1", "tcp");
 	enter_namespace();
 	test_closing("127.0.0.1", "127.0.0.1", "closing");
 	enter_namespace();

@@ -13,6 +13,8 @@ wait_for 10 listening target udp $TARGET_PORT
 proxy_runs()
 {
 	start_tool proxy client proxy -o jsonl -I 0.2 eth0
+	# It has looked at the sockets before its first report.
+	wait_for 5 grep -q '"type":"total"' $TMP/proxy.out
 	egress=$(in_host client bpftool -j map show | jq -r '[.[] | select(.name == "egress")][-1].id')
 }
 
@@ -33,8 +35,8 @@ ports_changed()
 # --- there are none ------------------------------------------------------------------------------
 
 proxy_runs
-check "without sockets to the target, TCP does not ask for them" wait_for 3 eval '! asks tcp $ORIGINAL_PORT'
-check "nor does UDP" wait_for 3 eval '! asks udp $ORIGINAL_PORT'
+check_not "without sockets to the target, TCP does not ask for them" asks tcp $ORIGINAL_PORT
+check_not "nor does UDP" asks udp $ORIGINAL_PORT
 stop proxy
 
 # --- there are some ------------------------------------------------------------------------------
@@ -44,7 +46,6 @@ says "a connection to the target itself" old-tcp one "target one"
 talk old-udp client UDP:$TARGET:$TARGET_PORT,sourceport=41000,reuseaddr
 says "and a UDP socket" old-udp one "target one"
 proxy_runs
-sleep 1 # so that the tool has looked
 check "with them, TCP asks" asks tcp $ORIGINAL_PORT
 check "and UDP" asks udp $ORIGINAL_PORT
 talk new-tcp client TCP:$ORIGINAL:$ORIGINAL_PORT,sourceport=41000,reuseaddr
