@@ -140,9 +140,11 @@ static __always_inline __u64 slot_sum(const struct slot_bucket *bucket, __u64 ha
 /** slot_find - the same as slot_find_first(), wherever it is */
 static __always_inline void *slot_find(__u64 hash, const void *key, slot_match match, __u32 *number)
 {
+#pragma clang loop unroll(disable)
 	for (__u32 candidate = 0; candidate < SLOT_CANDIDATES; candidate++) {
 		const struct slot_bucket *bucket = slot_bucket_at(hash, candidate);
 
+#pragma clang loop unroll(disable)
 		for (__u32 i = 0; bucket && i < SLOT_BUCKET_SIZE; i++) {
 			__u64 entry = slot_read(&bucket->entry[i]);
 			void *slot;
@@ -177,9 +179,11 @@ static __always_inline __u64 *slot_entry(__u32 place)
  */
 static __always_inline __u64 *slot_place(__u64 hash, __u32 *place)
 {
+#pragma clang loop unroll(disable)
 	for (__u32 candidate = 0; candidate < SLOT_CANDIDATES; candidate++) {
 		struct slot_bucket *bucket = slot_bucket_at(hash, candidate);
 
+#pragma clang loop unroll(disable)
 		for (__u32 i = 0; bucket && i < SLOT_BUCKET_SIZE; i++) {
 			if (slot_read(&bucket->entry[i]))
 				continue;
