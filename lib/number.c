@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <string.h>
 
 /* Digits up to the first other character; sets @wide if their value has no room in @value. */
 static const char *digits(const char *text, __u64 *value, bool *wide)
@@ -63,14 +62,11 @@ int number_parse_seconds(const char *text, __u64 min_ns, __u64 max_ns, __u64 *ou
 
 char *number_append(char *at, __u32 value)
 {
-	char text[10], *first = text + sizeof(text);
-	size_t len;
+	char *end = at + 1, *digit;
 
-	do {
-		*--first = (char)('0' + value % 10);
-		value /= 10;
-	} while (value);
-	len = (size_t)(text + sizeof(text) - first);
-	memcpy(at, first, len);
-	return at + len;
+	for (__u32 rest = value / 10; rest; rest /= 10)
+		end++;
+	for (digit = end; digit > at; value /= 10)
+		*--digit = (char)('0' + value % 10);
+	return end;
 }

@@ -269,12 +269,14 @@ out:
 
 int main(int argc, char **argv)
 {
+	static char out[1 << 16]; /* a report lists every flow: few, long writes */
 	struct mapping_list list = { 0 };
 	struct mapping_error error;
 	struct options opt;
 	struct iface iface;
 	int err, status = EXIT_FAILURE;
 
+	setvbuf(stdout, out, _IOFBF, sizeof(out));
 	log_setup("proxy", false);
 	options_parse(&opt, argc, argv);
 	log_setup("proxy", opt.verbose);

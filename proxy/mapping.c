@@ -28,20 +28,25 @@ static int refuse(struct mapping_error *error, const char *fmt, ...)
 	return -EINVAL;
 }
 
-const char *mapping_addr_text(__be32 addr, __be16 port, char buf[MAPPING_ADDR_LEN])
+char *mapping_addr_append(char *at, __be32 addr, __be16 port)
 {
 	const __u8 *bytes = (const __u8 *)&addr;
-	char *end = number_append(buf, bytes[0]);
 
+	at = number_append(at, bytes[0]);
 	for (int i = 1; i < 4; i++) {
-		*end++ = '.';
-		end = number_append(end, bytes[i]);
+		*at++ = '.';
+		at = number_append(at, bytes[i]);
 	}
 	if (port) {
-		*end++ = ':';
-		end = number_append(end, ntohs(port));
+		*at++ = ':';
+		at = number_append(at, ntohs(port));
 	}
-	*end = '\0';
+	return at;
+}
+
+const char *mapping_addr_text(__be32 addr, __be16 port, char buf[MAPPING_ADDR_LEN])
+{
+	*mapping_addr_append(buf, addr, port) = '\0';
 	return buf;
 }
 

@@ -88,6 +88,13 @@ enum { MAPPING_PLACE_LEN = 128 };
 const char *mapping_place_text(const struct mapping_list *list, const struct mapping *mapping,
 			       char buf[MAPPING_PLACE_LEN]);
 
+/**
+ * mapping_addr_append - write the same as mapping_addr_text(), without a terminator
+ * @at: room for MAPPING_ADDR_LEN characters
+ * Return: where the next character goes.
+ */
+char *mapping_addr_append(char *at, __be32 addr, __be16 port);
+
 /** mapping_addr_text - write "ADDR:PORT", or "ADDR" for port 0, to @buf; Return: @buf */
 const char *mapping_addr_text(__be32 addr, __be16 port, char buf[MAPPING_ADDR_LEN]);
 

@@ -124,20 +124,15 @@ static char *append_tenths(char *at, __u64 ns)
 	return number_append(at, (__u32)(tenths % 10));
 }
 
-static char *append_addr(char *at, __be32 addr, __be16 port)
-{
-	return strchr(mapping_addr_text(addr, port, at), '\0');
-}
-
 static char *flow_json(char *at, const struct report *report, const struct proxy_flow *flow,
 		       __u64 idle)
 {
 	const struct proxy_reply *key = &flow->key;
 
 	at = stpcpy(stpcpy(at, report->flow_head), mapping_proto_text(key->proto));
-	at = append_addr(stpcpy(at, "\",\"client\":\""), flow->client, flow->cport);
-	at = append_addr(stpcpy(at, "\",\"from\":\""), flow->orig, flow->oport);
-	at = append_addr(stpcpy(at, "\",\"to\":\""), key->remote, key->rport);
+	at = mapping_addr_append(stpcpy(at, "\",\"client\":\""), flow->client, flow->cport);
+	at = mapping_addr_append(stpcpy(at, "\",\"from\":\""), flow->orig, flow->oport);
+	at = mapping_addr_append(stpcpy(at, "\",\"to\":\""), key->remote, key->rport);
 	at = stpcpy(stpcpy(at, "\",\"state\":\""), flow_state(flow));
 	at = append_tenths(stpcpy(at, "\",\"idle\":"), idle);
 	at = number_append(stpcpy(at, ",\"source_port\":"), ntohs(key->lport));
@@ -148,9 +143,9 @@ static char *flow_text(char *at, const struct proxy_flow *flow, __u64 idle)
 {
 	const struct proxy_reply *key = &flow->key;
 
-	at = append_addr(at, key->remote, key->rport);
-	at = append_addr(stpcpy(at, " : "), key->local, key->lport);
-	at = append_addr(stpcpy(at, " -> "), flow->orig, flow->oport);
+	at = mapping_addr_append(at, key->remote, key->rport);
+	at = mapping_addr_append(stpcpy(at, " : "), key->local, key->lport);
+	at = mapping_addr_append(stpcpy(at, " -> "), flow->orig, flow->oport);
 	at = stpcpy(stpcpy(at, " "), mapping_proto_text(key->proto));
 	at = stpcpy(stpcpy(at, " "), flow_state(flow));
 	at = stpcpy(append_tenths(stpcpy(at, " idle "), idle), " s");
