@@ -224,7 +224,6 @@ static __always_inline int egress_ipv4(struct __sk_buff *skb, struct flow_reques
 /* @l2_len: a constant, of the device's kind. */
 static __always_inline int at_egress(struct __sk_buff *skb, __u32 l2_len)
 {
-	const struct proxy_state *settings;
 	struct flow_request req;
 	struct cached *hit;
 	__u32 generation;
@@ -236,12 +235,10 @@ static __always_inline int at_egress(struct __sk_buff *skb, __u32 l2_len)
 			arp_egress(skb);
 		return TC_ACT_UNSPEC;
 	}
-	settings = state_get();
-	if (!settings ||
-	    pkt_read(skb, l2_len + offsetof(struct iphdr, daddr), &daddr, sizeof(daddr)) ||
-	    !maybe_known(settings, daddr) || nexthop_reentered(skb))
+	if (pkt_read(skb, l2_len + offsetof(struct iphdr, daddr), &daddr, sizeof(daddr)) ||
+	    !maybe_known(daddr) || nexthop_reentered(skb))
 		return TC_ACT_UNSPEC;
-	generation = cache_generation(settings);
+	generation = cache_generation();
 	plain = l2_len == ETH_HLEN && !skb->vlan_present && packet_read_plain(skb, &req.p);
 	hit = plain ? cache_find(&req.p, CACHE_EGRESS, generation) : NULL;
 	if (likely(hit))
@@ -318,7 +315,6 @@ static __always_inline int at_ingress(struct __sk_buff *skb, __u32 l2_len)
 		__be16 check;
 		__be32 saddr;
 	} peek;
-	const struct proxy_state *settings;
 	int known, plain = 0;
 	__u32 generation;
 	struct packet p;
@@ -328,13 +324,12 @@ static __always_inline int at_ingress(struct __sk_buff *skb, __u32 l2_len)
 			arp_ingress(skb);
 		return TC_ACT_UNSPEC;
 	}
-	settings = state_get();
-	if (!settings || pkt_read(skb, l2_len + offsetof(struct iphdr, ttl), &peek, sizeof(peek)))
+	if (pkt_read(skb, l2_len + offsetof(struct iphdr, ttl), &peek, sizeof(peek)))
 		return TC_ACT_UNSPEC;
-	known = maybe_known(settings, peek.saddr);
+	known = maybe_known(peek.saddr);
 	if (!known && peek.proto != IPPROTO_ICMP)
 		return TC_ACT_UNSPEC;
-	generation = cache_generation(settings);
+	generation = cache_generation();
 	if (likely(known)) {
 		struct cached *hit;
 
@@ -381,7 +376,7 @@ static __always_inline __u32 reap(const struct proxy_doomed *entry)
 		.proto = flow->key.proto,
 	};
 	/* Before the flow, since whoever makes it anew waits for that, and then pins it again. */
-	pin = bpf_map_lookup_elem(&pinned, &origin);
+	pin = pin_find(&origin);
 	if (pin && reply_equal(pin, &flow->key))
 		bpf_map_delete_elem(&pinned, &origin);
 	flow_remove(flow, entry->slot);

@@ -62,9 +62,9 @@ struct {
 } cache SEC(".maps");
 
 /** cache_generation - to be asked for before anything that goes into an entry is looked up */
-static __always_inline __u32 cache_generation(const struct proxy_state *settings)
+static __always_inline __u32 cache_generation(void)
 {
-	return *(const volatile __u32 *)&settings->generation;
+	return *(const volatile __u32 *)&state.generation;
 }
 
 /* The packet's place on this CPU. */

@@ -22,12 +22,10 @@ static __always_inline struct proxy_mapping *mapping_find(__be32 addr, __be16 po
 {
 	struct proxy_dest dest = { .addr = addr, .port = port, .proto = proto };
 	struct proxy_mapping *mapping = bpf_map_lookup_elem(&egress, &dest);
-	const struct proxy_state *settings;
 
 	if (mapping)
 		return mapping;
-	settings = state_get();
-	if (!settings || !(settings->flags & PROXY_STATE_WILDCARDS))
+	if (!(state.flags & PROXY_STATE_WILDCARDS))
 		return NULL;
 	dest.port = 0;
 	return bpf_map_lookup_elem(&egress, &dest);
@@ -75,18 +73,14 @@ static __always_inline struct proxy_origin origin_of(const struct packet *p)
 /* What @origin is pinned to, or NULL. Hardly ever is anything: then this table is not touched. */
 static __always_inline struct proxy_reply *pin_find(const struct proxy_origin *origin)
 {
-	const struct proxy_state *settings = state_get();
-
-	return settings && settings->pins ? bpf_map_lookup_elem(&pinned, origin) : NULL;
+	return state.pins ? bpf_map_lookup_elem(&pinned, origin) : NULL;
 }
 
 static __always_inline long pin_enter(const struct proxy_origin *origin,
 				      const struct proxy_reply *key, __u64 flags)
 {
-	struct proxy_state *settings = state_get();
-
-	if (settings && !settings->pins)
-		settings->pins = 1;
+	if (!state.pins)
+		state.pins = 1;
 	return bpf_map_update_elem(&pinned, origin, key, flags);
 }
 
@@ -227,6 +221,7 @@ static __always_inline struct proxy_flow *flow_get(const struct proxy_reply *key
 	struct proxy_flow *flow;
 	int i;
 
+#pragma clang loop unroll(disable)
 	for (i = 0; i < 2; i++) {
 		flow = flow_lookup(key, number);
 		if (!flow || flow_claim(flow, flow_tick(flow)))
@@ -257,9 +252,7 @@ static __always_inline void flow_note(struct proxy_flow *flow, __u32 bits, __u32
 /** stats_index - where this CPU counts the packets of @mapping in "mapping_stats" */
 static __always_inline __u32 stats_index(__u32 mapping)
 {
-	const struct proxy_state *settings = state_get();
-
-	return bpf_get_smp_processor_id() * (settings ? settings->mapping_ids : 0) + mapping;
+	return bpf_get_smp_processor_id() * state.mapping_ids + mapping;
 }
 
 /**
@@ -359,6 +352,7 @@ static __always_inline struct proxy_flow *flow_get_of(const struct proxy_reply *
 	struct proxy_flow *flow;
 	int i;
 
+#pragma clang loop unroll(disable)
 	for (i = 0; i < 2; i++) {
 		__u32 tick;
 

@@ -77,13 +77,11 @@ struct {
 	__type(value, struct proxy_nexthop);
 } nexthops SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct proxy_state);
-} state SEC(".maps");
+/*
+ * Settings that user space changes while the programs run. A variable: its address is known when
+ * the programs are loaded, so that packets need no lookup, nor the test of its result.
+ */
+struct proxy_state state SEC(".data.state");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -122,7 +120,7 @@ struct {
 } counters SEC(".maps");
 
 /** count - one more of @what on this CPU; PROXY_OK counts nothing */
-static __always_inline void count(enum proxy_counter what)
+static __noinline void count(enum proxy_counter what)
 {
 	__u32 index = what;
 	__u64 *counter;
@@ -158,20 +156,12 @@ static __always_inline struct proxy_flow *flow_at(__u32 number)
 	return bpf_map_lookup_elem(&ingress, &number);
 }
 
-/** state_get - settings that user space changes while the program runs */
-static __always_inline struct proxy_state *state_get(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&state, &zero);
-}
-
 /** maybe_known - false if @addr is surely neither an original nor a target */
-static __always_inline int maybe_known(const struct proxy_state *settings, __be32 addr)
+static __always_inline int maybe_known(__be32 addr)
 {
 	__u32 bit = proxy_prefilter_bit(addr) / PROXY_SUMMARY_SPAN;
 
-	return settings->summary[bit / 64] >> bit % 64 & 1;
+	return state.summary[bit / 64] >> bit % 64 & 1;
 }
 
 /** known_address - the same, but rarely true for others */
@@ -187,18 +177,13 @@ static __always_inline int known_address(__be32 addr)
 /** changed - what CPUs remember of flows (proxy-cache.h) may be wrong from now on */
 static __always_inline void changed(void)
 {
-	struct proxy_state *settings = state_get();
-
-	if (settings)
-		__sync_fetch_and_add(&settings->generation, 1);
+	__sync_fetch_and_add(&state.generation, 1);
 }
 
 /** local_mappings - whether some target is an address of this host */
 static __always_inline int local_mappings(void)
 {
-	const struct proxy_state *settings = state_get();
-
-	return settings && settings->flags & PROXY_STATE_LOCAL;
+	return state.flags & PROXY_STATE_LOCAL;
 }
 
 #endif /* PROXY_MAPS_H */

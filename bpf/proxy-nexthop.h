@@ -64,15 +64,11 @@ static __always_inline int mac_equal(const void *left, const void *right)
 /* Whether the tool lives, so that the MAC addresses in "nexthops" are as good as the kernel's. */
 static __always_inline int heartbeat_fresh(void)
 {
-	struct proxy_state *settings = state_get();
-
-	if (!settings)
-		return 0;
-	if (!ticks_passed(settings->tick))
+	if (!ticks_passed(state.tick))
 		return 1;
-	if (settings->heartbeat + PROXY_HEARTBEAT_NS <= bpf_ktime_get_coarse_ns())
+	if (state.heartbeat + PROXY_HEARTBEAT_NS <= bpf_ktime_get_coarse_ns())
 		return 0;
-	settings->tick = bpf_jiffies64();
+	state.tick = bpf_jiffies64();
 	return 1;
 }
 

@@ -18,7 +18,7 @@
  * Raised whenever a struct of this file changes: a new proxy takes over the maps of an old one only
  * if both agree on it.
  */
-enum { PROXY_LAYOUT = 3 };
+enum { PROXY_LAYOUT = 4 };
 
 /* Key of "egress": where a packet was going. 8 bytes, for a cheap hash on every packet. */
 struct proxy_dest {
@@ -255,7 +255,7 @@ enum proxy_state_flags {
 
 enum { PROXY_PREFILTER_BITS = 65536, PROXY_SUMMARY_SPAN = PROXY_PREFILTER_BITS / 256 };
 
-/* The one entry of "state". */
+/* The variable "state". */
 struct proxy_state {
 	__u32 layout;	 /* PROXY_LAYOUT */
 	__u32 flags;	 /* enum proxy_state_flags */

@@ -34,7 +34,7 @@ static const struct {
 	[MAPS_HOSTS] = { "hosts", sizeof(__be32), sizeof(struct proxy_host) },
 	[MAPS_FRAGMENTS] = { "fragments", sizeof(struct proxy_fragment),
 			     sizeof(struct proxy_fragment_rule) },
-	[MAPS_STATE] = { "state", sizeof(__u32), sizeof(struct proxy_state) },
+	[MAPS_STATE] = { ".data.state", sizeof(__u32), sizeof(struct proxy_state) },
 	[MAPS_PREFILTER] = { "prefilter", sizeof(__u32), sizeof(struct proxy_prefilter) },
 	[MAPS_MAPPING_STATS] = { "mapping_stats", sizeof(__u32),
 				 sizeof(struct proxy_mapping_stats) },

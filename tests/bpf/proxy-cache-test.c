@@ -169,14 +169,8 @@ static void pin(void)
 				       .cport = htons(CLIENT_PORT),
 				       .oport = htons(ORIGINAL_PORT),
 				       .proto = IPPROTO_TCP };
-	int state_fd = bpf_map__fd(rig.skel->maps.state);
-	struct proxy_state state;
-	__u32 zero = 0;
 
-	bpf_map_update_elem(bpf_map__fd(rig.skel->maps.pinned), &origin, &key, BPF_ANY);
-	bpf_map_lookup_elem(state_fd, &zero, &state);
-	state.pins = 1;
-	bpf_map_update_elem(state_fd, &zero, &state, BPF_ANY);
+	rig_pin(&rig, &origin, &key);
 }
 
 static void test_moved(void)

@@ -148,7 +148,7 @@ static void test_idle(void)
 
 	sent(CLIENT_PORT);
 	sent(CLIENT_PORT + 1);
-	bpf_map_update_elem(pinned, &origin, &key, BPF_ANY);
+	rig_pin(&rig, &origin, &key);
 	doom_now(0, CLIENT_PORT);
 	doom_now(1, CLIENT_PORT + 1);
 	idle();

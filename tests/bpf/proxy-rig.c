@@ -33,33 +33,19 @@ __u32 ip(const char *text)
 
 void rig_changed(struct rig *rig)
 {
-	int fd = bpf_map__fd(rig->skel->maps.state);
-	struct proxy_state settings;
-	__u32 zero = 0;
-
-	if (bpf_map_lookup_elem(fd, &zero, &settings))
-		die("read the state");
-	settings.generation++;
-	if (bpf_map_update_elem(fd, &zero, &settings, 0))
-		die("write the state");
+	rig->maps.state->generation++;
 }
 
 void rig_heartbeat(struct rig *rig, __u64 ago_ns)
 {
-	int fd = bpf_map__fd(rig->skel->maps.state);
-	struct proxy_state settings;
+	struct proxy_state *state = rig->maps.state;
 	struct timespec now;
-	__u32 zero = 0;
 
-	if (bpf_map_lookup_elem(fd, &zero, &settings))
-		die("read the state");
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	settings.layout = PROXY_LAYOUT;
-	settings.mapping_ids = RIG_IDS;
-	settings.tick -= 1000; /* so that the program looks */
-	settings.heartbeat = now.tv_sec * 1000000000ULL + now.tv_nsec - ago_ns;
-	if (bpf_map_update_elem(fd, &zero, &settings, 0))
-		die("write the state");
+	state->layout = PROXY_LAYOUT;
+	state->mapping_ids = RIG_IDS;
+	state->tick -= 1000; /* so that the program looks */
+	state->heartbeat = now.tv_sec * 1000000000ULL + now.tv_nsec - ago_ns;
 	rig_changed(rig);
 }
 
@@ -103,23 +89,11 @@ void rig_close(struct rig *rig)
 
 static void prefilter_add(struct rig *rig, __be32 addr)
 {
-	static struct proxy_prefilter filter;
-	int fd = bpf_map__fd(rig->skel->maps.prefilter);
-	int state_fd = bpf_map__fd(rig->skel->maps.state);
-	struct proxy_state settings;
-	__u32 zero = 0, bit = proxy_prefilter_bit(addr);
+	__u32 bit = proxy_prefilter_bit(addr);
 
-	if (bpf_map_lookup_elem(fd, &zero, &filter))
-		die("read the prefilter");
-	filter.words[bit / 64] |= 1ULL << bit % 64;
-	if (bpf_map_update_elem(fd, &zero, &filter, 0))
-		die("write the prefilter");
-	if (bpf_map_lookup_elem(state_fd, &zero, &settings))
-		die("read the state");
+	rig->maps.prefilter->words[bit / 64] |= 1ULL << bit % 64;
 	bit /= PROXY_SUMMARY_SPAN;
-	settings.summary[bit / 64] |= 1ULL << bit % 64;
-	if (bpf_map_update_elem(state_fd, &zero, &settings, 0))
-		die("write the state");
+	rig->maps.state->summary[bit / 64] |= 1ULL << bit % 64;
 }
 
 /*
@@ -155,8 +129,6 @@ void rig_map(struct rig *rig, const char *from, __u16 from_port, __u8 proto, con
 		.flags = flags,
 		.id = rig->mappings++,
 	};
-	struct proxy_state settings;
-	__u32 zero = 0;
 
 	mapping.nexthop = host_pair(rig, to_addr, from_addr, false, 0);
 	host_pair(rig, from_addr, to_addr, true, mapping.nexthop);
@@ -164,10 +136,8 @@ void rig_map(struct rig *rig, const char *from, __u16 from_port, __u8 proto, con
 	prefilter_add(rig, to_addr);
 	if (bpf_map_update_elem(fd, &key, &mapping, BPF_ANY))
 		die("enter a mapping");
-	bpf_map_lookup_elem(bpf_map__fd(rig->skel->maps.state), &zero, &settings);
-	settings.flags |= from_port ? 0 : PROXY_STATE_WILDCARDS;
-	settings.flags |= flags & PROXY_MAPPING_LOCAL ? PROXY_STATE_LOCAL : 0;
-	bpf_map_update_elem(bpf_map__fd(rig->skel->maps.state), &zero, &settings, 0);
+	rig->maps.state->flags |= from_port ? 0 : PROXY_STATE_WILDCARDS;
+	rig->maps.state->flags |= flags & PROXY_MAPPING_LOCAL ? PROXY_STATE_LOCAL : 0;
 	key.addr = to_addr;
 	key.port = htons(to_port);
 	mapping.flags = PROXY_MAPPING_DIRECT;
@@ -196,6 +166,13 @@ void rig_mapping_set(struct rig *rig, const char *from, __u16 from_port, __u8 pr
 	if (bpf_map_update_elem(fd, &key, &mapping, BPF_ANY))
 		die("change a mapping");
 	rig_changed(rig);
+}
+
+void rig_pin(struct rig *rig, const struct proxy_origin *origin, const struct proxy_reply *key)
+{
+	if (bpf_map_update_elem(rig->maps.fd[MAPS_PINNED], origin, key, BPF_ANY))
+		die("pin a flow");
+	rig->maps.state->pins = 1;
 }
 
 void rig_nexthop(struct rig *rig, const char *target, __u8 mac)

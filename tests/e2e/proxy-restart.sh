@@ -129,7 +129,7 @@ map_id()
 		done
 	done | head -n 1
 }
-state=$(map_id state)
+state=$(map_id .data.state)
 kill -KILL "${pids[layout]}"
 status_of layout || true
 value=$(bpftool -j map lookup id "$state" key 0 0 0 0 | jq -r '.value[4:] | map(ltrimstr("0x")) | join(" ")')
