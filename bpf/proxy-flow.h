@@ -475,7 +475,8 @@ __noinline int flow_enter(struct __sk_buff *skb, __u32 number, __u32 how)
 	if (!first || !second || !third)
 		return -EINVAL;
 	before = buckets_sum(first, second, third, hash);
-	err = flow_search(&flow->key) ? -EEXIST : flow_publish(number, hash, before);
+	/* Without an entry of this tag there is nothing to search. */
+	err = before && flow_search(&flow->key) ? -EEXIST : flow_publish(number, hash, before);
 	return how & ENTER_OTHER_PORT && (err == -EEXIST || err == -EBUSY) ? -EADDRINUSE : err;
 }
 
