@@ -552,7 +552,7 @@ __noinline int filter_match(const struct pm_key *key)
 
 static __always_inline __u64 key_hash(const struct pm_key *key)
 {
-	__u64 hash = slot_hash_step(slot_hash_begin(key->meta), key->addr[0]);
+	__u64 hash = slot_hash_step(slot_hash_begin(cfg_seed, key->meta), key->addr[0]);
 
 	if (pm_key_kind(key) & PM_KIND_FAMILY) {
 		hash = slot_hash_step(hash, key->addr[1]);

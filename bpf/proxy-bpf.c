@@ -362,31 +362,19 @@ int proxy3_ingress(struct __sk_buff *skb)
 static __always_inline __u32 reap(const struct proxy_doomed *entry)
 {
 	struct proxy_flow *flow = flow_at(entry->slot);
-	struct proxy_origin origin;
-	const struct proxy_reply *pin;
 
 	if (!flow ||
 	    __sync_val_compare_and_swap(&flow->tick, entry->tick, PROXY_TICK_GONE) != entry->tick)
 		return 0;
-	origin = (struct proxy_origin){
-		.client = flow->client,
-		.orig = flow->orig,
-		.cport = flow->cport,
-		.oport = flow->oport,
-		.proto = flow->key.proto,
-	};
-	/* Before the flow, since whoever makes it anew waits for that, and then pins it again. */
-	pin = pin_find(&origin);
-	if (pin && reply_equal(pin, &flow->key))
-		bpf_map_delete_elem(&pinned, &origin);
 	flow_remove(flow, entry->slot);
 	return 1;
 }
 
 /*
  * Not attached: user space runs it once for each entry of "doomed" (BPF_PROG_TEST_RUN with a repeat
- * count), because no packet may come between a flow's end and that of its pin. A loop in here would
- * be walked through by the verifier, turn after turn.
+ * count), because packets that meet a flow between its end and its removal wait for that, and user
+ * space might be stopped there. A loop in here would be walked through by the verifier, turn after
+ * turn.
  */
 SEC("tc")
 int proxy_reap(struct __sk_buff *skb)

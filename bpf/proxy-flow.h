@@ -59,29 +59,17 @@ static __always_inline int reply_equal(const struct proxy_reply *a, const struct
 	return !((one[0] ^ other[0]) | (one[1] ^ other[1]));
 }
 
-static __always_inline struct proxy_origin origin_of(const struct packet *p)
+/** client_side - what the flow of @p, which the client sent, is found by if it is pinned */
+static __always_inline struct proxy_reply client_side(const struct packet *p)
 {
-	return (struct proxy_origin){
-		.client = p->saddr,
-		.orig = p->daddr,
-		.cport = p->sport,
-		.oport = p->dport,
+	return (struct proxy_reply){
+		.remote = p->daddr,
+		.local = p->saddr,
+		.rport = p->dport,
+		.lport = p->sport,
 		.proto = p->proto,
+		.side = PROXY_SIDE_CLIENT,
 	};
-}
-
-/* What @origin is pinned to, or NULL. Hardly ever is anything: then this table is not touched. */
-static __always_inline struct proxy_reply *pin_find(const struct proxy_origin *origin)
-{
-	return state.pins ? bpf_map_lookup_elem(&pinned, origin) : NULL;
-}
-
-static __always_inline long pin_enter(const struct proxy_origin *origin,
-				      const struct proxy_reply *key, __u64 flags)
-{
-	if (!state.pins)
-		state.pins = 1;
-	return bpf_map_update_elem(&pinned, origin, key, flags);
 }
 
 /** flow_is - whether @flow is the one that @p, as the client sent it, belongs to */
@@ -156,25 +144,20 @@ static __always_inline int flow_claim(struct proxy_flow *flow, __u32 tick)
 	return found == tick;
 }
 
+/* A flow that is ending may have a successor, and one of them is not pinned: that is to be found.
+ */
 static __always_inline void *flow_match(__u32 number, const void *key)
 {
+	const struct proxy_reply *wanted = key;
 	struct proxy_flow *flow = flow_at(number);
+	struct proxy_reply pin;
 
-	return flow && reply_equal(&flow->key, key) ? flow : NULL;
-}
-
-/*
- * The local port only moves the bucket on: hosts take their ports one after the other, so that new
- * connections find their buckets beside each other, in the cache. Nobody can aim at a bucket by it,
- * since two flows with the rest in common never have the same port.
- */
-static __always_inline __u64 flow_hash(const struct proxy_reply *key)
-{
-	__u64 hash = slot_hash_begin((__u64)key->remote << 32 | key->local);
-
-	hash = slot_hash_step(hash, (__u32)key->rport << 16 | key->proto);
-	return slot_hash_end(slot_hash_step(hash, key->lport)) >> 32 << 32 |
-	       (__u32)(hash + bpf_ntohs(key->lport) / 2);
+	if (!flow)
+		return NULL;
+	if (likely(wanted->side == PROXY_SIDE_TARGET))
+		return reply_equal(&flow->key, wanted) ? flow : NULL;
+	pin = proxy_flow_pin(flow);
+	return flow->tick != PROXY_TICK_GONE && reply_equal(&pin, wanted) ? flow : NULL;
 }
 
 /*
@@ -190,7 +173,7 @@ __noinline __u32 flow_search(const struct proxy_reply *key)
 
 	if (!key)
 		return 0;
-	hash = flow_hash(key);
+	hash = proxy_flow_hash(cfg_seed, key);
 	bucket = slot_bucket_at(hash, 0);
 	if (!bucket)
 		return 0;
@@ -328,19 +311,16 @@ static __always_inline int may_begin(const struct packet *p)
 static __always_inline const struct proxy_flow *flow_find(const struct proxy_mapping *mapping,
 							  const struct packet *p)
 {
-	struct proxy_origin origin = origin_of(p);
 	struct proxy_reply key = reply_of(mapping, p);
 	const struct proxy_flow *flow;
-	const struct proxy_reply *pin;
 	__u32 number;
 
 	flow = flow_lookup(&key, &number);
 	if (flow_is(flow, p))
 		return flow;
-	pin = pin_find(&origin);
-	if (!pin)
+	if (!state.pins)
 		return NULL;
-	key = *pin;
+	key = client_side(p);
 	flow = flow_lookup(&key, &number);
 	return flow_is(flow, p) ? flow : NULL;
 }
@@ -392,14 +372,22 @@ static __always_inline __u64 buckets_sum(const struct slot_bucket *first,
 	return sum;
 }
 
+/* What flow_enter() is to do besides. */
+enum {
+	ENTER_CHECK_SOCKETS = 1 << 0,
+	ENTER_OTHER_PORT = 1 << 1, /* with another source port than the client's */
+	ENTER_PIN = 1 << 2,	   /* it is there already: pin it */
+};
+
 /*
- * Make the flow in slot @number known, if the buckets of its @hash have not changed since @before.
+ * Have the buckets of @hash refer to the flow in slot @number, if they have not changed since
+ * @before.
  *
  * Two packets may begin flows of one key at once, and there must not be two. So this is made sure
  * of under the lock of this hash: a few loads, since the kernel allows no call there.
  * Return: 0; -ENOSPC if there is no room; -EBUSY if another was faster.
  */
-__noinline int flow_publish(__u32 number, __u64 hash, __u64 before)
+__noinline int flow_publish(__u32 number, __u64 hash, __u64 before, __u32 how)
 {
 	const struct slot_bucket *first = slot_bucket_at(hash, 0);
 	const struct slot_bucket *second = slot_bucket_at(hash, 1);
@@ -412,31 +400,25 @@ __noinline int flow_publish(__u32 number, __u64 hash, __u64 before)
 
 	if (!flow || !first || !second || !third || !lock)
 		return -EINVAL;
-	entry = slot_place(hash, &flow->place);
+	entry = slot_place(hash, how & ENTER_PIN ? &flow->pin : &flow->place);
 	if (!entry)
 		return -ENOSPC;
 	/* A full barrier: who sees the tick, or the entry, sees the rest. */
-	__sync_lock_test_and_set(&flow->tick, tick_now());
+	if (!(how & ENTER_PIN))
+		__sync_lock_test_and_set(&flow->tick, tick_now());
 	bpf_spin_lock(&lock->lock);
 	if (buckets_sum(first, second, third, hash) == before)
 		done = !__sync_val_compare_and_swap(entry, 0, hash >> 32 << 32 | (number + 1));
 	bpf_spin_unlock(&lock->lock);
-	if (done)
-		return 0;
-	__sync_lock_test_and_set(&flow->tick, PROXY_TICK_GONE);
-	return -EBUSY;
+	if (!done && !(how & ENTER_PIN))
+		__sync_lock_test_and_set(&flow->tick, PROXY_TICK_GONE);
+	return done ? 0 : -EBUSY;
 }
 
 static __always_inline int ports_taken(int err)
 {
 	return err == -EEXIST || err == -EADDRINUSE;
 }
-
-/* What flow_enter() is to do besides. */
-enum {
-	ENTER_CHECK_SOCKETS = 1 << 0,
-	ENTER_OTHER_PORT = 1 << 1, /* with another source port than the client's */
-};
 
 /*
  * A source port that may take the place of the client's, by chance: privileged ones stay so, and
@@ -453,12 +435,14 @@ static __always_inline __be16 other_port(__be16 cport)
 /*
  * Enter the flow in slot @number if nobody has the ports of its key. A global function: the
  * verifier goes through it once, and not once for each port. Return: 0; -EEXIST or -EADDRINUSE if a
- * flow or a socket has the ports; -ENOSPC; -EBUSY.
+ * flow or a socket has the ports; -ENOSPC; -EBUSY. To pin: the slot + 1 of a pinned flow with the
+ * same client's side, in place of -EEXIST.
  */
 __noinline int flow_enter(struct __sk_buff *skb, __u32 number, __u32 how)
 {
 	struct proxy_flow *flow = flow_at(number);
 	const struct slot_bucket *first, *second, *third;
+	struct proxy_reply key;
 	__u64 hash, before;
 	int err;
 
@@ -468,7 +452,8 @@ __noinline int flow_enter(struct __sk_buff *skb, __u32 number, __u32 how)
 		flow->key.lport = other_port(flow->cport);
 	if (how & ENTER_CHECK_SOCKETS && socket_has(skb, &flow->key))
 		return -EADDRINUSE;
-	hash = flow_hash(&flow->key);
+	key = how & ENTER_PIN ? proxy_flow_pin(flow) : flow->key;
+	hash = proxy_flow_hash(cfg_seed, &key);
 	first = slot_bucket_at(hash, 0);
 	second = slot_bucket_at(hash, 1);
 	third = slot_bucket_at(hash, 2);
@@ -476,8 +461,11 @@ __noinline int flow_enter(struct __sk_buff *skb, __u32 number, __u32 how)
 		return -EINVAL;
 	before = buckets_sum(first, second, third, hash);
 	/* Without an entry of this tag there is nothing to search. */
-	err = before && flow_search(&flow->key) ? -EEXIST : flow_publish(number, hash, before);
-	return how & ENTER_OTHER_PORT && (err == -EEXIST || err == -EBUSY) ? -EADDRINUSE : err;
+	err = before ? (int)flow_search(&key) : 0;
+	if (err)
+		return how & ENTER_PIN ? err : how & ENTER_OTHER_PORT ? -EADDRINUSE : -EEXIST;
+	err = flow_publish(number, hash, before, how);
+	return how & ENTER_OTHER_PORT && err == -EBUSY ? -EADDRINUSE : err;
 }
 
 /* A free slot, by slot_take(): its number + 1, or a negative errno. Global: see flow_enter(). */
@@ -500,7 +488,7 @@ __noinline int flow_adopt(__u32 number)
 {
 	const struct proxy_flow *flow = flow_at(number);
 	struct proxy_flow *other;
-	__u32 tick, found;
+	__u32 tick, found, state_before;
 
 	if (!flow)
 		return -EINVAL;
@@ -513,7 +501,11 @@ __noinline int flow_adopt(__u32 number)
 		return -EEXIST;
 	if (!flow_claim(other, tick))
 		return -EBUSY;
-	other->state = flow->state;
+	state_before = other->state;
+	if (__sync_val_compare_and_swap(&other->state, state_before,
+					flow->state | (state_before & PROXY_FLOW_PINNED)) !=
+	    state_before)
+		return -EBUSY;
 	other->last_seen = flow->last_seen;
 	return (int)found + 1;
 }
@@ -548,6 +540,13 @@ static __always_inline enum proxy_counter flow_insert(struct __sk_buff *skb, __u
 	return err == -ENOSPC ? PROXY_FULL : PROXY_FAILED;
 }
 
+/* Have packets find a flow by its key only. */
+static __always_inline void flow_unpin(struct proxy_flow *flow, __u32 number)
+{
+	if (__sync_fetch_and_and(&flow->state, ~PROXY_FLOW_PINNED) & PROXY_FLOW_PINNED)
+		slot_unlink(flow->pin, number);
+}
+
 /**
  * flow_remove - have packets not find a flow; user space gives its slot back after a while
  * @flow: its tick is PROXY_TICK_GONE
@@ -555,63 +554,60 @@ static __always_inline enum proxy_counter flow_insert(struct __sk_buff *skb, __u
  */
 static __always_inline void flow_remove(struct proxy_flow *flow, __u32 number)
 {
+	if (flow->state & PROXY_FLOW_PINNED)
+		slot_unlink(flow->pin, number);
 	slot_unlink(flow->place, number);
 	flow->last_seen = bpf_ktime_get_coarse_ns();
 	__sync_lock_test_and_set(&flow->ended, 1);
 }
 
-/*
- * The flow that @p, which begins or goes on with one, is pinned to, claimed, or NULL. @pin: whether
- * it is pinned, at all.
- */
-static __always_inline struct proxy_flow *flow_get_pinned(struct flow_request *req,
-							  const struct proxy_reply **pin)
+/* The pinned flow of @req->p, which begins or goes on with one, claimed, or NULL. */
+static __always_inline struct proxy_flow *flow_get_pinned(struct flow_request *req)
 {
 	const struct packet *p = &req->p;
-	const struct proxy_origin origin = origin_of(p);
-	struct proxy_flow *flow;
-	struct proxy_reply key;
-	int moved;
+	const struct proxy_reply key = client_side(p);
+	struct proxy_flow *flow = state.pins ? flow_get_of(&key, p, &req->number) : NULL;
 
-	*pin = pin_find(&origin);
-	if (!*pin)
+	if (!flow)
 		return NULL;
-	key = **pin;
-	moved = key.remote != req->key.remote || key.rport != req->key.rport;
-	flow = flow_get_of(&key, p, &req->number);
 	/* The mapping has another target now: connections stay, all else moves there. */
-	if (moved && (!flow || p->proto == IPPROTO_UDP || flow_reopens(flow, p))) {
-		bpf_map_delete_elem(&pinned, &origin);
-		*pin = NULL;
+	if ((flow->key.remote != req->key.remote || flow->key.rport != req->key.rport) &&
+	    (p->proto == IPPROTO_UDP || flow_reopens(flow, p))) {
+		flow_unpin(flow, req->number);
 		changed();
 		return NULL;
 	}
-	req->key = key;
+	req->key = flow->key;
 	return flow;
 }
 
 /*
  * Pin the flow in slot @number. If another CPU was faster, with another port, @number is set to
- * that flow's. @flags: BPF_NOEXIST if it is not pinned yet
+ * that flow's.
  */
-static __always_inline enum proxy_counter flow_pin(const struct proxy_origin *origin, __u32 *number,
-						   __u64 flags)
+static __always_inline enum proxy_counter flow_pin(struct __sk_buff *skb, __u32 *number)
 {
 	struct proxy_flow *flow = flow_at(*number);
-	const struct proxy_reply *other;
-	long err = flow ? pin_enter(origin, &flow->key, flags) : -ENOENT;
+	int i, err = -EBUSY;
 
-	if (!err || !flow)
-		return err ? PROXY_FAILED : PROXY_OK;
-	other = bpf_map_lookup_elem(&pinned, origin);
-	if (other && reply_equal(other, &flow->key))
+	if (!flow)
+		return PROXY_FAILED;
+	if (__sync_fetch_and_or(&flow->state, PROXY_FLOW_PINNED) & PROXY_FLOW_PINNED)
+		return PROXY_OK;
+	if (!state.pins)
+		state.pins = 1;
+	for (i = 0; i < REMOVAL_TRIES && err == -EBUSY; i++)
+		err = flow_enter(skb, *number, ENTER_PIN);
+	if (!err)
 		return PROXY_OK;
 	__sync_lock_test_and_set(&flow->tick, PROXY_TICK_GONE);
 	flow_remove(flow, *number);
 	changed();
-	if (other && flow_lookup(other, number))
+	if (err > 0) {
+		*number = (__u32)err - 1;
 		return PROXY_OK;
-	return err == -E2BIG || err == -ENOMEM ? PROXY_FULL : PROXY_FAILED;
+	}
+	return err == -ENOSPC ? PROXY_FULL : PROXY_FAILED;
 }
 
 /*
@@ -620,8 +616,7 @@ static __always_inline enum proxy_counter flow_pin(const struct proxy_origin *or
  */
 static __always_inline enum proxy_counter flow_make(struct __sk_buff *skb,
 						    const struct proxy_mapping *mapping,
-						    struct flow_request *req, __u32 bits, __u32 pin,
-						    __u64 pin_flags)
+						    struct flow_request *req, __u32 bits, __u32 pin)
 {
 	__u32 direct = bits & PROXY_FLOW_DIRECT, number;
 	const struct packet *p = &req->p;
@@ -651,11 +646,8 @@ static __always_inline enum proxy_counter flow_make(struct __sk_buff *skb,
 		__builtin_memset(flow, 0, sizeof(*flow));
 		slot_keep((__u64)taken);
 	}
-	if (reason == PROXY_OK && (pin || bits & PROXY_FLOW_PORT)) {
-		const struct proxy_origin origin = origin_of(p);
-
-		reason = flow_pin(&origin, &req->number, pin_flags);
-	}
+	if (reason == PROXY_OK && (pin || bits & PROXY_FLOW_PORT))
+		reason = flow_pin(skb, &req->number);
 	if (reason != PROXY_OK)
 		return reason;
 	count(PROXY_FLOWS);
@@ -669,15 +661,16 @@ static __always_inline int flow_find_or_make(struct __sk_buff *skb,
 					     const struct proxy_mapping *mapping,
 					     struct flow_request *req)
 {
-	__u32 pin = mapping->flags & PROXY_MAPPING_PIN, direct, bits;
-	const struct proxy_reply *pinned_key = NULL;
+	__u32 pin = mapping->flags & PROXY_MAPPING_PIN, pinned = 0, direct, bits;
 	const struct packet *p = &req->p;
 	enum proxy_counter reason;
 	struct proxy_flow *flow;
 
 	flow = req->tick != PROXY_TICK_GONE ? flow_get_of(&req->key, p, &req->number) : NULL;
-	if (!flow)
-		flow = flow_get_pinned(req, &pinned_key);
+	if (!flow) {
+		flow = flow_get_pinned(req);
+		pinned = flow != NULL;
+	}
 	if (flow && !flow_reopens(flow, p))
 		return FLOW_OPEN;
 
@@ -686,10 +679,11 @@ static __always_inline int flow_find_or_make(struct __sk_buff *skb,
 		return PROXY_DRAINING;
 	bits = flow_bits_out(p);
 	if (flow) {
-		flow->state = (flow->state & ~0xffffU) | bits;
+		__sync_fetch_and_and(&flow->state, ~0xffffU);
+		__sync_fetch_and_or(&flow->state, bits);
 		flow->last_seen = bpf_ktime_get_coarse_ns();
 		/* Packets that have told nothing new may do so again. */
-		if (pinned_key || !ticks_passed(req->tick))
+		if (pinned || !ticks_passed(req->tick))
 			changed();
 		return FLOW_OPEN;
 	}
@@ -713,7 +707,7 @@ static __always_inline int flow_find_or_make(struct __sk_buff *skb,
 		bits |= PROXY_FLOW_LOCAL;
 	if (req->key.lport != p->sport)
 		bits |= PROXY_FLOW_PORT;
-	reason = flow_make(skb, mapping, req, bits, pin, pinned_key ? BPF_ANY : BPF_NOEXIST);
+	reason = flow_make(skb, mapping, req, bits, pin);
 	return reason == PROXY_OK ? FLOW_OPEN : (int)reason;
 }
 

@@ -47,43 +47,9 @@ struct {
 	__type(value, struct slot_spare);
 } spares SEC(".maps");
 
-#define SLOT_HASH_A 0xff51afd7ed558ccdULL
-#define SLOT_HASH_B 0xc4ceb9fe1a85ec53ULL
-#define SLOT_HASH_C 0x9e3779b97f4a7c15ULL
-
-/* The hash of a key's words: slot_hash_begin(), slot_hash_step() for each further, and the end. */
-static __always_inline __u64 slot_hash_begin(__u64 word)
-{
-	__u64 hash = (word ^ cfg_seed) * SLOT_HASH_A;
-
-	return hash ^ hash >> 32;
-}
-
-static __always_inline __u64 slot_hash_step(__u64 hash, __u64 word)
-{
-	hash = (hash ^ word) * SLOT_HASH_B;
-	return hash ^ hash >> 32;
-}
-
-/* Low half: the first bucket. High half: the tag, which also leads to the other two. */
-static __always_inline __u64 slot_hash_end(__u64 hash)
-{
-	hash *= SLOT_HASH_C;
-	return hash ^ hash >> 32;
-}
-
-#define SLOT_CANDIDATES 3
-
-static __always_inline __u32 slot_bucket_number(__u64 hash, __u32 candidate)
-{
-	__u32 tag = hash >> 32;
-
-	return ((__u32)hash ^ tag * candidate * 0x5bd1e995U) & cfg_bucket_mask;
-}
-
 static __always_inline struct slot_bucket *slot_bucket_at(__u64 hash, __u32 candidate)
 {
-	__u32 number = slot_bucket_number(hash, candidate);
+	__u32 number = slot_bucket_number(hash, candidate, cfg_bucket_mask);
 
 	return bpf_map_lookup_elem(&buckets, &number);
 }
@@ -187,7 +153,9 @@ static __always_inline __u64 *slot_place(__u64 hash, __u32 *place)
 		for (__u32 i = 0; bucket && i < SLOT_BUCKET_SIZE; i++) {
 			if (slot_read(&bucket->entry[i]))
 				continue;
-			*place = slot_bucket_number(hash, candidate) * SLOT_PLACES + i;
+			*place =
+				slot_bucket_number(hash, candidate, cfg_bucket_mask) * SLOT_PLACES +
+				i;
 			return slot_entry(*(volatile __u32 *)place);
 		}
 		if (bucket && !slot_read(&bucket->spilled))

@@ -6,6 +6,8 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
+#include "slots.h"
+
 /*
  * Addresses and ports are in network byte order, times in nanoseconds of CLOCK_MONOTONIC_COARSE.
  *
@@ -18,7 +20,7 @@
  * Raised whenever a struct of this file changes: a new proxy takes over the maps of an old one only
  * if both agree on it.
  */
-enum { PROXY_LAYOUT = 4 };
+enum { PROXY_LAYOUT = 5 };
 
 /* Key of "egress": where a packet was going. 8 bytes, for a cheap hash on every packet. */
 struct proxy_dest {
@@ -37,7 +39,7 @@ enum proxy_mapping_flags {
 	PROXY_MAPPING_DIRECT = 1 << 0,
 	/* Deleted while flows run: those go on, new ones pass untouched. */
 	PROXY_MAPPING_DRAINING = 1 << 1,
-	/* The target is about to change: new flows go into "pinned" as well. */
+	/* The target is about to change: new flows are pinned. */
 	PROXY_MAPPING_PIN = 1 << 2,
 	/* The target is an address of this host: packets turn back at the interface. */
 	PROXY_MAPPING_LOCAL = 1 << 3,
@@ -58,14 +60,26 @@ struct proxy_mapping {
 };
 _Static_assert(sizeof(struct proxy_mapping) == 16, "proxy_mapping is shared with user space");
 
-/* What a slot of "ingress" is found by: a reply, as it arrives from the target. */
+/*
+ * What a slot of "ingress" is found by: a reply, as it arrives from the target. Flows that their
+ * mapping alone does not lead to are pinned: found by the reply as the client gets it, too. These
+ * are flows with a translated port, and those that began before their mapping was given another
+ * target.
+ */
+enum proxy_side {
+	PROXY_SIDE_TARGET,
+	PROXY_SIDE_CLIENT,
+};
+enum { PROXY_FLOW_KEYS = 2 }; /* that may lead to a slot: one of either side */
+
 struct proxy_reply {
 	__be32 remote; /* the target */
 	__be32 local;  /* the client; if the target is this host, the original in its place */
 	__be16 rport;
 	__be16 lport; /* the client's port as the target sees it */
 	__u8 proto;
-	__u8 reserved[3]; /* 0, since keys are compared as two words */
+	__u8 side;	  /* enum proxy_side */
+	__u8 reserved[2]; /* 0, since keys are compared as two words */
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct proxy_reply) == 16, "proxy_reply is shared with user space");
 
@@ -78,8 +92,9 @@ enum proxy_flow_state {
 	PROXY_FLOW_RST_OUT = 1 << 4, /* reset by the client, of whom nothing has come since */
 	PROXY_FLOW_RST_IN = 1 << 5,  /* likewise by the target */
 	PROXY_FLOW_DIRECT = 1 << 16, /* the client talks to the target's own address */
-	PROXY_FLOW_PORT = 1 << 17,   /* the port is translated (its key is in "pinned") */
+	PROXY_FLOW_PORT = 1 << 17,   /* the port is translated */
 	PROXY_FLOW_LOCAL = 1 << 18,  /* the target is an address of this host */
+	PROXY_FLOW_PINNED = 1 << 19, /* or about to be: who sets this, does it */
 };
 
 /* Slot of "ingress", a cache line: what a flow looks like from both sides. All zero: free. */
@@ -105,7 +120,7 @@ struct proxy_flow {
 	 * bit of @state, which a packet may be storing.
 	 */
 	__u32 ended;
-	__u32 reserved;
+	__u32 pin; /* if pinned: where "buckets" refers to this slot for the client's side */
 };
 _Static_assert(sizeof(struct proxy_flow) == 64, "a cache line, shared with user space");
 
@@ -139,20 +154,34 @@ static inline enum proxy_tcp_phase proxy_tcp_phase(__u32 state)
 	return (state & open) == open ? PROXY_TCP_ESTABLISHED : PROXY_TCP_OPENING;
 }
 
-/*
- * Key of "pinned": a flow as the client sees it; the value is its struct proxy_reply. Only flows
- * that the mapping alone does not lead to are here: those with a translated port, and those that
- * began before their mapping was given another target.
+/** proxy_flow_pin - what @flow is found by if it is pinned */
+static inline struct proxy_reply proxy_flow_pin(const struct proxy_flow *flow)
+{
+	return (struct proxy_reply){
+		.remote = flow->orig,
+		.local = flow->client,
+		.rport = flow->oport,
+		.lport = flow->cport,
+		.proto = flow->key.proto,
+		.side = PROXY_SIDE_CLIENT,
+	};
+}
+
+/**
+ * proxy_flow_hash - the hash of @key in a table of slots with @seed
+ *
+ * The local port only moves the bucket on: hosts take their ports one after the other, so that new
+ * connections find their buckets beside each other, in the cache. Nobody can aim at a bucket by it,
+ * since two flows with the rest in common never have the same port.
  */
-struct proxy_origin {
-	__be32 client;
-	__be32 orig;
-	__be16 cport;
-	__be16 oport;
-	__u8 proto;
-	__u8 reserved[3];
-};
-_Static_assert(sizeof(struct proxy_origin) == 16, "proxy_origin is shared with user space");
+static inline __u64 proxy_flow_hash(__u64 seed, const struct proxy_reply *key)
+{
+	__u64 hash = slot_hash_begin(seed, (__u64)key->remote << 32 | key->local);
+
+	hash = slot_hash_step(hash, (__u32)key->rport << 16 | key->side << 8 | key->proto);
+	return slot_hash_end(slot_hash_step(hash, key->lport)) >> 32 << 32 |
+	       (__u32)(hash + __builtin_bswap16(key->lport) / 2);
+}
 
 /* Entry of "doomed", what proxy_reap is to remove: the entry that skb->mark says. */
 enum { PROXY_DOOMED_MAX = 256 };
@@ -267,7 +296,7 @@ struct proxy_state {
 	 */
 	__u32 generation;
 	__u32 mapping_ids; /* entries of "mapping_stats" for each CPU */
-	__u32 pins;	   /* whether anything has ever been entered in "pinned" */
+	__u32 pins;	   /* whether any flow has ever been pinned */
 	/*
 	 * A bit for each PROXY_SUMMARY_SPAN bits of "prefilter": whether one of them is set.
 	 * Packets that are none of our business leave here, after the one cache line that all need.

@@ -51,4 +51,38 @@ struct slot_spare {
 };
 _Static_assert(sizeof(struct slot_spare) == 64, "slot_spare is one cache line");
 
+/*
+ * The hash of a key's words: slot_hash_begin(), slot_hash_step() for each further, and the end.
+ * @seed: so that nobody can aim at a bucket
+ */
+static inline __u64 slot_hash_begin(__u64 seed, __u64 word)
+{
+	__u64 hash = (word ^ seed) * 0xff51afd7ed558ccdULL;
+
+	return hash ^ hash >> 32;
+}
+
+static inline __u64 slot_hash_step(__u64 hash, __u64 word)
+{
+	hash = (hash ^ word) * 0xc4ceb9fe1a85ec53ULL;
+	return hash ^ hash >> 32;
+}
+
+/* Low half: the first bucket. High half: the tag, which also leads to the other two. */
+static inline __u64 slot_hash_end(__u64 hash)
+{
+	hash *= 0x9e3779b97f4a7c15ULL;
+	return hash ^ hash >> 32;
+}
+
+enum { SLOT_CANDIDATES = 3 };
+
+/** slot_bucket_number - where a key of @hash may be; @mask: the number of buckets - 1 */
+static inline __u32 slot_bucket_number(__u64 hash, __u32 candidate, __u32 mask)
+{
+	__u32 tag = hash >> 32;
+
+	return ((__u32)hash ^ tag * candidate * 0x5bd1e995U) & mask;
+}
+
 #endif /* SLOTS_H */

@@ -17,17 +17,17 @@ static __u32 power_of_two(__u32 at_least)
 	return power;
 }
 
-struct slot_table_size slot_table_size(__u32 slots)
+struct slot_table_size slot_table_size(__u32 slots, __u32 keys)
 {
 	__u32 lines = power_of_two((slots + SLOT_LINE_SIZE - 1) / SLOT_LINE_SIZE);
 
 	/*
-	 * Two entries a bucket on average when every slot is in use: then one bucket in 200 has
-	 * been full, and no three of them together.
+	 * Two entries a bucket on average when every slot is in use, with all its keys: then one
+	 * bucket in 200 has been full, and no three of them together.
 	 */
 	return (struct slot_table_size){
 		.slots = slots,
-		.buckets = power_of_two((slots + 1) / 2),
+		.buckets = power_of_two((slots + 1) / 2 * keys),
 		.ring = lines * SLOT_LINE_SIZE,
 		.lines = lines + SLOT_LINE_RING,
 	};
@@ -93,6 +93,27 @@ void slot_table_touch(struct slot_table_size size, int touch_fd)
 
 	/* Ended early by a signal, or not possible: then the packets wait. */
 	bpf_prog_test_run_opts(touch_fd, &run);
+}
+
+int slot_table_link(const struct slot_table *table, __u64 hash, __u32 slot, __u32 *place)
+{
+	for (__u32 candidate = 0; candidate < SLOT_CANDIDATES; candidate++) {
+		__u32 number = slot_bucket_number(hash, candidate, table->size.buckets - 1);
+		struct slot_bucket *bucket = &table->buckets[number];
+
+		for (__u32 i = 0; i < SLOT_BUCKET_SIZE; i++) {
+			__u64 empty = 0;
+
+			if (!__atomic_compare_exchange_n(&bucket->entry[i], &empty,
+							 hash >> 32 << 32 | (slot + 1), false,
+							 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+				continue;
+			*place = number * SLOT_PLACES + i;
+			return 0;
+		}
+		__atomic_store_n(&bucket->spilled, 1, __ATOMIC_SEQ_CST);
+	}
+	return -ENOSPC;
 }
 
 bool slot_table_unlink(const struct slot_table *table, __u32 place, __u32 slot)

@@ -16,8 +16,8 @@ struct slot_table_size {
 	__u32 lines;   /* entries of "free_slots" */
 };
 
-/** slot_table_size - for @slots slots */
-struct slot_table_size slot_table_size(__u32 slots);
+/** slot_table_size - for @slots slots, each of which up to @keys keys lead to */
+struct slot_table_size slot_table_size(__u32 slots, __u32 keys);
 
 /** slot_table_bytes - memory that "buckets" and "free_slots" take */
 __u64 slot_table_bytes(struct slot_table_size size);
@@ -57,6 +57,14 @@ static inline __u64 slot_table_seed(const struct slot_table *table)
 /** slot_table_put - give back a slot that nothing refers to, and that no program can know any more
  */
 void slot_table_put(struct slot_table *table, __u32 slot);
+
+/**
+ * slot_table_link - have packets from now on find a slot by a further key
+ * @hash: of the key
+ * @place: set to where "buckets" refers to it
+ * Return: 0, or -ENOSPC if there is no room in the buckets of this hash.
+ */
+int slot_table_link(const struct slot_table *table, __u64 hash, __u32 slot, __u32 *place);
 
 /**
  * slot_table_unlink - have packets from now on not find a slot; those under way may still use it

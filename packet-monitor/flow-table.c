@@ -25,13 +25,14 @@ struct flow_state {
 __u64 flow_table_bytes(__u32 max_flows)
 {
 	return (__u64)max_flows * (sizeof(struct pm_slot) + sizeof(struct flow_state)) +
-	       slot_table_bytes(slot_table_size(max_flows));
+	       slot_table_bytes(slot_table_size(max_flows, 1));
 }
 
 int flow_table_open(struct flow_table *table, __u32 max_flows, __u64 seed, int slots_fd,
 		    int buckets_fd, int free_fd)
 {
-	int err = slot_table_open(&table->index, slot_table_size(max_flows), buckets_fd, free_fd);
+	int err =
+		slot_table_open(&table->index, slot_table_size(max_flows, 1), buckets_fd, free_fd);
 
 	if (err)
 		return err;

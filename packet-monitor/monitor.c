@@ -25,7 +25,7 @@ static const __u32 priorities[PM_DIRECTIONS] = { TC_PRIO_FIRST, TC_PRIO_SECOND }
 static int configure(struct monitor *monitor)
 {
 	const struct monitor_config *config = monitor->config;
-	struct slot_table_size size = slot_table_size(config->max_flows);
+	struct slot_table_size size = slot_table_size(config->max_flows, 1);
 	struct packet_monitor *skel = monitor->skel;
 	int err;
 

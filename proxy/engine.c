@@ -78,7 +78,7 @@ static __u32 mapping_ids(size_t mappings)
 /* A mapping is an entry, and its target another; either may bring an address of its own. */
 static int set_sizes(struct proxy *skel, const struct options *opt, size_t mappings)
 {
-	struct slot_table_size size = slot_table_size(opt->max_flows);
+	struct slot_table_size size = slot_table_size(opt->max_flows, PROXY_FLOW_KEYS);
 	int cpus = libbpf_num_possible_cpus();
 
 	if (cpus < 0)
@@ -87,8 +87,6 @@ static int set_sizes(struct proxy *skel, const struct options *opt, size_t mappi
 	       bpf_map__set_max_entries(skel->maps.buckets, size.buckets) ?:
 	       bpf_map__set_max_entries(skel->maps.free_slots, size.lines) ?:
 	       bpf_map__set_max_entries(skel->maps.spares, (__u32)cpus) ?:
-	       /* All flows of a mapping that changes may have to find room there. */
-	       bpf_map__set_max_entries(skel->maps.pinned, opt->max_flows) ?:
 	       bpf_map__set_max_entries(skel->maps.egress, at_least(4 * mappings, ENTRIES_MIN)) ?:
 	       bpf_map__set_max_entries(skel->maps.hosts, at_least(4 * mappings, ENTRIES_MIN)) ?:
 	       bpf_map__set_max_entries(skel->maps.nexthops, at_least(2 * mappings, IDS_MIN)) ?:
@@ -109,7 +107,7 @@ static int set_own_sizes(struct proxy *skel)
 /* The flow table, whose size and seed are constants of the programs. */
 static void set_table(struct proxy *skel, __u32 slots, __u64 seed)
 {
-	struct slot_table_size size = slot_table_size(slots);
+	struct slot_table_size size = slot_table_size(slots, PROXY_FLOW_KEYS);
 
 	skel->rodata->cfg_slots = size.slots;
 	skel->rodata->cfg_bucket_mask = size.buckets - 1;
@@ -186,7 +184,7 @@ static int ingress_for(void *arg, int ifindex)
 static int check_memory(const struct options *opt)
 {
 	__u64 needed = ((__u64)opt->max_flows * sizeof(struct proxy_flow) +
-			slot_table_bytes(slot_table_size(opt->max_flows))) >>
+			slot_table_bytes(slot_table_size(opt->max_flows, PROXY_FLOW_KEYS))) >>
 		       20;
 	__u64 available = memory_available() >> 20;
 

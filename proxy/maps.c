@@ -29,7 +29,6 @@ static const struct {
 	[MAPS_FREE_SLOTS] = { "free_slots", sizeof(__u32), sizeof(struct slot_line) },
 	[MAPS_SPARES] = { "spares", sizeof(__u32), sizeof(struct slot_spare) },
 	[MAPS_LOCKS] = { "locks", sizeof(__u32), sizeof(struct proxy_lock) },
-	[MAPS_PINNED] = { "pinned", sizeof(struct proxy_origin), sizeof(struct proxy_reply) },
 	[MAPS_NEXTHOPS] = { "nexthops", sizeof(__u32), sizeof(struct proxy_nexthop) },
 	[MAPS_HOSTS] = { "hosts", sizeof(__be32), sizeof(struct proxy_host) },
 	[MAPS_FRAGMENTS] = { "fragments", sizeof(struct proxy_fragment),
@@ -187,7 +186,7 @@ static int map_shared(const struct maps *maps, enum maps_index index, void **mem
 int maps_mmap(struct maps *maps)
 {
 	return map_shared(maps, MAPS_INGRESS, (void **)&maps->flows) ?:
-	       slot_table_open(&maps->index, slot_table_size(maps->max_entries[MAPS_INGRESS]),
+	       slot_table_open(&maps->index, slot_table_size(maps->max_entries[MAPS_INGRESS], PROXY_FLOW_KEYS),
 			       maps->fd[MAPS_BUCKETS], maps->fd[MAPS_FREE_SLOTS]) ?:
 	       map_shared(maps, MAPS_NEXTHOPS, (void **)&maps->nexthops) ?:
 	       map_shared(maps, MAPS_STATE, (void **)&maps->state) ?:
@@ -272,6 +271,33 @@ bool maps_flow(const struct maps *maps, __u32 slot, struct proxy_flow *flow)
 	return true;
 }
 
+int maps_pin(const struct maps *maps, __u32 slot)
+{
+	struct proxy_flow *flow = &maps->flows[slot];
+	struct proxy_reply key = proxy_flow_pin(flow);
+	int err;
+
+	/* Before it may be found: programs look for pins only if there is one. */
+	__atomic_store_n(&maps->state->pins, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_fetch_or(&flow->state, PROXY_FLOW_PINNED, __ATOMIC_SEQ_CST) &
+	    PROXY_FLOW_PINNED)
+		return 0;
+	err = slot_table_link(&maps->index, proxy_flow_hash(slot_table_seed(&maps->index), &key),
+			      slot, &flow->pin);
+	if (err)
+		__atomic_fetch_and(&flow->state, ~PROXY_FLOW_PINNED, __ATOMIC_SEQ_CST);
+	return err;
+}
+
+void maps_unpin(const struct maps *maps, __u32 slot)
+{
+	struct proxy_flow *flow = &maps->flows[slot];
+
+	if (__atomic_fetch_and(&flow->state, ~PROXY_FLOW_PINNED, __ATOMIC_SEQ_CST) &
+	    PROXY_FLOW_PINNED)
+		slot_table_unlink(&maps->index, flow->pin, slot);
+}
+
 void maps_flow_end(const struct maps *maps, __u32 slot)
 {
 	struct proxy_flow *flow = &maps->flows[slot];
@@ -280,6 +306,7 @@ void maps_flow_end(const struct maps *maps, __u32 slot)
 	 * First, so that a packet in between makes the flow anew, and does not wait for its end. A
 	 * slot that no key leads to is still, or again, the business of the programs.
 	 */
+	maps_unpin(maps, slot);
 	if (!slot_table_unlink(&maps->index, flow->place, slot))
 		return;
 	__atomic_store_n(&flow->tick, PROXY_TICK_GONE, __ATOMIC_SEQ_CST);
@@ -309,13 +336,4 @@ void maps_flow_reclaim(struct maps *maps, __u32 slot, __u64 now)
 		return;
 	memset(flow, 0, sizeof(*flow));
 	slot_table_put(&maps->index, slot);
-}
-
-struct proxy_origin flow_origin(const struct proxy_flow *flow)
-{
-	return (struct proxy_origin){ .client = flow->client,
-				      .orig = flow->orig,
-				      .cport = flow->cport,
-				      .oport = flow->oport,
-				      .proto = flow->key.proto };
 }

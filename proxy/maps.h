@@ -18,7 +18,6 @@ enum maps_index {
 	MAPS_FREE_SLOTS,
 	MAPS_SPARES,
 	MAPS_LOCKS,
-	MAPS_PINNED,
 	MAPS_NEXTHOPS,
 	MAPS_HOSTS,
 	MAPS_FRAGMENTS,
@@ -130,7 +129,13 @@ void maps_reclaim(struct maps *maps);
 /** maps_now - CLOCK_MONOTONIC_COARSE, which the programs use */
 __u64 maps_now(void);
 
-/** flow_origin - the key of @flow in "pinned" */
-struct proxy_origin flow_origin(const struct proxy_flow *flow);
+/**
+ * maps_pin - have packets find a flow without its mapping (enum proxy_side)
+ * Return: 0, or -ENOSPC.
+ */
+int maps_pin(const struct maps *maps, __u32 slot);
+
+/** maps_unpin - undo that, if it is pinned */
+void maps_unpin(const struct maps *maps, __u32 slot);
 
 #endif /* PROXY_MAPS_H */

@@ -45,7 +45,7 @@ static const struct option_entry table[] = {
 	{ "kill", OPT_KILL, NULL,
 	  "a mapping that changes or goes takes its running flows with it" },
 	{ "max-flows", OPT_MAX_FLOWS, "N",
-	  "size of the flow table (default 262144; 100 bytes each)" },
+	  "size of the flow table (default 262144; 130 bytes each)" },
 	{ "tcp-syn", OPT_TCP_SYN, "SECONDS", "forget a half-open TCP flow after (default 240)" },
 	{ "tcp-established", OPT_TCP_ESTABLISHED, "SECONDS",
 	  "forget an idle TCP flow after (default 7440)" },

@@ -482,23 +482,11 @@ static int forget(int err)
 	return err == -ENOENT ? 0 : err;
 }
 
-static int unpin(const struct maps *maps, const struct proxy_flow *flow)
-{
-	struct proxy_origin origin = flow_origin(flow);
-
-	return forget(bpf_map_delete_elem(maps->fd[MAPS_PINNED], &origin));
-}
-
-/* The flow first: a packet in between makes both anew. */
-static int forget_flow(const struct maps *maps, __u32 slot, const struct proxy_flow *flow)
-{
-	maps_flow_end(maps, slot);
-	return unpin(maps, flow);
-}
-
 static int flush_one(void *arg, __u32 slot, const struct proxy_flow *flow)
 {
-	return forget_flow(arg, slot, flow);
+	(void)flow;
+	maps_flow_end(arg, slot);
+	return 0;
 }
 
 int table_flush(const struct maps *maps)
@@ -521,21 +509,19 @@ static int pin_one(void *arg, __u32 slot, const struct proxy_flow *flow)
 {
 	struct change *change = arg;
 	enum mark mark = mark_of(change, flow);
-	struct proxy_origin origin = flow_origin(flow);
 
 	if (mark == MARK_NONE)
 		return 0;
 	if (mark == MARK_GONE && flow->key.proto == IPPROTO_TCP)
 		change->marks[flow->mapping] = MARK_GONE_IN_USE;
-	if (flow->key.proto == IPPROTO_TCP) {
-		__atomic_store_n(&change->maps->state->pins, 1, __ATOMIC_SEQ_CST);
-		return bpf_map_update_elem(change->maps->fd[MAPS_PINNED], &origin, &flow->key,
-					   BPF_ANY);
-	}
+	if (flow->key.proto == IPPROTO_TCP)
+		return maps_pin(change->maps, slot);
 	/* A reply that is under way is still translated if the mapping stays. */
 	if (mark == MARK_MOVED)
-		return unpin(change->maps, flow);
-	return forget_flow(change->maps, slot, flow);
+		maps_unpin(change->maps, slot);
+	else
+		maps_flow_end(change->maps, slot);
+	return 0;
 }
 
 /* UDP flows that began while new flows were pinned. */
@@ -543,17 +529,18 @@ static int unpin_one(void *arg, __u32 slot, const struct proxy_flow *flow)
 {
 	struct change *change = arg;
 
-	(void)slot;
-	if (mark_of(change, flow) != MARK_MOVED || flow->key.proto == IPPROTO_TCP)
-		return 0;
-	return unpin(change->maps, flow);
+	if (mark_of(change, flow) == MARK_MOVED && flow->key.proto != IPPROTO_TCP)
+		maps_unpin(change->maps, slot);
+	return 0;
 }
 
 static int kill_one(void *arg, __u32 slot, const struct proxy_flow *flow)
 {
 	struct change *change = arg;
 
-	return mark_of(change, flow) == MARK_NONE ? 0 : forget_flow(change->maps, slot, flow);
+	if (mark_of(change, flow) != MARK_NONE)
+		maps_flow_end(change->maps, slot);
+	return 0;
 }
 
 /* Set the entries whose flows are to be pinned or to drain to @flag or back to what they were. */

@@ -159,18 +159,10 @@ static void test_reopened(void)
 /* As the tool does for a connection whose mapping gets another target. */
 static void pin(void)
 {
-	struct proxy_reply key = { .remote = htonl(ip(TARGET)),
-				   .local = htonl(ip(CLIENT)),
-				   .rport = htons(TARGET_PORT),
-				   .lport = htons(CLIENT_PORT),
-				   .proto = IPPROTO_TCP };
-	struct proxy_origin origin = { .client = htonl(ip(CLIENT)),
-				       .orig = htonl(ip(ORIGINAL)),
-				       .cport = htons(CLIENT_PORT),
-				       .oport = htons(ORIGINAL_PORT),
-				       .proto = IPPROTO_TCP };
+	const struct proxy_flow *flow =
+		rig_flow(&rig, TARGET, TARGET_PORT, CLIENT, CLIENT_PORT, IPPROTO_TCP);
 
-	rig_pin(&rig, &origin, &key);
+	CHECK(flow && !maps_pin(&rig.maps, (__u32)(flow - rig.maps.flows)), "pinned");
 }
 
 static void test_moved(void)

@@ -356,7 +356,7 @@ int main(int argc, char **argv)
 				      : SHORT_FRAMES;
 	enum proxy_counter counter;
 
-	rig_open(&rig, (struct rig_sizes){ .flows = 16384, .pinned = 16384, .fragments = 65536 });
+	rig_open(&rig, (struct rig_sizes){ .flows = 16384, .fragments = 65536 });
 	map_all();
 	fuzz(frames, argc > 2 ? strtoull(argv[2], NULL, 10) : 1);
 	check_begin("what is counted is what the model counts");

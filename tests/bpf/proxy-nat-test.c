@@ -731,7 +731,7 @@ static void local_targets(void)
 
 static void full(void)
 {
-	struct rig_sizes sizes = { .flows = 16, .pinned = 16 };
+	struct rig_sizes sizes = { .flows = 16 };
 	struct spec spec = udp, to;
 	__u64 before;
 	size_t len;

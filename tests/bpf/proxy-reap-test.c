@@ -26,28 +26,6 @@ static int doomed_fd(void)
 	return bpf_map__fd(rig.skel->maps.doomed);
 }
 
-static struct proxy_reply reply_key(__u16 lport)
-{
-	struct proxy_reply key = { .proto = IPPROTO_UDP };
-
-	put32((__u8 *)&key.remote, ip(TARGET));
-	put32((__u8 *)&key.local, ip(CLIENT));
-	put16((__u8 *)&key.rport, TARGET_PORT);
-	put16((__u8 *)&key.lport, lport);
-	return key;
-}
-
-static struct proxy_origin origin_of(__u16 cport)
-{
-	struct proxy_origin origin = { .proto = IPPROTO_UDP };
-
-	put32((__u8 *)&origin.client, ip(CLIENT));
-	put32((__u8 *)&origin.orig, ip(ORIGINAL));
-	put16((__u8 *)&origin.cport, cport);
-	put16((__u8 *)&origin.oport, ORIGINAL_PORT);
-	return origin;
-}
-
 static struct proxy_flow *flow_at(__u16 port)
 {
 	return rig_flow(&rig, TARGET, TARGET_PORT, CLIENT, port, IPPROTO_UDP);
@@ -142,20 +120,23 @@ static bool exists(__u16 port)
 
 static void test_idle(void)
 {
-	struct proxy_reply key = reply_key(CLIENT_PORT);
-	struct proxy_origin origin = origin_of(CLIENT_PORT);
-	int pinned = bpf_map__fd(rig.skel->maps.pinned);
+	const __u64 *entry;
+	__u32 slot, pin;
 
 	sent(CLIENT_PORT);
 	sent(CLIENT_PORT + 1);
-	rig_pin(&rig, &origin, &key);
+	slot = slot_of(CLIENT_PORT);
+	CHECK(!maps_pin(&rig.maps, slot), "a flow is pinned");
+	pin = rig.maps.flows[slot].pin;
+	entry = &rig.maps.index.buckets[pin / SLOT_PLACES].entry[pin % SLOT_PLACES];
+	CHECK_EQ((__u32)*entry, slot + 1, "so that an entry more leads to it");
 	doom_now(0, CLIENT_PORT);
 	doom_now(1, CLIENT_PORT + 1);
 	idle();
 	sent(CLIENT_PORT + 1);
 	reap(2);
 	CHECK(gone(0) && !exists(CLIENT_PORT), "an idle flow is removed");
-	CHECK_EQ(bpf_map_lookup_elem(pinned, &origin, &key), -ENOENT, "with its pin");
+	CHECK_EQ(*entry, 0, "with its pin");
 	CHECK(!gone(1) && exists(CLIENT_PORT + 1), "one that the client has used stays");
 	doom_now(0, CLIENT_PORT + 1);
 	idle();

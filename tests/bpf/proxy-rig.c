@@ -60,7 +60,7 @@ void rig_open(struct rig *rig, struct rig_sizes sizes)
 		die("open the programs");
 	bpf_program__set_autoload(rig->skel->progs.proxy3_egress, false);
 	bpf_program__set_autoload(rig->skel->progs.proxy3_ingress, false);
-	size = slot_table_size(sizes.flows ?: 65536);
+	size = slot_table_size(sizes.flows ?: 65536, PROXY_FLOW_KEYS);
 	bpf_map__set_max_entries(rig->skel->maps.ingress, size.slots);
 	bpf_map__set_max_entries(rig->skel->maps.buckets, size.buckets);
 	bpf_map__set_max_entries(rig->skel->maps.free_slots, size.lines);
@@ -68,7 +68,6 @@ void rig_open(struct rig *rig, struct rig_sizes sizes)
 	rig->skel->rodata->cfg_slots = size.slots;
 	rig->skel->rodata->cfg_bucket_mask = (sizes.buckets ?: size.buckets) - 1;
 	rig->skel->rodata->cfg_ring_mask = size.ring - 1;
-	bpf_map__set_max_entries(rig->skel->maps.pinned, sizes.pinned ?: 65536);
 	bpf_map__set_max_entries(rig->skel->maps.fragments, sizes.fragments ?: 8192);
 	bpf_map__set_max_entries(rig->skel->maps.mapping_stats, cpus * RIG_IDS);
 	bpf_map__set_max_entries(rig->skel->maps.cache, cpus * PROXY_CACHE_SLOTS);
@@ -168,13 +167,6 @@ void rig_mapping_set(struct rig *rig, const char *from, __u16 from_port, __u8 pr
 	rig_changed(rig);
 }
 
-void rig_pin(struct rig *rig, const struct proxy_origin *origin, const struct proxy_reply *key)
-{
-	if (bpf_map_update_elem(rig->maps.fd[MAPS_PINNED], origin, key, BPF_ANY))
-		die("pin a flow");
-	rig->maps.state->pins = 1;
-}
-
 void rig_nexthop(struct rig *rig, const char *target, __u8 mac)
 {
 	__be32 addr = htonl(ip(target));
@@ -270,7 +262,6 @@ void rig_clear(struct rig *rig)
 		/* No program runs. */
 		maps_flow_reclaim(&rig->maps, slot, ~0ULL);
 	}
-	map_clear(rig->skel->maps.pinned);
 	map_clear(rig->skel->maps.fragments);
 	rig_changed(rig);
 }

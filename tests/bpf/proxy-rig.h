@@ -35,7 +35,6 @@ struct rig {
 struct rig_sizes {
 	__u32 flows;
 	__u32 buckets; /* a power of two, of those that there are for so many flows */
-	__u32 pinned;
 	__u32 fragments;
 };
 
@@ -50,9 +49,6 @@ void rig_map(struct rig *rig, const char *from, __u16 from_port, __u8 proto, con
 /** rig_mapping_set - change the flags and the target of a mapping that is there */
 void rig_mapping_set(struct rig *rig, const char *from, __u16 from_port, __u8 proto, const char *to,
 		     __u16 to_port, __u16 flags);
-
-/** rig_pin - pin a flow, as the tool does when its mapping gets another target */
-void rig_pin(struct rig *rig, const struct proxy_origin *origin, const struct proxy_reply *key);
 
 /** rig_nexthop - make the MAC address of the next hop to @target known; its last byte is @mac */
 void rig_nexthop(struct rig *rig, const char *target, __u8 mac);

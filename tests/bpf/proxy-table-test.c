@@ -116,7 +116,6 @@ static void run_race(const char *one, const char *other)
 {
 	pthread_t threads[2];
 
-	rig_clear(&rig);
 	memset(arrived, 0, sizeof(arrived));
 	for (int i = 0; i < 2; i++) {
 		racers[i].original = i ? other : one;
@@ -141,6 +140,7 @@ static void test_one_flow(void)
 {
 	unsigned int lost = 0, changed = 0;
 
+	rig_clear(&rig);
 	run_race(ORIGINAL, ORIGINAL);
 	for (int i = 0; i < RACE_PORTS; i++)
 		for (int r = 0; r < 2; r++) {
@@ -156,6 +156,7 @@ static void test_two_flows(void)
 {
 	unsigned int lost = 0, both = 0;
 
+	rig_clear(&rig);
 	run_race(ORIGINAL, ORIGINAL_2);
 	for (int i = 0; i < RACE_PORTS; i++) {
 		lost += !racers[0].port[i] + !racers[1].port[i];
@@ -166,6 +167,26 @@ static void test_two_flows(void)
 	CHECK_EQ(doubles(), 0, "no key is twice in the table");
 	CHECK_EQ(unanswered(&racers[0]) + unanswered(&racers[1]), 0,
 		 "and each flow gets its own answers");
+}
+
+/* Each CPU gives the flow another port and pins it; the second finds that out and takes its back.
+ */
+static void test_one_flow_with_another_port(void)
+{
+	unsigned int lost = 0, unlike = 0;
+
+	rig_clear(&rig);
+	for (int i = 0; i < RACE_PORTS; i++)
+		send_out(CLIENT, (__u16)(FIRST_PORT + i), ORIGINAL);
+	run_race(ORIGINAL_2, ORIGINAL_2);
+	for (int i = 0; i < RACE_PORTS; i++) {
+		lost += !racers[0].port[i] + !racers[1].port[i];
+		unlike += racers[0].port[i] != racers[1].port[i];
+	}
+	CHECK_EQ(lost, 0, "one flow that needs another port, on two CPUs: all packets pass");
+	CHECK_EQ(unlike, 0, "with one port");
+	CHECK_EQ(rig_count_flows(&rig), 2 * RACE_PORTS, "and none is left over");
+	CHECK_EQ(unanswered(&racers[1]), 0, "answers reach it");
 }
 
 /* --- full buckets --- */
@@ -241,11 +262,42 @@ static void test_reuse(void)
 	CHECK_EQ(slot_table_free(&rig.maps.index), slots_free, "none is given back twice");
 }
 
+/* --- pins --- */
+
+/* Any number of flows may have to be pinned, when the target of their mapping changes. */
+static void test_all_pinned(void)
+{
+	const __u32 capacity = rig.maps.max_entries[MAPS_INGRESS];
+	__u32 made = 0, pinned = 0, lost = 0;
+
+	rig_clear(&rig);
+	for (__u32 i = 0; i < capacity; i++) {
+		char client[16];
+
+		snprintf(client, sizeof(client), "10.1.%u.%u", i >> 8 & 255, i & 255);
+		made += !!send_out(client, (__u16)(CLIENT_PORT + i * 7 % 20000), ORIGINAL);
+	}
+	CHECK_EQ(made, capacity, "a full table of %u flows", capacity);
+	for (__u32 slot = 0; slot < capacity; slot++) {
+		struct proxy_flow *flow = &rig.maps.flows[slot];
+		const __u64 *entry;
+
+		pinned += !maps_pin(&rig.maps, slot);
+		entry = &rig.maps.index.buckets[flow->pin / SLOT_PLACES]
+				 .entry[flow->pin % SLOT_PLACES];
+		lost += (__u32)*entry != slot + 1;
+	}
+	CHECK_EQ(pinned, capacity, "all of them find room to be pinned");
+	CHECK_EQ(lost, 0, "each in a place of its own");
+}
+
 int main(void)
 {
 	open_rig((struct rig_sizes){ 0 });
 	test_one_flow();
 	test_two_flows();
+	test_one_flow_with_another_port();
+	test_all_pinned();
 	rig_close(&rig);
 	open_rig((struct rig_sizes){ .flows = 64, .buckets = 4 });
 	test_crowded();
