@@ -293,8 +293,10 @@ void maps_unpin(const struct maps *maps, __u32 slot)
 {
 	struct proxy_flow *flow = &maps->flows[slot];
 
+	/* Two keys never share a place: otherwise a program is still about to pin it. */
 	if (__atomic_fetch_and(&flow->state, ~PROXY_FLOW_PINNED, __ATOMIC_SEQ_CST) &
-	    PROXY_FLOW_PINNED)
+		    PROXY_FLOW_PINNED &&
+	    flow->pin != flow->place)
 		slot_table_unlink(&maps->index, flow->pin, slot);
 }
 
