@@ -144,8 +144,7 @@ static __always_inline int flow_claim(struct proxy_flow *flow, __u32 tick)
 	return found == tick;
 }
 
-/* A flow that is ending may have a successor, and one of them is not pinned: that is to be found.
- */
+/* By the client's side, one that is ending is not found: it may have a successor already. */
 static __always_inline void *flow_match(__u32 number, const void *key)
 {
 	const struct proxy_reply *wanted = key;
@@ -598,8 +597,12 @@ static __always_inline enum proxy_counter flow_pin(struct __sk_buff *skb, __u32 
 		state.pins = 1;
 	for (i = 0; i < REMOVAL_TRIES && err == -EBUSY; i++)
 		err = flow_enter(skb, *number, ENTER_PIN);
-	if (!err)
+	if (!err) {
+		/* User space may have ended the flow, or unpinned it, before the pin was there. */
+		if (!(__sync_fetch_and_or(&flow->state, 0) & PROXY_FLOW_PINNED))
+			slot_unlink(flow->pin, *number);
 		return PROXY_OK;
+	}
 	__sync_lock_test_and_set(&flow->tick, PROXY_TICK_GONE);
 	flow_remove(flow, *number);
 	changed();
