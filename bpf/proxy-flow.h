@@ -560,6 +560,13 @@ static __always_inline void flow_remove(struct proxy_flow *flow, __u32 number)
 	__sync_lock_test_and_set(&flow->ended, 1);
 }
 
+/* Remove a flow that a packet may be using. */
+static __always_inline void flow_end(struct proxy_flow *flow, __u32 number)
+{
+	__sync_lock_test_and_set(&flow->tick, PROXY_TICK_GONE);
+	flow_remove(flow, number);
+}
+
 /* The pinned flow of @req->p, which begins or goes on with one, claimed, or NULL. */
 static __always_inline struct proxy_flow *flow_get_pinned(struct flow_request *req)
 {
@@ -572,7 +579,10 @@ static __always_inline struct proxy_flow *flow_get_pinned(struct flow_request *r
 	/* The mapping has another target now: connections stay, all else moves there. */
 	if ((flow->key.remote != req->key.remote || flow->key.rport != req->key.rport) &&
 	    (p->proto == IPPROTO_UDP || flow_reopens(flow, p))) {
-		flow_unpin(flow, req->number);
+		if (p->proto == IPPROTO_UDP)
+			flow_unpin(flow, req->number);
+		else /* or it would be found in place of its successor if the mapping goes back */
+			flow_end(flow, req->number);
 		changed();
 		return NULL;
 	}
@@ -603,8 +613,7 @@ static __always_inline enum proxy_counter flow_pin(struct __sk_buff *skb, __u32 
 			slot_unlink(flow->pin, *number);
 		return PROXY_OK;
 	}
-	__sync_lock_test_and_set(&flow->tick, PROXY_TICK_GONE);
-	flow_remove(flow, *number);
+	flow_end(flow, *number);
 	changed();
 	if (err > 0) {
 		*number = (__u32)err - 1;

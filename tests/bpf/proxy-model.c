@@ -216,6 +216,8 @@ static struct model_flow *open_flow(struct model *model, const struct model_mapp
 					  ends->src, pinned->lport);
 			if (moved && (!tcp || !flow || (ended(flow) && starts(view)))) {
 				*pinned = model->pins[--model->n_pins];
+				if (tcp && flow)
+					*flow = model->flows[--model->n_flows];
 				pinned = NULL;
 				flow = NULL;
 			}

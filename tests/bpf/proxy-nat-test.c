@@ -587,6 +587,19 @@ static void no_port(void)
 	rig_clear(&rig);
 }
 
+/* As the tool does before a mapping gets another target. */
+static bool pin_all(void)
+{
+	__u32 limit = maps_flow_limit(&rig.maps);
+	struct proxy_flow flow;
+	bool done = true;
+
+	for (__u32 slot = 0; slot < limit; slot++)
+		if (maps_flow(&rig.maps, slot, &flow))
+			done = !maps_pin(&rig.maps, slot) && done;
+	return done;
+}
+
 static void changes(void)
 {
 	struct spec to = at_target(tcp_syn), moved, back, data = with_flags(tcp_syn, TCP_ACK);
@@ -612,6 +625,9 @@ static void changes(void)
 	packet("its ports begin a connection anew: to the new target", RIG_EGRESS, tcp_syn, &moved);
 	moved = with_flags(moved, TCP_ACK);
 	packet("and stay there", RIG_EGRESS, data, &moved);
+	CHECK(pin_all(), "all flows can be pinned");
+	rig_mapping_set(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_TCP, TARGET, TARGET_PORT, 0);
+	packet("even if the mapping goes back to where they were before", RIG_EGRESS, data, &moved);
 
 	rig_clear(&rig);
 	to = at_target(udp);
