@@ -155,7 +155,7 @@ static __always_inline void *flow_match(__u32 number, const void *key)
 		return NULL;
 	if (likely(wanted->side == PROXY_SIDE_TARGET))
 		return reply_equal(&flow->key, wanted) ? flow : NULL;
-	pin = proxy_flow_pin(flow);
+	pin = proxy_client_side(flow);
 	return flow->tick != PROXY_TICK_GONE && reply_equal(&pin, wanted) ? flow : NULL;
 }
 
@@ -203,7 +203,7 @@ static __always_inline struct proxy_flow *flow_get(const struct proxy_reply *key
 	struct proxy_flow *flow;
 	int i;
 
-#pragma clang loop unroll(disable)
+#pragma clang loop unroll(disable) /* for a start without delay: see slot_find() */
 	for (i = 0; i < 2; i++) {
 		flow = flow_lookup(key, number);
 		if (!flow || flow_claim(flow, flow_tick(flow)))
@@ -331,7 +331,7 @@ static __always_inline struct proxy_flow *flow_get_of(const struct proxy_reply *
 	struct proxy_flow *flow;
 	int i;
 
-#pragma clang loop unroll(disable)
+#pragma clang loop unroll(disable) /* for a start without delay: see slot_find() */
 	for (i = 0; i < 2; i++) {
 		__u32 tick;
 
@@ -451,7 +451,7 @@ __noinline int flow_enter(struct __sk_buff *skb, __u32 number, __u32 how)
 		flow->key.lport = other_port(flow->cport);
 	if (how & ENTER_CHECK_SOCKETS && socket_has(skb, &flow->key))
 		return -EADDRINUSE;
-	key = how & ENTER_PIN ? proxy_flow_pin(flow) : flow->key;
+	key = how & ENTER_PIN ? proxy_client_side(flow) : flow->key;
 	hash = proxy_flow_hash(cfg_seed, &key);
 	first = slot_bucket_at(hash, 0);
 	second = slot_bucket_at(hash, 1);
@@ -487,7 +487,7 @@ __noinline int flow_adopt(__u32 number)
 {
 	const struct proxy_flow *flow = flow_at(number);
 	struct proxy_flow *other;
-	__u32 tick, found, state_before;
+	__u32 tick, found, before;
 
 	if (!flow)
 		return -EINVAL;
@@ -500,10 +500,9 @@ __noinline int flow_adopt(__u32 number)
 		return -EEXIST;
 	if (!flow_claim(other, tick))
 		return -EBUSY;
-	state_before = other->state;
-	if (__sync_val_compare_and_swap(&other->state, state_before,
-					flow->state | (state_before & PROXY_FLOW_PINNED)) !=
-	    state_before)
+	before = other->state;
+	if (__sync_val_compare_and_swap(&other->state, before,
+					flow->state | (before & PROXY_FLOW_PINNED)) != before)
 		return -EBUSY;
 	other->last_seen = flow->last_seen;
 	return (int)found + 1;
@@ -609,7 +608,7 @@ static __always_inline enum proxy_counter flow_pin(struct __sk_buff *skb, __u32 
 		err = flow_enter(skb, *number, ENTER_PIN);
 	if (!err) {
 		/* User space may have ended the flow, or unpinned it, before the pin was there. */
-		if (!(__sync_fetch_and_or(&flow->state, 0) & PROXY_FLOW_PINNED))
+		if (!(*(volatile __u32 *)&flow->state & PROXY_FLOW_PINNED))
 			slot_unlink(flow->pin, *number);
 		return PROXY_OK;
 	}

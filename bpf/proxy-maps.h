@@ -111,7 +111,11 @@ struct {
 	__type(value, __u64);
 } counters SEC(".maps");
 
-/** count - one more of @what on this CPU; PROXY_OK counts nothing */
+/**
+ * count - one more of @what on this CPU; PROXY_OK counts nothing
+ *
+ * A call, since it is rare, and each place where it is inlined makes the load longer.
+ */
 static __noinline void count(enum proxy_counter what)
 {
 	__u32 index = what;

@@ -103,7 +103,12 @@ static __always_inline __u64 slot_sum(const struct slot_bucket *bucket, __u64 ha
 	return sum;
 }
 
-/** slot_find - the same as slot_find_first(), wherever it is */
+/**
+ * slot_find - the same as slot_find_first(), wherever it is
+ *
+ * A loop, not unrolled: the kernel patches each place with a lookup when it loads the program, and
+ * copies its notes on the whole program for that.
+ */
 static __always_inline void *slot_find(__u64 hash, const void *key, slot_match match, __u32 *number)
 {
 #pragma clang loop unroll(disable)
@@ -147,15 +152,14 @@ static __always_inline __u64 *slot_place(__u64 hash, __u32 *place)
 {
 #pragma clang loop unroll(disable)
 	for (__u32 candidate = 0; candidate < SLOT_CANDIDATES; candidate++) {
-		struct slot_bucket *bucket = slot_bucket_at(hash, candidate);
+		__u32 number = slot_bucket_number(hash, candidate, cfg_bucket_mask);
+		struct slot_bucket *bucket = bpf_map_lookup_elem(&buckets, &number);
 
 #pragma clang loop unroll(disable)
 		for (__u32 i = 0; bucket && i < SLOT_BUCKET_SIZE; i++) {
 			if (slot_read(&bucket->entry[i]))
 				continue;
-			*place =
-				slot_bucket_number(hash, candidate, cfg_bucket_mask) * SLOT_PLACES +
-				i;
+			*place = number * SLOT_PLACES + i;
 			return slot_entry(*(volatile __u32 *)place);
 		}
 		if (bucket && !slot_read(&bucket->spilled))

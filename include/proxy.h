@@ -61,19 +61,19 @@ struct proxy_mapping {
 _Static_assert(sizeof(struct proxy_mapping) == 16, "proxy_mapping is shared with user space");
 
 /*
- * What a slot of "ingress" is found by: a reply, as it arrives from the target. Flows that their
- * mapping alone does not lead to are pinned: found by the reply as the client gets it, too. These
- * are flows with a translated port, and those that began before their mapping was given another
- * target.
+ * The side from which a reply is looked at. Flows that their mapping alone does not lead to are
+ * pinned, that is, found by the client's side as well: those with a translated port, and those that
+ * began before their mapping was given another target.
  */
 enum proxy_side {
-	PROXY_SIDE_TARGET,
-	PROXY_SIDE_CLIENT,
+	PROXY_SIDE_TARGET, /* as it arrives from the target: every flow */
+	PROXY_SIDE_CLIENT, /* as the client gets it: pinned flows */
 };
 enum { PROXY_FLOW_KEYS = 2 }; /* that may lead to a slot: one of either side */
 
+/* What a slot of "ingress" is found by: a reply. */
 struct proxy_reply {
-	__be32 remote; /* the target */
+	__be32 remote; /* the target; by the client's side, the original */
 	__be32 local;  /* the client; if the target is this host, the original in its place */
 	__be16 rport;
 	__be16 lport; /* the client's port as the target sees it */
@@ -154,8 +154,8 @@ static inline enum proxy_tcp_phase proxy_tcp_phase(__u32 state)
 	return (state & open) == open ? PROXY_TCP_ESTABLISHED : PROXY_TCP_OPENING;
 }
 
-/** proxy_flow_pin - what @flow is found by if it is pinned */
-static inline struct proxy_reply proxy_flow_pin(const struct proxy_flow *flow)
+/** proxy_client_side - what @flow is found by if it is pinned */
+static inline struct proxy_reply proxy_client_side(const struct proxy_flow *flow)
 {
 	return (struct proxy_reply){
 		.remote = flow->orig,

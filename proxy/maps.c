@@ -274,7 +274,7 @@ bool maps_flow(const struct maps *maps, __u32 slot, struct proxy_flow *flow)
 int maps_pin(const struct maps *maps, __u32 slot)
 {
 	struct proxy_flow *flow = &maps->flows[slot];
-	struct proxy_reply key = proxy_flow_pin(flow);
+	struct proxy_reply key = proxy_client_side(flow);
 	int err;
 
 	/* Before it may be found: programs look for pins only if there is one. */

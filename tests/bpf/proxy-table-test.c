@@ -169,8 +169,7 @@ static void test_two_flows(void)
 		 "and each flow gets its own answers");
 }
 
-/* Each CPU gives the flow another port and pins it; the second finds that out and takes its back.
- */
+/* Each CPU gives the flow another port and pins it; the second takes its own back. */
 static void test_one_flow_with_another_port(void)
 {
 	unsigned int lost = 0, unlike = 0;
