@@ -137,7 +137,7 @@ $(E2E_TOOLS:%=$(BUILD)/tests/e2e/%): $(BUILD)/tests/e2e/%: $(BUILD)/tests/e2e/%.
 TEST_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/*/*-bpf.c))
 unit-tests: $(UNIT_TESTS:%=$(BUILD)/tests/unit/%)
 bpf-tests: $(BPF_TESTS:%=$(BUILD)/tests/bpf/%) $(TEST_OBJECTS)
-e2e-tests: all $(E2E_TOOLS:%=$(BUILD)/tests/e2e/%) $(TEST_OBJECTS)
+e2e-tests: all bench-programs $(E2E_TOOLS:%=$(BUILD)/tests/e2e/%) $(TEST_OBJECTS)
 
 skeletons: $(SKELS)
 

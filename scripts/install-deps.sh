@@ -40,12 +40,12 @@ needs()
 	build            header:zlib.h         zlib1g-dev       zlib-devel            zlib              zlib-devel        zlib-dev
 	demo,test,bench  command:ip            iproute2         iproute               iproute2          iproute2          iproute2
 	demo,test,bench  command:tc            iproute2         iproute-tc            iproute2          iproute2          iproute2
-	demo,test,bench  command:unshare       util-linux       util-linux            util-linux        util-linux        util-linux-misc
-	demo,test,bench  command:socat         socat            socat                 socat             socat             socat
+	demo,test        command:unshare       util-linux       util-linux            util-linux        util-linux        util-linux-misc
+	demo,test        command:socat         socat            socat                 socat             socat             socat
 	demo,test,bench  command:sysctl        procps           procps-ng             procps-ng         procps            procps-ng
 	test             header:sanitizer/asan_interface.h gcc    libasan               gcc               gcc               -
 	test             command:setpriv       util-linux       util-linux            util-linux        util-linux        setpriv
-	test             command:ping          iputils-ping     iputils               iputils           iputils           iputils
+	test,bench       command:ping          iputils-ping     iputils               iputils           iputils           iputils
 	test             command:nc            netcat-openbsd   netcat                openbsd-netcat    netcat-openbsd    netcat-openbsd
 	test             command:curl          curl             curl                  curl              curl              curl
 	test             command:dig           bind9-dnsutils   bind-utils            bind              bind-utils        bind-tools
@@ -55,9 +55,9 @@ needs()
 	test             command:tshark        tshark           wireshark-cli         wireshark-cli     wireshark         tshark
 	test             command:scapy         python3-scapy    python3-scapy         scapy             python3-scapy     scapy
 	test,bench       command:python3       python3          python3               python            python3           python3
-	test,bench       command:jq            jq               jq                    jq                jq                jq
-	test,bench       command:ethtool       ethtool          ethtool               ethtool           ethtool           ethtool
-	test,bench       command:iperf3        iperf3           iperf3                iperf3            iperf             iperf3
+	test             command:jq            jq               jq                    jq                jq                jq
+	test             command:ethtool       ethtool          ethtool               ethtool           ethtool           ethtool
+	test             command:iperf3        iperf3           iperf3                iperf3            iperf             iperf3
 	test,bench       command:nft           nftables         nftables              nftables          nftables          nftables
 	test,bench       command:tcpdump       tcpdump          tcpdump               tcpdump           tcpdump           tcpdump
 	lint             command:clang-format  clang-format     clang-tools-extra     clang             clang-tools       clang-extra-tools
@@ -67,7 +67,7 @@ needs()
 	lint             command:codespell     codespell        codespell             codespell         codespell         codespell
 	lint             command:mandoc        mandoc           mandoc                mandoc            mandoc            mandoc
 	lint             command:git           git              git-core              git               git-core          git
-	bench            command:gnuplot       gnuplot-nox      gnuplot               gnuplot           gnuplot           gnuplot
+	test,bench       command:gnuplot       gnuplot-nox      gnuplot               gnuplot           gnuplot           gnuplot
 	bench            command:perf          linux-perf/linux-tools-generic perf    perf              perf              perf
 	bench            command:softflowd     softflowd        softflowd             softflowd         softflowd         softflowd
 	bench            command:iftop         iftop            iftop                 iftop             iftop             iftop

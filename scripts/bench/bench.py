@@ -68,10 +68,13 @@ class Sysctl:
     def __init__(self):
         self.saved = {}
 
-    def set(self, name, value):
+    def set(self, name, value, at_least=False):
         path = "/proc/sys/" + name.replace(".", "/")
         with open(path) as file:
-            self.saved.setdefault(path, file.read().strip())
+            old = file.read().strip()
+        if at_least and int(old) >= value:
+            return
+        self.saved.setdefault(path, old)
         with open(path, "w") as file:
             file.write(str(value))
 
@@ -553,6 +556,9 @@ class Bench:
     def scaled(self, count):
         return max(64, int(count * self.args.scale))
 
+    def scaled_seconds(self, seconds):
+        return max(seconds / 10, seconds * self.args.scale)
+
     def measure(self, part, variant, modes, warm=None, repeat=1):
         """A B B A for each mode; the samples keep the order, and the round they belong to."""
         result = {mode: {"without": [], "with": []} for mode, _ in modes}
@@ -600,10 +606,14 @@ class Bench:
                     lambda v: self.measure("packets", v, [("udp", ("-n", count))]))
 
     def flows(self, seconds):
-        # A million entries are more than conntrack takes by default.
-        self.sysctl.set("net.netfilter.nf_conntrack_max", 4 * MANY_FLOWS)
-        self.net.sysctl("client", "net.netfilter.nf_conntrack_udp_timeout", 600)
         variants = [v for v in self.variants if v.many_flows]
+        nat = next((v for v in variants if isinstance(v, NftDnat)), None)
+        if nat:
+            nat.start()  # so that conntrack is there to be set
+            nat.stop()
+            # A million entries are more than it takes by default.
+            self.sysctl.set("net.netfilter.nf_conntrack_max", 4 * self.scaled(MANY_FLOWS), True)
+            self.net.sysctl("client", "net.netfilter.nf_conntrack_udp_timeout", 600)
         for flows, share in ((1000, 0.2), (100000, 0.3), (1000000, 0.5)):
             flows = self.scaled(flows) if self.args.scale < 1 else flows
             self.flow_count = flows
@@ -616,7 +626,8 @@ class Bench:
         self.flow_count = 1
         modes = [("crr", ("-n", self.scaled(3000))), ("crr2", ("-n", self.scaled(3000))),
                  ("rr", ("-n", self.scaled(8000))), ("rr2", ("-n", self.scaled(4000))),
-                 ("bulk", ("-d", 0.2)), ("bulk2", ("-d", 0.4))]
+                 ("bulk", ("-d", self.scaled_seconds(0.2))),
+                 ("bulk2", ("-d", self.scaled_seconds(0.4)))]
         variants = [v for v in self.variants if v.kind == "netfilter" or isinstance(v, (Tool, Empty))]
         for variant in variants:
             variant.reports = False
@@ -774,7 +785,7 @@ class Bench:
                 self.traffic(proxy, "udp", "-n", flows, "-f", flows)
                 clock = ~proxy.process.pid << 3 | 2  # see below
                 begun, used = time.monotonic(), time.clock_gettime_ns(clock)
-                time.sleep(5)
+                time.sleep(self.scaled_seconds(5))
                 cpu.append((time.clock_gettime_ns(clock) - used) / (time.monotonic() - begun))
             finally:
                 proxy.stop()
