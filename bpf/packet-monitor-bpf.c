@@ -550,16 +550,19 @@ __noinline int filter_match(const struct pm_key *key)
 	return true;
 }
 
-static __always_inline __u64 key_hash(const struct pm_key *key)
+/* This host's port is what tells its new flows apart: see slot_hash_end(). */
+static __always_inline __u64 key_hash(const struct pm_key *key, enum pm_direction dir)
 {
-	__u64 hash = slot_hash_step(slot_hash_begin(cfg_seed, key->meta), key->addr[0]);
+	__u32 shift = dir == PM_EGRESS ? 16 : 0;
+	__u64 hash = slot_hash_begin(cfg_seed, key->meta & ~(0xffffULL << shift));
 
+	hash = slot_hash_step(hash, key->addr[0]);
 	if (pm_key_kind(key) & PM_KIND_FAMILY) {
 		hash = slot_hash_step(hash, key->addr[1]);
 		hash = slot_hash_step(hash, key->addr[2]);
 		hash = slot_hash_step(hash, key->addr[3]);
 	}
-	return slot_hash_end(hash);
+	return slot_hash_end(hash, key->meta >> shift);
 }
 
 static __always_inline bool key_equal(const struct pm_key *a, const struct pm_key *b)
@@ -627,9 +630,10 @@ __noinline enum pm_reason flow_find_or_make(const struct pm_key *key, __u64 hash
 	return flow_publish(key, hash, found);
 }
 
-static __always_inline enum pm_reason flow_get(const struct pm_key *key, struct pm_slot **slot)
+static __always_inline enum pm_reason flow_get(const struct pm_key *key, enum pm_direction dir,
+					       struct pm_slot **slot)
 {
-	__u64 hash = key_hash(key);
+	__u64 hash = key_hash(key, dir);
 	enum pm_reason reason = PM_BUSY;
 	__u32 number = 0;
 
@@ -713,7 +717,7 @@ static __noinline int count_any(struct __sk_buff *skb, enum pm_direction dir)
 	if (!reason && filter_is_set() && !filter_match(&pkt.key))
 		reason = PM_FILTERED;
 	if (!reason)
-		reason = flow_get(&pkt.key, &slot);
+		reason = flow_get(&pkt.key, dir, &slot);
 	if (reason || !slot)
 		return count_untracked(dir, reason, &wire);
 	slot_count(slot, wire.packets, wire.bytes);
@@ -727,7 +731,7 @@ static __always_inline void count_packet(struct __sk_buff *skb, enum pm_directio
 	__u32 number;
 
 	if (!filter_is_set() && plain_key(skb, dir, &key)) {
-		slot = slot_find_first(key_hash(&key), &key, flow_match, &number);
+		slot = slot_find_first(key_hash(&key, dir), &key, flow_match, &number);
 		if (slot) {
 			slot_count(slot, 1, skb->len);
 			return;

@@ -391,7 +391,7 @@ __noinline int flow_publish(__u32 number, __u64 hash, __u64 before, __u32 how)
 	const struct slot_bucket *first = slot_bucket_at(hash, 0);
 	const struct slot_bucket *second = slot_bucket_at(hash, 1);
 	const struct slot_bucket *third = slot_bucket_at(hash, 2);
-	__u32 lock_number = (hash >> 32) % PROXY_LOCKS;
+	__u32 lock_number = (__u32)hash / PROXY_LOCK_SPAN % PROXY_LOCKS;
 	struct proxy_lock *lock = bpf_map_lookup_elem(&locks, &lock_number);
 	struct proxy_flow *flow = flow_at(number);
 	int done = 0;

@@ -20,7 +20,7 @@
  * Raised whenever a struct of this file changes: a new proxy takes over the maps of an old one only
  * if both agree on it.
  */
-enum { PROXY_LAYOUT = 5 };
+enum { PROXY_LAYOUT = 6 };
 
 /* Key of "egress": where a packet was going. 8 bytes, for a cheap hash on every packet. */
 struct proxy_dest {
@@ -127,8 +127,11 @@ _Static_assert(sizeof(struct proxy_flow) == 64, "a cache line, shared with user 
 /* There is no flow, or it is being made or removed: no packet may use it. */
 enum { PROXY_TICK_GONE = 0 };
 
-/* Entry of "locks": of the programs only, and a cache line each. */
-enum { PROXY_LOCKS = 512 };
+/*
+ * Entry of "locks": of the programs only, and a cache line each. Neighbouring buckets share one, so
+ * that it is in the cache for a host that takes its ports one after the other.
+ */
+enum { PROXY_LOCKS = 512, PROXY_LOCK_SPAN = 8 };
 
 struct proxy_lock {
 	struct bpf_spin_lock lock;
@@ -167,20 +170,13 @@ static inline struct proxy_reply proxy_client_side(const struct proxy_flow *flow
 	};
 }
 
-/**
- * proxy_flow_hash - the hash of @key in a table of slots with @seed
- *
- * The local port only moves the bucket on: hosts take their ports one after the other, so that new
- * connections find their buckets beside each other, in the cache. Nobody can aim at a bucket by it,
- * since two flows with the rest in common never have the same port.
- */
+/** proxy_flow_hash - the hash of @key in a table of slots with @seed */
 static inline __u64 proxy_flow_hash(__u64 seed, const struct proxy_reply *key)
 {
 	__u64 hash = slot_hash_begin(seed, (__u64)key->remote << 32 | key->local);
 
 	hash = slot_hash_step(hash, (__u32)key->rport << 16 | key->side << 8 | key->proto);
-	return slot_hash_end(slot_hash_step(hash, key->lport)) >> 32 << 32 |
-	       (__u32)(hash + __builtin_bswap16(key->lport) / 2);
+	return slot_hash_end(hash, __builtin_bswap16(key->lport));
 }
 
 /* Entry of "doomed", what proxy_reap is to remove: the entry that skb->mark says. */

@@ -52,7 +52,8 @@ struct slot_spare {
 _Static_assert(sizeof(struct slot_spare) == 64, "slot_spare is one cache line");
 
 /*
- * The hash of a key's words: slot_hash_begin(), slot_hash_step() for each further, and the end.
+ * The hash of a key's words: slot_hash_begin(), slot_hash_step() for each further, and the end with
+ * a port.
  * @seed: so that nobody can aim at a bucket
  */
 static inline __u64 slot_hash_begin(__u64 seed, __u64 word)
@@ -68,11 +69,22 @@ static inline __u64 slot_hash_step(__u64 hash, __u64 word)
 	return hash ^ hash >> 32;
 }
 
-/* Low half: the first bucket. High half: the tag, which also leads to the other two. */
-static inline __u64 slot_hash_end(__u64 hash)
+/**
+ * slot_hash_end - the hash of a key whose words, all but @port, have led to @hash
+ * @port: in host byte order
+ *
+ * Low half: the first bucket. High half: the tag, which also leads to the other two.
+ *
+ * The port only moves the bucket on: hosts take their ports one after the other, so that new flows
+ * find their buckets beside each other, in the cache. Nobody can aim at a bucket by it, since two
+ * flows with the rest in common never have the same port.
+ */
+static inline __u64 slot_hash_end(__u64 hash, __u16 port)
 {
-	hash *= 0x9e3779b97f4a7c15ULL;
-	return hash ^ hash >> 32;
+	/* The upper half of a product depends on all bits. */
+	__u64 tag = (hash ^ port) * 0x9e3779b97f4a7c15ULL >> 32;
+
+	return tag << 32 | (__u32)(hash + port / 2);
 }
 
 enum { SLOT_CANDIDATES = 3 };

@@ -88,8 +88,9 @@ void slot_table_begin(struct slot_table *table, __u64 seed)
 void slot_table_touch(struct slot_table_size size, int touch_fd)
 {
 	static const __u8 frame[ETH_HLEN]; /* the least that the kernel runs a program with */
+	__u32 lines = size.slots > size.buckets ? size.slots : size.buckets;
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame),
-		    .repeat = (int)(size.slots / SLOT_PAGE + 1)); /* fewer are buckets */
+		    .repeat = (int)(lines / SLOT_PAGE + 1));
 
 	/* Ended early by a signal, or not possible: then the packets wait. */
 	bpf_prog_test_run_opts(touch_fd, &run);
