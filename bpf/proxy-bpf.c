@@ -149,7 +149,7 @@ egress_ports(struct __sk_buff *skb, struct flow_request *req, __u32 generation, 
 	}
 	flow_note(flow, flow_bits_out(p), PROXY_FLOW_RST_OUT);
 	if (p->tcp_flags & TCP_RST)
-		cache_forget(p);
+		cache_forget(p, CACHE_EGRESS);
 
 	if (flow_is_identity(flow)) {
 		if (p->fragment)
@@ -273,7 +273,7 @@ static __always_inline enum proxy_counter ingress_ports(struct __sk_buff *skb, s
 	if (flow)
 		flow_note(flow, flow_bits_in(p), PROXY_FLOW_RST_IN);
 	if (p->tcp_flags & TCP_RST)
-		cache_forget(p);
+		cache_forget(p, CACHE_INGRESS);
 	if (flow && !flow_is_identity(flow)) {
 		const struct change change = restoring(p, flow);
 

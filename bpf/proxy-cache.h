@@ -67,13 +67,18 @@ static __always_inline __u32 cache_generation(void)
 	return *(const volatile __u32 *)&state.generation;
 }
 
-/* The packet's place on this CPU. */
-static __always_inline struct cached *cache_slot(const struct packet *p)
+/*
+ * The packet's place on this CPU. The client's port only moves it on: clients take every other port
+ * for one new flow after the other, and so each finds its place beside the last one's.
+ */
+static __always_inline struct cached *cache_slot(const struct packet *p, enum cache_hook hook)
 {
-	__u64 hash = ((__u64)(p->saddr ^ p->daddr) << 32 | p->ports) * 0x9e3779b97f4a7c15ULL;
+	__u32 port = bpf_ntohs(hook == CACHE_EGRESS ? p->sport : p->dport);
+	__be16 other = hook == CACHE_EGRESS ? p->dport : p->sport;
+	__u64 hash = ((__u64)(p->saddr ^ p->daddr) << 32 | other) * 0x9e3779b97f4a7c15ULL;
 	/* The upper bits of the product depend on all bits. */
-	__u32 index = bpf_get_smp_processor_id() * PROXY_CACHE_SLOTS +
-		      (hash >> 40) / ((1 << 24) / PROXY_CACHE_SLOTS);
+	__u32 number = (hash >> 40) + port / 2 + port % 2 * (PROXY_CACHE_SLOTS / 2);
+	__u32 index = bpf_get_smp_processor_id() * PROXY_CACHE_SLOTS + number % PROXY_CACHE_SLOTS;
 
 	return bpf_map_lookup_elem(&cache, &index);
 }
@@ -94,12 +99,16 @@ static __always_inline int goes_on(const struct packet *p)
 static __always_inline struct cached *cache_find(const struct packet *p, enum cache_hook hook,
 						 __u32 generation)
 {
-	struct cached *found = cache_slot(p);
+	struct cached *found;
 
+	/* First of all, since a new flow's place is in no cache. */
+	if (!goes_on(p))
+		return NULL;
+	found = cache_slot(p, hook);
 	if (!found || found->saddr != p->saddr || found->daddr != p->daddr ||
 	    found->ports != p->ports || found->kind != (p->proto | hook))
 		return NULL;
-	if (found->generation != generation || ticks_passed(found->tick) || !goes_on(p))
+	if (found->generation != generation || ticks_passed(found->tick))
 		return NULL;
 	return found;
 }
@@ -135,7 +144,7 @@ static __always_inline void cache_put(const struct packet *p, enum cache_hook ho
 				      __u32 generation, __u32 number, const struct proxy_flow *flow,
 				      const struct change *change, const void *dmac)
 {
-	struct cached *slot = cache_slot(p);
+	struct cached *slot = cache_slot(p, hook);
 
 	if (!slot)
 		return;
@@ -155,9 +164,9 @@ static __always_inline void cache_put(const struct packet *p, enum cache_hook ho
 
 /** cache_forget - a packet that changes what its flow is in has come by: the next goes the long way
  */
-static __always_inline void cache_forget(const struct packet *p)
+static __always_inline void cache_forget(const struct packet *p, enum cache_hook hook)
 {
-	struct cached *slot = cache_slot(p);
+	struct cached *slot = cache_slot(p, hook);
 
 	if (slot)
 		slot->kind = 0;
