@@ -96,7 +96,7 @@ static __noinline enum proxy_counter icmp_rewrite(struct __sk_buff *skb, const s
 	const struct change change = change_of(p, to);
 	__be16 old_check = 0, new_check = 0;
 	struct ip_tail tail;
-	__u64 sum = csum_add16(change.addr_sum, change.ports_sum);
+	__u64 sum = change_sum(&change);
 
 	if (check + sizeof(old_check) <= p->end &&
 	    !bpf_skb_load_bytes(skb, check, &old_check, sizeof(old_check)) &&

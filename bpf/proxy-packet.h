@@ -263,17 +263,30 @@ static __always_inline __u16 csum_apply(__u16 check, __u16 sum)
 	return ~csum_add16(~check, sum);
 }
 
+/**
+ * csum_half - what added to itself is @sum
+ *
+ * There is always such a sum: to halve is to multiply by 32768, since twice that is 1 modulo 65535.
+ */
+static __always_inline __u16 csum_half(__u16 sum)
+{
+	return sum >> 1 | sum << 15;
+}
+
 /** struct change - what a packet's addresses and ports become, and its checksums by that */
 struct change {
 	__be32 saddr;
 	__be32 daddr;
-	__u32 ports;	/* source and destination, as they lie in the packet */
-	__u16 addr_sum; /* the differences that this makes: of the addresses */
-	__u16 ports_sum;
+	__u32 ports;	  /* source and destination, as they lie in the packet */
+	__u16 addr_sum;	  /* the difference that the addresses make */
+	__u16 ports_half; /* half of that of the ports: see packet_rewrite_plain() */
 };
 
-/* The one's complement difference between equal numbers, here always this one of the two zeroes. */
-#define CSUM_SAME 0xffff
+/** change_sum - the difference that the addresses and the ports make together */
+static __always_inline __u16 change_sum(const struct change *change)
+{
+	return csum_add16(csum_add16(change->addr_sum, change->ports_half), change->ports_half);
+}
 
 /** change_of - what makes of @p a packet with the addresses and ports of @to */
 static __always_inline struct change change_of(const struct packet *p, const struct tuple *to)
@@ -284,7 +297,7 @@ static __always_inline struct change change_of(const struct packet *p, const str
 		.ports = to->ports,
 		.addr_sum =
 			csum_fold(csum_add(csum_add(0, p->saddr, to->saddr), p->daddr, to->daddr)),
-		.ports_sum = csum_fold(csum_add(0, p->ports, to->ports)),
+		.ports_half = csum_half(csum_fold(csum_add(0, p->ports, to->ports))),
 	};
 }
 
@@ -324,24 +337,22 @@ static __always_inline int packet_rewrite_ip(struct __sk_buff *skb, const struct
 }
 
 /*
- * Apply @change to the transport checksum, by the helpers that know what it is. The addresses and
- * the ports go into it by separate calls: on an skb with CHECKSUM_PARTIAL the field holds the sum
- * of the pseudo-header only, so that a port must not go in, and on CHECKSUM_COMPLETE an address
- * changes skb->csum while a port cancels out.
+ * Apply @sum to the transport checksum, by the helper that knows what that is. The addresses go
+ * into it with BPF_F_PSEUDO_HDR and the ports without: on an skb with CHECKSUM_PARTIAL the field
+ * holds the sum of the pseudo-header only, so that a port must not go in, and on CHECKSUM_COMPLETE
+ * an address changes skb->csum while a port cancels out.
  */
-static __always_inline int l4_csum_change(struct __sk_buff *skb, const struct packet *p,
-					  const struct change *change)
+static __always_inline int l4_csum_change(struct __sk_buff *skb, const struct packet *p, __u16 sum,
+					  __u64 flags)
 {
-	/* A UDP checksum of 0 means none: it stays, and none becomes 0 (RFC 768). */
-	__u64 flags = p->proto == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
 	__u32 check = p->l4 + (p->proto == IPPROTO_UDP ? offsetof(struct udphdr, check)
 						       : offsetof(struct tcphdr, check));
 
+	/* A UDP checksum of 0 means none: it stays, and none becomes 0 (RFC 768). */
+	if (p->proto == IPPROTO_UDP)
+		flags |= BPF_F_MARK_MANGLED_0;
 	/* From 0 to a difference: to add it. */
-	if (change->ports_sum != CSUM_SAME &&
-	    bpf_l4_csum_replace(skb, check, 0, change->ports_sum, flags | 2))
-		return -EFAULT;
-	return bpf_l4_csum_replace(skb, check, 0, change->addr_sum, flags | BPF_F_PSEUDO_HDR | 2);
+	return bpf_l4_csum_replace(skb, check, 0, sum, flags | sizeof(sum));
 }
 
 /**
@@ -351,6 +362,13 @@ static __always_inline int l4_csum_change(struct __sk_buff *skb, const struct pa
  * Only helpers write: a direct store anywhere in a tc program makes the verifier un-clone every
  * cloned packet before the program starts, and all TCP data that is sent locally is cloned.
  *
+ * Two calls do, though only the helper for transport checksums knows what the field holds, and the
+ * addresses' difference A and the ports' P are to go into it in different ways: a sum becomes s + A
+ * (CHECKSUM_PARTIAL), and a complement of a sum s - A - P. The store puts s - P/2 there, and the
+ * helper then adds A + P/2 to the one, or takes it from the other. With CHECKSUM_COMPLETE it takes
+ * as much from skb->csum, to which the store has added what it has changed, in sum P/2: that is
+ * less by A, as is right. (At egress, where a MAC address may be in the store, it means nothing.)
+ *
  * Return: 0 or a negative errno; the packet is unusable after a failure.
  */
 static __always_inline int packet_rewrite_plain(struct __sk_buff *skb, const struct packet *p,
@@ -358,8 +376,8 @@ static __always_inline int packet_rewrite_plain(struct __sk_buff *skb, const str
 {
 	const void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	const struct plain_head *old = data - PLAIN_OFF;
-	__u32 from = dmac ? 0 : ETH_HLEN + IP_TAIL;
-	__u32 to = offsetof(struct plain_head, ports) + sizeof(old->ports) - PLAIN_OFF;
+	__u32 from = dmac ? 0 : ETH_HLEN + IP_TAIL, to;
+	__u16 less = ~change->ports_half;
 	struct plain_head new;
 
 	if (data + PLAIN_UDP_LEN > end)
@@ -374,9 +392,23 @@ static __always_inline int packet_rewrite_plain(struct __sk_buff *skb, const str
 	new.ip.saddr = change->saddr;
 	new.ip.daddr = change->daddr;
 	new.ports = change->ports;
-	if (bpf_skb_store_bytes(skb, from, (void *)&new.eth + from, to - from, 0))
+	if (p->proto == IPPROTO_UDP) {
+		new.udp.len = old->udp.len;
+		new.udp.check = old->udp.check ? csum_add16(old->udp.check, less) : 0;
+		to = PLAIN_UDP_LEN;
+	} else {
+		if (data + PLAIN_TCP_LEN > end)
+			return -ENODATA;
+		__builtin_memcpy(&new.tcp.seq, __builtin_assume_aligned(&old->tcp.seq, 8),
+				 offsetof(struct tcphdr, check) - offsetof(struct tcphdr, seq));
+		new.tcp.check = csum_add16(old->tcp.check, less);
+		to = offsetof(struct plain_head, tcp.check) + sizeof(old->tcp.check) - PLAIN_OFF;
+	}
+	if (bpf_skb_store_bytes(skb, from, (void *)&new.eth + from, to - from,
+				BPF_F_RECOMPUTE_CSUM))
 		return -EFAULT;
-	return l4_csum_change(skb, p, change);
+	return l4_csum_change(skb, p, csum_add16(change->addr_sum, change->ports_half),
+			      BPF_F_PSEUDO_HDR);
 }
 
 /** packet_rewrite - the same for any TCP or UDP packet */
@@ -384,19 +416,21 @@ static __noinline int packet_rewrite(struct __sk_buff *skb, const struct packet 
 				     const struct change *change, const void *dmac)
 {
 	const void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u32 plain_len = p->proto == IPPROTO_UDP ? PLAIN_UDP_LEN : PLAIN_TCP_LEN;
 	struct ip_tail tail;
 
 	/* An offset that only Ethernet makes: the length of an IP header is a multiple of 4. */
-	if (likely(p->l4 == ETH_HLEN + sizeof(struct iphdr) && data + PLAIN_UDP_LEN <= end))
+	if (likely(p->l4 == ETH_HLEN + sizeof(struct iphdr) && data + plain_len <= end))
 		return packet_rewrite_plain(skb, p, change, dmac);
 	if (dmac && bpf_skb_store_bytes(skb, 0, dmac, ETH_ALEN, 0))
 		return -EFAULT;
 	ip_tail_set(&tail, p, change);
 	if (bpf_skb_store_bytes(skb, cfg_l2_len + IP_TAIL, &tail, offsetof(struct ip_tail, ports),
 				0) ||
-	    bpf_skb_store_bytes(skb, p->l4, tail.ports, sizeof(tail.ports), 0))
+	    bpf_skb_store_bytes(skb, p->l4, tail.ports, sizeof(tail.ports), 0) ||
+	    l4_csum_change(skb, p, csum_add16(change->ports_half, change->ports_half), 0))
 		return -EFAULT;
-	return l4_csum_change(skb, p, change);
+	return l4_csum_change(skb, p, change->addr_sum, BPF_F_PSEUDO_HDR);
 }
 
 #endif /* PROXY_PACKET_H */

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Judges packets with CHECKSUM_COMPLETE at ingress: skb->csum has to be the sum of what follows the
+ * link layer, and the transport checksum has to be right.
+ */
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/pkt_cls.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+enum { OTHER, RIGHT, CSUM_WRONG, TRANSPORT_WRONG, VERDICTS };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, VERDICTS);
+	__type(key, __u32);
+	__type(value, __u64);
+} complete SEC(".maps");
+
+/* A packet as far as it can be judged: what is shorter is filled up with zeroes, which add nothing.
+ */
+enum { LEN_MAX = 256 };
+struct scratch {
+	__u8 data[LEN_MAX];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+static __u16 fold(__u64 sum)
+{
+	for (int i = 0; i < 4; i++)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+static __u32 judge(struct __sk_buff *skb)
+{
+	__s64 csum = bpf_csum_update(skb, 0); /* only with CHECKSUM_COMPLETE it is there */
+	__u32 zero = 0, len = skb->len - ETH_HLEN;
+	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
+	const struct iphdr *ip;
+	__u64 sum, pseudo;
+
+	if (csum < 0 || skb->protocol != bpf_htons(ETH_P_IP) || !scratch || len < 28 ||
+	    len > LEN_MAX)
+		return OTHER;
+	__builtin_memset(scratch, 0, sizeof(*scratch));
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, scratch, len))
+		return OTHER;
+	ip = (const void *)scratch;
+	sum = bpf_csum_diff(NULL, 0, (__be32 *)scratch, sizeof(*scratch), 0);
+	if (fold(sum) != fold((__u32)csum))
+		return CSUM_WRONG;
+	/* The IP header's sum is 0 itself. */
+	pseudo = (__u64)ip->saddr + ip->daddr + bpf_htons(ip->protocol) +
+		 bpf_htons(bpf_ntohs(ip->tot_len) - ip->ihl * 4);
+	return fold(sum + pseudo) == 0xffff ? RIGHT : TRANSPORT_WRONG;
+}
+
+SEC("tc")
+int csum_judge(struct __sk_buff *skb)
+{
+	__u32 verdict = judge(skb);
+	__u64 *count = bpf_map_lookup_elem(&complete, &verdict);
+
+	if (count)
+		__sync_fetch_and_add(count, 1);
+	return TC_ACT_UNSPEC;
+}
+
+const char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,62 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Replies with CHECKSUM_COMPLETE, where skb->csum says what all bytes of a packet add up to: after
+# the translation it has to say that of the new bytes. A tunnel has such packets once the kernel has
+# checked the outer checksum by itself. Each is judged behind the proxy, by csum-complete-bpf.c.
+. "$(dirname "$0")/../lib.sh"
+needs socat ethtool jq bpftool tc
+
+host client target
+link client eth0 target eth0
+address client eth0 192.0.2.1/24
+address target eth0 192.0.2.2/24
+# The outer checksums are in the packets, and nobody vouches for them.
+in_host target ethtool -K eth0 tx off > /dev/null
+# vxlan HOST REMOTE ADDRESS
+vxlan()
+{
+	ip -n "$1" link add vx0 type vxlan id 7 remote "$2" dstport 4789 udpcsum
+	ip -n "$1" link set vx0 up
+	address "$1" vx0 "$3/24"
+}
+vxlan client 192.0.2.2 $CLIENT
+vxlan target 192.0.2.1 $TARGET
+
+start tcp target socat TCP-LISTEN:$TARGET_PORT,fork,reuseaddr EXEC:cat
+start udp target socat UDP-RECVFROM:$TARGET_PORT,fork EXEC:cat
+# Headers that do not lie where they nearly always do.
+start options target socat UDP-RECVFROM:$((TARGET_PORT + 1)),fork,ip-options=x01010101 EXEC:cat
+wait_for 5 listening target tcp $TARGET_PORT
+wait_for 5 listening target udp $TARGET_PORT
+wait_for 5 listening target udp $((TARGET_PORT + 1))
+
+start proxy client "$BIN/proxy" -m $ORIGINAL:$ORIGINAL_PORT=$TARGET:$TARGET_PORT \
+	-m $ORIGINAL:$((ORIGINAL_PORT + 1))=$TARGET:$((TARGET_PORT + 1))/udp vx0
+wait_for 5 grep -q attached $TMP/proxy.err
+in_host client tc filter add dev vx0 ingress priority 2000 bpf direct-action \
+	object-file "$BUILD/tests/e2e/csum-complete-bpf.o" section tc
+
+# judged VERDICT: packets that got it (see csum-complete-bpf.c)
+judged()
+{
+	bpftool -j map dump name complete | jq ".[$1].formatted.value"
+}
+
+# exchanges NAME ADDRESS: of even and odd lengths
+exchanges()
+{
+	local before size data
+	before=$(judged 1)
+	for size in 1 2 7 100 150; do
+		data=$(head -c 200 /dev/urandom | base64 -w 0 | head -c $size)
+		equal "$1: $size bytes come back" "$(printf %s "$data" |
+			in_host client timeout 10 socat -t 1 - "$2")" "$data"
+	done
+	check "$1: the replies had CHECKSUM_COMPLETE" test $(($(judged 1) - before)) -ge 5
+}
+exchanges TCP TCP4:$ORIGINAL:$ORIGINAL_PORT
+exchanges UDP UDP4:$ORIGINAL:$ORIGINAL_PORT
+exchanges "UDP with IP options" UDP4:$ORIGINAL:$((ORIGINAL_PORT + 1))
+equal "skb->csum is the sum of the translated packet" "$(judged 2)" 0
+equal "the transport checksums are right" "$(judged 3)" 0
+finish
