@@ -17,6 +17,7 @@ enum { READ_BATCH = 1024 };
 /* What happens to a mapping: why its flows have to be looked at. */
 enum mark {
 	MARK_NONE,
+	MARK_SPLIT, /* one of its ports has a mapping of its own from now on */
 	MARK_MOVED,
 	MARK_GONE,
 	MARK_GONE_IN_USE, /* as a pass over the flows has found out */
@@ -334,6 +335,7 @@ struct change {
 	struct table *table;
 	struct maps *maps;
 	struct nexthops *hops;
+	const struct mapping_list *list;
 	bool kill;
 	struct draft next; /* what the table is to be */
 	__u8 *marks;	   /* enum mark per mapping id */
@@ -346,9 +348,23 @@ static bool same_target(const struct table_entry *entry, const struct mapping *m
 	return entry->to.addr == mapping->to_addr && entry->to.port == mapping->to_port;
 }
 
-/* Enter the mappings of the list. */
-static int draft_mappings(struct change *change, const struct mapping_list *list)
+/* The flows that @mapping, which is new, takes away from one for any port of the same address. */
+static void split(struct change *change, const struct mapping *mapping)
 {
+	const struct proxy_dest any = { .addr = mapping->from.addr, .proto = mapping->from.proto };
+	const struct table *table = change->table;
+	const struct table_entry *old = find(table->entries, table->count, &any);
+
+	if (!old || !table_shown(old) || change->marks[old->to.id] != MARK_NONE)
+		return;
+	change->marks[old->to.id] = MARK_SPLIT;
+	change->moved = true;
+}
+
+/* Enter the mappings of the list. */
+static int draft_mappings(struct change *change)
+{
+	const struct mapping_list *list = change->list;
 	struct table *table = change->table;
 	__u32 id_from = 1;
 	int err = 0;
@@ -371,6 +387,7 @@ static int draft_mappings(struct change *change, const struct mapping_list *list
 				entry.to.flags &= old->to.flags;
 			}
 		} else if (!err) {
+			split(change, mapping);
 			err = id_take(table, change->maps, &id_from, &entry.to.id);
 		}
 		if (nexthops_local(change->hops, entry.to.nexthop))
@@ -390,8 +407,9 @@ static bool drained(const struct table *table, const struct table_entry *entry)
 }
 
 /* Keep, for their flows, the mappings that the list has no longer. */
-static int draft_draining(struct change *change, const struct mapping_list *list)
+static int draft_draining(struct change *change)
 {
+	const struct mapping_list *list = change->list;
 	int err = 0;
 
 	for (size_t i = 0; i < change->table->count && !err; i++) {
@@ -499,9 +517,17 @@ int table_flush(const struct maps *maps)
 
 static enum mark mark_of(const struct change *change, const struct proxy_flow *flow)
 {
+	const struct proxy_dest from = { .addr = flow->orig,
+					 .port = flow->oport,
+					 .proto = flow->key.proto };
+	enum mark mark;
+
 	if (flow->state & PROXY_FLOW_DIRECT || flow->mapping >= change->table->id_max)
 		return MARK_NONE;
-	return change->marks[flow->mapping];
+	mark = change->marks[flow->mapping];
+	if (mark == MARK_SPLIT)
+		mark = mapping_list_find(change->list, &from) ? MARK_MOVED : MARK_NONE;
+	return mark;
 }
 
 /* TCP keeps its old target, which it is now found by; UDP does not. */
@@ -686,10 +712,10 @@ static int commit(struct change *change)
 	return err;
 }
 
-static int apply(struct change *change, const struct mapping_list *list)
+static int apply(struct change *change)
 {
 	bool pin;
-	int err = draft_mappings(change, list) ?: draft_draining(change, list);
+	int err = draft_mappings(change) ?: draft_draining(change);
 
 	pin = !err && !change->kill && (change->moved || change->gone);
 	if (pin)
@@ -708,11 +734,13 @@ static int apply(struct change *change, const struct mapping_list *list)
 int table_apply(struct table *table, struct maps *maps, struct nexthops *hops,
 		const struct mapping_list *list, bool kill, struct mapping_error *error)
 {
-	struct change change = { .table = table, .maps = maps, .hops = hops, .kill = kill };
+	struct change change = {
+		.table = table, .maps = maps, .hops = hops, .list = list, .kill = kill
+	};
 	int err;
 
 	change.marks = calloc(table->id_max, sizeof(*change.marks));
-	err = change.marks ? apply(&change, list) : -ENOMEM;
+	err = change.marks ? apply(&change) : -ENOMEM;
 	if (!err) {
 		adopt_draft(&change);
 	} else {

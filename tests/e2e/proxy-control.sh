@@ -166,4 +166,14 @@ check "--flush-flows on a kept datapath" proxy --flush-flows eth0
 equal "makes room" "$(udp 42005)" target
 start_tool proxy client proxy eth0
 stop proxy
+
+# A mapping for any port, and then one for a single port of it.
+start_tool proxy client proxy -m $ORIGINAL=$TARGET eth0
+talk split client TCP:$ORIGINAL:$TARGET_PORT
+says "a connection by a mapping for any port" split one "target one"
+check "a mapping for this port alone" proxy --add $ORIGINAL:$TARGET_PORT=$SECOND:$TARGET_PORT eth0
+equal "gets the new connections" "$(tcp $TARGET_PORT)" second
+says "but not the running one" split two "target two"
+stop split || true
+stop proxy
 finish
