@@ -69,7 +69,8 @@ static __always_inline __u32 cache_generation(void)
 
 /*
  * The packet's place on this CPU. The client's port only moves it on: clients take every other port
- * for one new flow after the other, and so each finds its place beside the last one's.
+ * for one new flow after the other, and so each finds its place beside the last one's. Odd ports
+ * begin half the places further on, so that no two of PROXY_CACHE_SLOTS ports in a row meet.
  */
 static __always_inline struct cached *cache_slot(const struct packet *p, enum cache_hook hook)
 {

@@ -612,7 +612,8 @@ class Bench:
             nat.start()  # so that conntrack is there to be set
             nat.stop()
             # A million entries are more than it takes by default.
-            self.sysctl.set("net.netfilter.nf_conntrack_max", 4 * self.scaled(MANY_FLOWS), True)
+            self.sysctl.set("net.netfilter.nf_conntrack_max", 4 * self.scaled(MANY_FLOWS),
+                            at_least=True)
             self.net.sysctl("client", "net.netfilter.nf_conntrack_udp_timeout", 600)
         for flows, share in ((1000, 0.2), (100000, 0.3), (1000000, 0.5)):
             flows = self.scaled(flows) if self.args.scale < 1 else flows
