@@ -515,18 +515,27 @@ int table_flush(const struct maps *maps)
 	return err;
 }
 
-static enum mark mark_of(const struct change *change, const struct proxy_flow *flow)
+/* Whether the list has a mapping for the packets of @flow alone that was not there before. */
+static bool taken_over(const struct change *change, const struct proxy_flow *flow)
 {
 	const struct proxy_dest from = { .addr = flow->orig,
 					 .port = flow->oport,
 					 .proto = flow->key.proto };
+	const struct table *table = change->table;
+	const struct table_entry *old = find(table->entries, table->count, &from);
+
+	return mapping_list_find(change->list, &from) && !(old && table_shown(old));
+}
+
+static enum mark mark_of(const struct change *change, const struct proxy_flow *flow)
+{
 	enum mark mark;
 
 	if (flow->state & PROXY_FLOW_DIRECT || flow->mapping >= change->table->id_max)
 		return MARK_NONE;
 	mark = change->marks[flow->mapping];
 	if (mark == MARK_SPLIT)
-		mark = mapping_list_find(change->list, &from) ? MARK_MOVED : MARK_NONE;
+		mark = taken_over(change, flow) ? MARK_MOVED : MARK_NONE;
 	return mark;
 }
 

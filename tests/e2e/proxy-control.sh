@@ -168,12 +168,22 @@ start_tool proxy client proxy eth0
 stop proxy
 
 # A mapping for any port, and then one for a single port of it.
+OTHER_PORT=$((TARGET_PORT + 1))
+start tcp-other target socat TCP-LISTEN:$OTHER_PORT,reuseaddr EXEC:cat
+wait_for 10 listening target tcp $OTHER_PORT
 start_tool proxy client proxy -m $ORIGINAL=$TARGET eth0
 talk split client TCP:$ORIGINAL:$TARGET_PORT
 says "a connection by a mapping for any port" split one "target one"
-check "a mapping for this port alone" proxy --add $ORIGINAL:$TARGET_PORT=$SECOND:$TARGET_PORT eth0
+talk other client TCP:$ORIGINAL:$OTHER_PORT
+says "and another" other one one
+check "a mapping for the first one's port alone" proxy --add $ORIGINAL:$TARGET_PORT=$SECOND:$TARGET_PORT eth0
 equal "gets the new connections" "$(tcp $TARGET_PORT)" second
 says "but not the running one" split two "target two"
+check "--kill with one for the other's port" \
+	proxy --kill --add $ORIGINAL:$OTHER_PORT=$SECOND:$OTHER_PORT/tcp eth0
+equal "ends that connection's flow alone" \
+	"$(proxy --list eth0 | sed -n "s/^$ORIGINAL -> .* tcp .*flows //p")" 1
 stop split || true
+stop other || true
 stop proxy
 finish
