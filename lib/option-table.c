@@ -44,18 +44,24 @@ int option_table_next(const struct option_entry *table, int argc, char **argv)
 	return '?';
 }
 
-/* The help text, its further lines indented to the column of the first. */
-static void print_help(const char *text, int column)
+enum { HELP_COLUMN = 30, HELP_WIDTH = 80 - HELP_COLUMN };
+
+/* Print @text, broken at spaces; further lines are indented to the column of the first. */
+static void option_table_wrap(const char *text)
 {
-	for (const char *end; (end = strchr(text, '\n')); text = end + 1)
-		printf("%.*s\n%*s", (int)(end - text), text, column, "");
+	while (strlen(text) > HELP_WIDTH) {
+		int used = HELP_WIDTH;
+
+		while (used > 1 && text[used] != ' ')
+			used--;
+		printf("%.*s\n%*s", used, text, HELP_COLUMN, "");
+		text += used + 1;
+	}
 	printf("%s\n", text);
 }
 
 void option_table_help(const struct option_entry *table)
 {
-	enum { COLUMN = 30 };
-
 	for (; table->name; table++) {
 		char left[64];
 		int used;
@@ -66,10 +72,10 @@ void option_table_help(const struct option_entry *table)
 				table->id);
 		snprintf(left + used, sizeof(left) - (size_t)used, "--%s%s%s", table->name,
 			 table->arg ? " " : "", table->arg ? table->arg : "");
-		if (strlen(left) + 2 > COLUMN)
-			printf("%s\n%*s", left, COLUMN, "");
+		if (strlen(left) + 2 > HELP_COLUMN)
+			printf("%s\n%*s", left, HELP_COLUMN, "");
 		else
-			printf("%-*s", COLUMN, left);
-		print_help(table->help, COLUMN);
+			printf("%-*s", HELP_COLUMN, left);
+		option_table_wrap(table->help);
 	}
 }

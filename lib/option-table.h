@@ -8,7 +8,7 @@ struct option_entry {
 	const char *name; /* long name */
 	int id;		  /* the short option's letter, or a value above 255 if it has none */
 	const char *arg;  /* name of the argument in --help; NULL: none */
-	const char *help; /* may hold line breaks; NULL: accepted, but not shown */
+	const char *help; /* one sentence, wrapped by the table; NULL: accepted, not shown */
 };
 
 /**
@@ -19,7 +19,7 @@ struct option_entry {
  */
 int option_table_next(const struct option_entry *table, int argc, char **argv);
 
-/** option_table_help - print the options, aligned, to stdout */
+/** option_table_help - print the options to stdout, aligned and wrapped at 80 columns */
 void option_table_help(const struct option_entry *table);
 
 #endif /* OPTION_TABLE_H */

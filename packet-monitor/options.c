@@ -33,51 +33,53 @@ enum { MAX_FLOWS_DEFAULT = 65536, MAX_FLOWS_LIMIT = 1 << 26, IDLE_DEFAULT = 300 
 
 static const struct option_entry table[] = {
 	{ "interface", 'i', "IFACE", "watch IFACE; the same as IFACE alone" },
-	{ "direction", 'Q', "in|out|both", "count what comes in, goes out, or both (default)" },
+	{ "direction", 'Q', "in|out|both",
+	  "count incoming packets, outgoing packets, or both (default)" },
 	{ "output", 'o', "FORMAT",
-	  "table (default), classic, jsonl, csv, or prom: for the\n"
-	  "textfile collector of Prometheus' node_exporter" },
+	  "table (default), classic, jsonl, csv, or prom (for the "
+	  "textfile collector of Prometheus' node_exporter)" },
 	{ "jsonl", 'j', NULL, "the same as --output jsonl" },
 	{ "file", OPT_FILE, "FILE",
-	  "write there instead of to standard output; prom replaces\n"
+	  "write to FILE instead of standard output; prom replaces "
 	  "FILE at each report" },
 	{ "interval", 'I', "SECONDS", "time between reports, 0.1 or more (default 1)" },
 	{ "count", 'c', "N", "stop after N reports" },
-	{ "duration", 't', "SECONDS", "stop after this time" },
+	{ "duration", 't', "SECONDS", "stop after SECONDS" },
 	{ "sort", 's', "KEY",
-	  "bytes (default), packets, bps, pps (of the last interval),\n"
-	  "src, dst, age" },
+	  "sort rows by bytes (default), packets, bps or pps (of the "
+	  "last interval), src, dst or age" },
 	{ "rows", 'r', "N",
-	  "show the first N flows, 0: all (default: what fits the\n"
-	  "terminal, 20 in other tables and in prom, else all)" },
+	  "show the first N rows, 0: all (default: as many as fit the "
+	  "terminal; 20 in other tables and in prom; else all)" },
 	{ "biflow", OPT_BIFLOW, NULL, "show both directions of a connection as one row" },
 	{ "by", OPT_BY, "host|port|protocol", "add up the flows of each host, port or protocol" },
-	{ "resolve", OPT_RESOLVE, NULL,
-	  "show the names of hosts and services where they are known" },
+	{ "resolve", OPT_RESOLVE, NULL, "show names of hosts and services in tables, where known" },
 	{ "proto", OPT_PROTO, "PROTO",
-	  "only this protocol: tcp, udp, icmp, ..., or a number; like all\n"
-	  "filters below, it may be given up to eight times (one match is\n"
-	  "enough), and different filters have to match all" },
-	{ "host", OPT_HOST, "ADDRESS", "only packets from or to this address" },
-	{ "net", OPT_NET, "ADDRESS/LEN", "only packets from or to this network" },
-	{ "port", OPT_PORT, "PORT", "only packets from or to this port" },
-	{ "ipv4", '4', NULL, "only IPv4" },
-	{ "ipv6", '6', NULL, "only IPv6" },
+	  "count only this protocol: tcp, udp, icmp, ..., or a number. "
+	  "Each filter may be given up to eight times. Values of one "
+	  "filter are alternatives; a packet must match every filter" },
+	{ "host", OPT_HOST, "ADDRESS", "count only packets from or to ADDRESS" },
+	{ "net", OPT_NET, "ADDRESS/LEN", "count only packets from or to this network" },
+	{ "port", OPT_PORT, "PORT", "count only packets from or to PORT" },
+	{ "ipv4", '4', NULL, "count only IPv4" },
+	{ "ipv6", '6', NULL, "count only IPv6" },
 	{ "max-flows", 'm', "N",
-	  "room for N flows on each interface (default 65536); N takes\n"
-	  "about 130 bytes: 8 MiB for the default, 125 MiB for a million" },
+	  "size of the flow table of each interface (default 65536); "
+	  "each flow takes about 130 bytes: 8 MiB by default, 125 MiB "
+	  "for a million" },
 	{ "idle", OPT_IDLE, "SECONDS",
-	  "forget flows that were idle for so long (default 300, 0:\n"
-	  "never); their counts stay in the totals" },
+	  "remove a flow after SECONDS without a packet (default 300, "
+	  "0: never); its counts stay in the totals" },
 	{ "wait", OPT_WAIT, NULL,
-	  "wait for interfaces that do not exist (yet, or any more)\n"
-	  "instead of ending" },
+	  "wait for an interface that does not exist yet, or has been "
+	  "deleted, instead of exiting" },
 	{ "tcx", OPT_TCX, NULL,
-	  "attach by tcx (Linux 6.6), which costs a packet less than\n"
-	  "clsact, runs before it, and is gone when packet-monitor is" },
-	{ "no-summary", OPT_NO_SUMMARY, NULL, "no summary on standard error at the end" },
-	{ "numeric", 'n', NULL, "no names; the default, for those used to type it" },
-	{ "verbose", 'v', NULL, "show what libbpf and the verifier say" },
+	  "attach through tcx (Linux 6.6 or newer): less overhead per "
+	  "packet than clsact, runs before clsact filters, removed "
+	  "when packet-monitor exits, even after SIGKILL" },
+	{ "no-summary", OPT_NO_SUMMARY, NULL, "print no summary on standard error at the end" },
+	{ "numeric", 'n', NULL, "show numbers instead of names (default)" },
+	{ "verbose", 'v', NULL, "show messages of libbpf and the verifier" },
 	{ "version", 'V', NULL, "print the version" },
 	{ "help", 'h', NULL, "print this help" },
 	{ NULL, 0, NULL, NULL },
@@ -92,9 +94,9 @@ static const struct option_entry table[] = {
 
 static void help(void)
 {
-	printf("Usage: packet-monitor [OPTION]... IFACE...\n"
-	       "Count the packets and bytes of every flow on network interfaces, as the wire carries "
-	       "them.\n\n");
+	printf("Usage: packet-monitor [OPTIONS] IFACE...\n"
+	       "Count the packets and bytes of every flow on network interfaces, as the wire\n"
+	       "carries them.\n\n");
 	option_table_help(table);
 	exit(EXIT_SUCCESS);
 }

@@ -33,34 +33,38 @@ enum {
 
 static const struct option_entry table[] = {
 	{ "map", 'm', "FROM=TO[/PROTO]",
-	  "send what goes to FROM (ADDR[:PORT]) to TO instead; PROTO tcp\n"
-	  "or udp, both if left out; FROM without a port: any port;\n"
-	  "repeatable (default " MAPPING_BUILTIN ")" },
-	{ "map-file", 'f', "FILE", "mappings, one a line, # comments; read again on SIGHUP" },
+	  "send packets for FROM (ADDR[:PORT]) to TO instead; PROTO is "
+	  "tcp or udp (default: both); FROM without a port means every "
+	  "port; repeatable (default " MAPPING_BUILTIN ")" },
+	{ "map-file", 'f', "FILE", "read mappings from FILE, one a line, and again on SIGHUP" },
 	{ "interface", 'i', "IFACE", "the same as the operand IFACE" },
-	{ "keep", 'k', NULL, "leave the filters working after the end" },
+	{ "keep", 'k', NULL, "leave the filters working after proxy exits" },
 	{ "tcx", OPT_TCX, NULL,
-	  "attach by tcx (Linux 6.6), which costs a packet less than\n"
-	  "clsact, runs before it, and is gone when proxy is" },
+	  "attach through tcx (Linux 6.6 or newer): less overhead per "
+	  "packet than clsact, runs before clsact filters, removed "
+	  "when proxy exits, even after SIGKILL" },
 	{ "kill", OPT_KILL, NULL,
-	  "a mapping that changes or goes takes its running flows with it" },
+	  "when a mapping is changed or deleted, end its running flows "
+	  "at once" },
 	{ "max-flows", OPT_MAX_FLOWS, "N",
-	  "size of the flow table (default 262144; 130 bytes each)" },
-	{ "tcp-syn", OPT_TCP_SYN, "SECONDS", "forget a half-open TCP flow after (default 240)" },
+	  "size of the flow table (default 262144; 130 bytes a flow)" },
+	{ "tcp-syn", OPT_TCP_SYN, "SECONDS",
+	  "remove a half-open TCP flow after SECONDS without a packet "
+	  "(default 240)" },
 	{ "tcp-established", OPT_TCP_ESTABLISHED, "SECONDS",
-	  "forget an idle TCP flow after (default 7440)" },
+	  "remove an idle TCP flow after SECONDS (default 7440)" },
 	{ "tcp-closing", OPT_TCP_CLOSING, "SECONDS",
-	  "forget a closed TCP flow after (default 240)" },
-	{ "udp", OPT_UDP, "SECONDS", "forget an idle UDP flow after (default 300)" },
-	{ "output", 'o', "FORMAT", "text (default) or jsonl" },
+	  "remove a closed TCP flow after SECONDS (default 240)" },
+	{ "udp", OPT_UDP, "SECONDS", "remove an idle UDP flow after SECONDS (default 300)" },
+	{ "output", 'o', "FORMAT", "print text (default) or jsonl" },
 	{ "interval", 'I', "SECONDS", "time between reports, 0.1 or more (default 1)" },
 	{ "count", 'c', "N", "stop after N reports" },
-	{ "duration", 't', "SECONDS", "stop after this time" },
+	{ "duration", 't', "SECONDS", "stop after SECONDS" },
 	{ "list", OPT_LIST, NULL, "print the mappings of a running or kept proxy" },
-	{ "add", OPT_ADD, "MAP", "add a mapping to it, or change its target" },
+	{ "add", OPT_ADD, "MAP", "add a mapping to it, or change the target of one" },
 	{ "delete", OPT_DELETE, "MAP|FROM", "delete a mapping from it" },
-	{ "flush-flows", OPT_FLUSH, NULL, "forget all its flows" },
-	{ "verbose", 'v', NULL, "show the messages of libbpf and the verifier" },
+	{ "flush-flows", OPT_FLUSH, NULL, "remove all its flows" },
+	{ "verbose", 'v', NULL, "show messages of libbpf and the verifier" },
 	{ "version", 'V', NULL, "print the version" },
 	{ "help", 'h', NULL, "print this help" },
 	{ NULL, 0, NULL, NULL },

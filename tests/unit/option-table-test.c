@@ -10,7 +10,7 @@
 enum { OPT_LONG_ONLY = 256, OPT_HIDDEN };
 
 static const struct option_entry table[] = {
-	{ "count", 'c', "N", "stop after N reports\n(a second line)" },
+	{ "count", 'c', "N", "stop after N reports, and then go on with a second line" },
 	{ "verbose", 'v', NULL, "say more" },
 	{ "rather-a-long-name", OPT_LONG_ONLY, "SECONDS", "has no letter" },
 	{ "hidden", OPT_HIDDEN, NULL, NULL },
@@ -105,12 +105,13 @@ int main(void)
 		  "an argument too many");
 
 	text = capture(stdout, help, NULL);
-	CHECK_STR(text,
-		  "  -c, --count N               stop after N reports\n"
-		  "                              (a second line)\n"
-		  "  -v, --verbose               say more\n"
-		  "      --rather-a-long-name SECONDS\n"
-		  "                              has no letter\n",
-		  "the help is aligned and leaves out what is hidden");
+	CHECK_STR(
+		text,
+		"  -c, --count N               stop after N reports, and then go on with a second\n"
+		"                              line\n"
+		"  -v, --verbose               say more\n"
+		"      --rather-a-long-name SECONDS\n"
+		"                              has no letter\n",
+		"the help is aligned and leaves out what is hidden");
 	return check_exit();
 }
