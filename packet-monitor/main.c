@@ -7,29 +7,29 @@
  * output-*.c print it. The loop here only decides when.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "log.h"
+#include "loop.h"
 #include "memory.h"
 #include "number.h"
 #include "options.h"
 #include "output.h"
 #include "privileges.h"
-#include "ticker.h"
 
 /* How often a table that fills up is looked after. */
-enum { PRESSURE_CHECK_MS = 100 };
+#define PRESSURE_CHECK_NS (NSEC_PER_SEC / 10)
 
 struct session {
 	struct options opt;
 	struct monitor monitors[INTERFACES_MAX];
 	struct view view;
-	struct ticker ticker;
-	__u64 start_ns;
+	struct loop loop;
+	struct loop_fd keys, ifaces[INTERFACES_MAX];
+	struct loop_timer report_timer, end_timer, pressure_timer;
 	__u64 last_ns; /* of the last report */
 	__u64 reports;
 	struct output output;
@@ -49,7 +49,7 @@ static void visit_flow(void *ctx, const struct flow *flow)
 static struct report take_report(struct session *session, __u64 now_ns)
 {
 	return (struct report){
-		.ts = ticker_wall_clock(),
+		.ts = loop_wall_clock(),
 		.seconds = (double)(now_ns - session->last_ns) / 1e9,
 		.monitors = session->monitors,
 		.monitor_count = session->opt.interface_count,
@@ -74,7 +74,7 @@ static void fit_window(struct session *session, const struct report *report)
 /* Return: 0, -EPIPE if the reader has gone, or another negative errno, reported. */
 static int report(struct session *session)
 {
-	__u64 now_ns = ticker_now_ns();
+	__u64 now_ns = loop_now_ns();
 	struct report report = take_report(session, now_ns);
 	int err = 0;
 
@@ -96,10 +96,11 @@ static int report(struct session *session)
 	return err;
 }
 
-/* Make room for new flows. */
+/* Make room for new flows, and come back soon if there is little. */
 static void recycle(struct session *session, bool after_report)
 {
-	__u64 now_ns = ticker_now_ns();
+	__u64 now_ns = loop_now_ns();
+	bool pressure = false;
 
 	for (int i = 0; i < session->opt.interface_count; i++) {
 		struct flow_table *table = &session->monitors[i].table;
@@ -109,13 +110,21 @@ static void recycle(struct session *session, bool after_report)
 		if (after_report)
 			flow_table_age(table, now_ns, session->opt.idle_ns);
 		flow_table_relieve(table, now_ns, session->opt.interval_ns);
+		pressure |= flow_table_under_pressure(table);
 	}
+	if (pressure)
+		loop_set(&session->loop, &session->pressure_timer, now_ns + PRESSURE_CHECK_NS);
 }
 
-/* What became of the interfaces. Return: 0, or -ENODEV if one is gone and not waited for. */
-static int watch(struct session *session)
+static void on_pressure(void *arg)
 {
-	int err = 0;
+	recycle(arg, false);
+}
+
+/* What became of the interfaces; the end if one is gone and not waited for. */
+static void on_iface(void *arg)
+{
+	struct session *session = arg;
 
 	for (int i = 0; i < session->opt.interface_count; i++) {
 		struct monitor *monitor = &session->monitors[i];
@@ -138,11 +147,10 @@ static int watch(struct session *session)
 				if (event == IFACE_GONE)
 					monitor_lost(monitor);
 				if (!session->opt.wait)
-					err = -ENODEV;
+					loop_end(&session->loop, -ENODEV);
 			}
 		}
 	}
-	return err;
 }
 
 static int reattach(struct session *session)
@@ -155,48 +163,11 @@ static int reattach(struct session *session)
 	return err;
 }
 
-static bool under_pressure(const struct session *session)
+static void on_key(void *arg)
 {
-	for (int i = 0; i < session->opt.interface_count; i++)
-		if (session->monitors[i].skel &&
-		    flow_table_under_pressure(&session->monitors[i].table))
-			return true;
-	return false;
-}
+	struct session *session = arg;
 
-/* Sleep until something is to be done, or the duration is over. */
-static int wait_for_work(struct session *session, __u64 end_ns)
-{
-	struct pollfd fds[INTERFACES_MAX + 3] = {
-		{ .fd = session->ticker.signal_fd, .events = POLLIN },
-		{ .fd = session->ticker.timer_fd, .events = POLLIN },
-		{ .fd = session->output.terminal.keys ? STDIN_FILENO : -1, .events = POLLIN },
-	};
-	int count = session->opt.interface_count, timeout = -1;
-
-	for (int i = 0; i < count; i++)
-		fds[i + 3] =
-			(struct pollfd){ .fd = session->monitors[i].watch_fd, .events = POLLIN };
-	if (end_ns) {
-		__u64 now_ns = ticker_now_ns();
-
-		if (now_ns >= end_ns)
-			return 0;
-		timeout = end_ns - now_ns < 3600 * NSEC_PER_SEC
-				  ? (int)((end_ns - now_ns) / 1000000) + 1
-				  : 3600 * 1000;
-	}
-	if (under_pressure(session) && (timeout < 0 || timeout > PRESSURE_CHECK_MS))
-		timeout = PRESSURE_CHECK_MS;
-	if (poll(fds, (nfds_t)count + 3, timeout) < 0 && errno != EINTR)
-		return -errno;
-	return 0;
-}
-
-/* Return: false for the key that ends the tool. */
-static bool handle_key(struct session *session)
-{
-	switch (terminal_key(&session->output.terminal)) {
+	switch (terminal_key()) {
 	case 's':
 		session->opt.view.sort = (session->opt.view.sort + 1) % SORT_KEYS;
 		break;
@@ -204,43 +175,42 @@ static bool handle_key(struct session *session)
 		session->paused = !session->paused;
 		break;
 	case 'q':
-		return false;
+		loop_end(&session->loop, 0);
+		break;
+	case TERMINAL_GONE:
+		loop_remove(&session->loop, &session->keys);
+		break;
 	}
-	return true;
 }
 
-/* Return: 0 at the end that was asked for, or a negative errno. */
-static int loop(struct session *session)
+static void on_report(void *arg)
 {
+	struct session *session = arg;
 	const struct options *opt = &session->opt;
-	__u64 end_ns = opt->duration_ns ? session->start_ns + opt->duration_ns : 0;
-	bool more = true;
-	int err = 0;
+	int err;
 
-	while (!err && more) {
-		err = wait_for_work(session, end_ns);
-		if (err)
-			return log_err(err, "cannot wait for events");
-		if (ticker_signal(&session->ticker) || (end_ns && ticker_now_ns() >= end_ns) ||
-		    !handle_key(session))
-			return 0;
-		err = watch(session);
-		if (err)
-			return err;
-		if (ticker_due(&session->ticker)) {
-			/* The last report comes after the end of counting. */
-			more = !opt->count || session->reports + 1 < opt->count;
-			if (!more)
-				break;
-			err = reattach(session);
-			if (!err && !session->paused)
-				err = report(session);
-			recycle(session, true);
-		} else {
-			recycle(session, false);
-		}
-	}
-	return err;
+	/* The last report comes after the end of counting. */
+	if (opt->count && session->reports + 1 >= opt->count)
+		return loop_end(&session->loop, 0);
+	err = reattach(session);
+	if (!err && !session->paused)
+		err = report(session);
+	recycle(session, true);
+	if (err)
+		loop_end(&session->loop, err);
+}
+
+static void on_end(void *arg)
+{
+	struct session *session = arg;
+
+	loop_end(&session->loop, 0);
+}
+
+static void on_signal(void *arg, int signal)
+{
+	(void)signal;
+	on_end(arg);
 }
 
 static int check_memory(const struct options *opt)
@@ -256,6 +226,30 @@ static int check_memory(const struct options *opt)
 	return -ENOMEM;
 }
 
+/* Prepare to wait: what is left out is not wanted. */
+static int watch(struct session *session)
+{
+	struct loop *loop = &session->loop;
+	int err = loop_open(loop, on_signal, session);
+
+	session->report_timer = (struct loop_timer){ .expired = on_report, .arg = session };
+	session->end_timer = (struct loop_timer){ .expired = on_end, .arg = session };
+	session->pressure_timer = (struct loop_timer){ .expired = on_pressure, .arg = session };
+	session->keys = (struct loop_fd){ .fd = STDIN_FILENO, .ready = on_key, .arg = session };
+	if (!err && session->output.terminal.keys)
+		err = loop_add(loop, &session->keys);
+	for (int i = 0; i < session->opt.interface_count && !err; i++) {
+		session->ifaces[i] = (struct loop_fd){ .fd = session->monitors[i].watch_fd,
+						       .ready = on_iface,
+						       .arg = session };
+		err = loop_add(loop, &session->ifaces[i]);
+	}
+	if (err)
+		return log_err(err, "cannot wait for events");
+	loop_every(loop, &session->report_timer, session->opt.interval_ns);
+	return 0;
+}
+
 static int start(struct session *session)
 {
 	const struct options *opt = &session->opt;
@@ -269,15 +263,15 @@ static int start(struct session *session)
 				   &opt->monitor);
 	if (err)
 		return err;
-	err = ticker_open(&session->ticker, opt->interval_ns);
-	if (err)
-		return log_err(err, "cannot start the clock");
+	err = watch(session);
 	for (int i = 0; i < opt->interface_count && !err; i++)
 		if (session->monitors[i].skel)
 			err = monitor_attach(&session->monitors[i]);
-	session->start_ns = session->last_ns = ticker_now_ns();
+	session->last_ns = loop_now_ns();
 	if (err)
 		return err;
+	if (opt->duration_ns)
+		loop_set(&session->loop, &session->end_timer, session->last_ns + opt->duration_ns);
 	/* A report that replaces a file may need the right to write where root has none. */
 	if (!opt->file)
 		err = privileges_drop();
@@ -316,20 +310,20 @@ static int run(struct session *session)
 	int err = start(session);
 
 	if (!err)
-		err = finish(session, loop(session));
+		err = finish(session, loop_run(&session->loop));
 	for (int i = 0; i < session->opt.interface_count; i++)
 		monitor_close(&session->monitors[i]);
 	view_free(&session->view);
 	output_close(&session->output);
-	ticker_close(&session->ticker);
+	loop_close(&session->loop);
 	return err;
 }
 
 int main(int argc, char **argv)
 {
-	static struct session session = { .ticker = TICKER_INIT };
+	static struct session session = { .loop = LOOP_INIT };
 
-	ticker_block_signals();
+	loop_block_signals();
 	log_setup("packet-monitor", false);
 	for (int i = 0; i < INTERFACES_MAX; i++)
 		session.monitors[i] = (struct monitor)MONITOR_INIT;

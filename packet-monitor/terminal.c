@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <langinfo.h>
 #include <locale.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,14 +66,11 @@ int terminal_draw(struct terminal *terminal, const char *text, size_t len)
 	return fflush(stdout) ? -errno : 0;
 }
 
-int terminal_key(const struct terminal *terminal)
+int terminal_key(void)
 {
-	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
 	unsigned char key;
 
-	if (!terminal->keys || poll(&in, 1, 0) != 1 || read(STDIN_FILENO, &key, 1) != 1)
-		return 0;
-	return key;
+	return read(STDIN_FILENO, &key, 1) == 1 ? key : TERMINAL_GONE;
 }
 
 void terminal_close(struct terminal *terminal)

@@ -30,8 +30,10 @@ void terminal_measure(struct terminal *terminal);
  */
 int terminal_draw(struct terminal *terminal, const char *text, size_t len);
 
-/** terminal_key - a key that was pressed, or 0 */
-int terminal_key(const struct terminal *terminal);
+enum { TERMINAL_GONE = -1 };
+
+/** terminal_key - read the key that standard input holds; Return: it, or TERMINAL_GONE */
+int terminal_key(void);
 
 /** terminal_close - leave the terminal as it was found; the last drawing stays visible */
 void terminal_close(struct terminal *terminal);

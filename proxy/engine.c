@@ -18,10 +18,10 @@
 
 #include "arp.h"
 #include "log.h"
+#include "loop.h"
 #include "memory.h"
 #include "number.h"
 #include "proxy.skel.h"
-#include "ticker.h"
 
 enum {
 	WARNINGS_MAX = 5,
@@ -551,7 +551,7 @@ static void ask_less(struct engine *engine)
 {
 	bool asking = table_ask_less(&engine->table, &engine->maps);
 
-	engine->ask_at = asking ? ticker_now_ns() + ASK_INTERVAL_NS : 0;
+	engine->ask_at = asking ? loop_now_ns() + ASK_INTERVAL_NS : 0;
 }
 
 void engine_settle(struct engine *engine)
@@ -581,7 +581,7 @@ static void plan_probes(struct engine *engine)
 		probes->addrs[probes->count++] = last;
 	}
 	probes->rounds = PROBE_ROUNDS;
-	probes->next_at = ticker_now_ns();
+	probes->next_at = loop_now_ns();
 }
 
 static void probe(struct engine *engine, __be32 addr)
@@ -601,7 +601,7 @@ static void probe(struct engine *engine, __be32 addr)
 int engine_probe(struct engine *engine)
 {
 	struct probes *probes = &engine->probes;
-	__u64 now = ticker_now_ns();
+	__u64 now = loop_now_ns();
 
 	if (!probes->rounds)
 		return -1;
@@ -669,10 +669,10 @@ int engine_tick(struct engine *engine)
 	err = gc_step(&engine->gc, &engine->maps, &engine->table, &engine->hops, maps_now());
 	if (!err)
 		err = count_traffic(engine);
-	nexthops_tick(&engine->hops, ticker_now_ns());
+	nexthops_tick(&engine->hops, loop_now_ns());
 	follow(engine);
-	if (engine->ask_at && ticker_now_ns() >= engine->ask_at)
+	if (engine->ask_at && loop_now_ns() >= engine->ask_at)
 		ask_less(engine);
-	attach_follow(&engine->at, &engine->hops, ticker_now_ns());
+	attach_follow(&engine->at, &engine->hops, loop_now_ns());
 	return err ? log_err(err, "cannot read the tables of %s", engine->iface.name) : 0;
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,27 +10,24 @@
 #include "engine.h"
 #include "iface.h"
 #include "log.h"
+#include "loop.h"
 #include "number.h"
 #include "options.h"
 #include "output.h"
 #include "owner.h"
-#include "ticker.h"
 
+/* An interface that is removed goes down first: how long after that it may still go. */
 enum { EXIT_USAGE = 2, GONE_PATIENCE_MS = 50 };
-
-/* What the loop waits for. */
-enum { POLL_SIGNAL, POLL_REPORT, POLL_OWNER, POLL_ROUTES, POLL_IFACE, POLL_COUNT };
 
 struct session {
 	const struct options *opt;
 	struct engine engine;
-	struct ticker ticker;
-	int owner_fd;
-	int iface_fd;
+	struct loop loop;
+	struct loop_fd owner, iface, routes;
+	struct loop_timer report_timer, end_timer, tick_timer, probe_timer, routes_timer,
+		down_timer;
 	__u64 reports;
-	bool mute;     /* stdout does not take any more */
-	__u64 end_at;  /* 0: no limit */
-	__u64 tick_at; /* when engine_tick() is due */
+	bool mute; /* stdout does not take any more */
 };
 
 /* The mappings of the command line, and those of the file. */
@@ -51,6 +47,21 @@ static int read_mappings(const struct options *opt, struct mapping_list *list,
 	return err ?: mapping_list_finish(list, error);
 }
 
+/* @ms: -1: not at all */
+static void set_timer(struct session *session, struct loop_timer *timer, int ms)
+{
+	if (ms >= 0)
+		loop_set(&session->loop, timer, loop_now_ns() + (__u64)ms * 1000000);
+}
+
+/* Ask for originals, and come back when the next are due. */
+static void on_probe(void *arg)
+{
+	struct session *session = arg;
+
+	set_timer(session, &session->probe_timer, engine_probe(&session->engine));
+}
+
 /* Read the file again: all of it, or nothing. */
 static void reload(struct session *session)
 {
@@ -67,6 +78,7 @@ static void reload(struct session *session)
 		log_note("%s read again, %zu mapping%s", session->opt->map_file, list.texts,
 			 list.texts == 1 ? "" : "s");
 		engine_warn(engine);
+		on_probe(session);
 	}
 	mapping_list_free(&list);
 }
@@ -83,69 +95,68 @@ static int report(struct session *session)
 	return err && err != -EPIPE ? log_err(err, "cannot write the report") : err;
 }
 
-/* Return: 0 to go on, 1 to end well, or a negative errno. */
-static int on_signal(struct session *session)
+static void on_signal(void *arg, int signal)
 {
-	int signal = ticker_signal(&session->ticker);
+	struct session *session = arg;
 
-	if (signal == SIGHUP && session->opt->map_file) {
+	if (signal == SIGHUP && session->opt->map_file)
 		reload(session);
-		return 0;
-	}
-	return signal ? 1 : 0;
+	else
+		loop_end(&session->loop, 0);
 }
 
-static int on_iface(struct session *session)
+static void on_down(void *arg)
 {
-	struct pollfd more = { .fd = session->iface_fd, .events = POLLIN };
+	struct session *session = arg;
+
+	log_note("%s has gone down", session->engine.iface.name);
+	loop_end(&session->loop, -ENETDOWN);
+}
+
+static void on_iface(void *arg)
+{
+	struct session *session = arg;
 	struct iface *iface = &session->engine.iface;
 	enum iface_event event;
-	bool down = false;
 
-	do {
-		while ((event = iface_watch_next(session->iface_fd, iface)) != IFACE_NOTHING) {
-			if (event == IFACE_GONE)
-				return log_note("%s is gone", iface->name), -ENODEV;
-			if (event == IFACE_RENAMED)
-				log_note("the interface is now called %s", iface->name);
-			else
-				down = event == IFACE_DOWN;
+	while ((event = iface_watch_next(session->iface.fd, iface)) != IFACE_NOTHING) {
+		if (event == IFACE_GONE) {
+			log_note("%s is gone", iface->name);
+			return loop_end(&session->loop, -ENODEV);
 		}
-		/* An interface that is removed goes down first. */
-	} while (down && poll(&more, 1, GONE_PATIENCE_MS) == 1);
-	return down ? (log_note("%s has gone down", iface->name), -ENETDOWN) : 0;
-}
-
-static int milliseconds_to(__u64 at, __u64 now)
-{
-	__u64 ms = at > now ? (at - now + 999999) / 1000000 : 0;
-
-	return ms > 1000 ? 1000 : (int)ms;
-}
-
-static int sooner(int a, int b)
-{
-	return b >= 0 && b < a ? b : a;
-}
-
-/* Do what is due; *timeout is set to the time until the next is. */
-static int on_time(struct session *session, int *timeout)
-{
-	__u64 now = ticker_now_ns();
-	int err = 0;
-
-	if (now >= session->tick_at) {
-		err = engine_tick(&session->engine);
-		session->tick_at = now + NSEC_PER_SEC;
+		if (event == IFACE_RENAMED)
+			log_note("the interface is now called %s", iface->name);
+		else if (event == IFACE_DOWN)
+			set_timer(session, &session->down_timer, GONE_PATIENCE_MS);
+		else
+			loop_unset(&session->loop, &session->down_timer);
 	}
-	*timeout = milliseconds_to(session->tick_at, now);
-	if (session->end_at)
-		*timeout = sooner(*timeout, milliseconds_to(session->end_at, now));
-	*timeout = sooner(*timeout, engine_probe(&session->engine));
-	*timeout = sooner(*timeout, nexthops_wait_ms(&session->engine.hops, now));
-	if (!err && session->end_at && now >= session->end_at)
-		return 1;
-	return err;
+}
+
+static void on_routes(void *arg)
+{
+	struct session *session = arg;
+
+	engine_event(&session->engine);
+	set_timer(session, &session->routes_timer,
+		  nexthops_wait_ms(&session->engine.hops, loop_now_ns()));
+}
+
+static void on_request(void *arg)
+{
+	struct session *session = arg;
+
+	control_serve(&session->engine, session->owner.fd);
+	on_probe(session);
+}
+
+static void on_tick(void *arg)
+{
+	struct session *session = arg;
+	int err = engine_tick(&session->engine);
+
+	if (err)
+		loop_end(&session->loop, err);
 }
 
 static bool enough(const struct session *session)
@@ -153,47 +164,39 @@ static bool enough(const struct session *session)
 	return session->opt->count && session->reports >= session->opt->count;
 }
 
-static int on_report(struct session *session)
+static void on_report(void *arg)
 {
-	int err;
+	struct session *session = arg;
+	int err = report(session);
 
-	if (!ticker_due(&session->ticker))
-		return 0;
-	err = report(session);
-	return err ?: enough(session);
+	if (err || enough(session))
+		loop_end(&session->loop, err);
+}
+
+static void on_end(void *arg)
+{
+	struct session *session = arg;
+
+	loop_end(&session->loop, 0);
 }
 
 /* Return: 0 for a good end, or a negative errno, said on stderr already. */
-static int loop(struct session *session)
+static int wait_for_end(struct session *session)
 {
-	struct pollfd fds[POLL_COUNT] = {
-		[POLL_SIGNAL] = { .fd = session->ticker.signal_fd, .events = POLLIN },
-		[POLL_REPORT] = { .fd = session->ticker.timer_fd, .events = POLLIN },
-		[POLL_OWNER] = { .fd = session->owner_fd, .events = POLLIN },
-		[POLL_ROUTES] = { .fd = session->engine.hops.watch_fd, .events = POLLIN },
-		[POLL_IFACE] = { .fd = session->iface_fd, .events = POLLIN },
-	};
-	const struct nexthops *hops = &session->engine.hops;
-	int end = 0, timeout;
+	struct loop *loop = &session->loop;
+	int err;
 
-	while (!end) {
-		end = on_time(session, &timeout);
-		if (end)
-			break;
-		if (poll(fds, POLL_COUNT, timeout) < 0 && errno != EINTR)
-			return log_err(-errno, "cannot wait");
-		if (fds[POLL_SIGNAL].revents)
-			end = on_signal(session);
-		if (!end && (fds[POLL_ROUTES].revents || !nexthops_wait_ms(hops, ticker_now_ns())))
-			engine_event(&session->engine);
-		if (!end && fds[POLL_IFACE].revents)
-			end = on_iface(session);
-		if (!end && fds[POLL_OWNER].revents)
-			control_serve(&session->engine, session->owner_fd);
-		if (!end && fds[POLL_REPORT].revents)
-			end = on_report(session);
-	}
-	return end > 0 ? 0 : end;
+	session->routes.fd = session->engine.hops.watch_fd;
+	err = loop_add(loop, &session->owner) ?:
+	      loop_add(loop, &session->iface) ?:
+	      loop_add(loop, &session->routes);
+	if (err)
+		return log_err(err, "cannot wait");
+	loop_every(loop, &session->tick_timer, NSEC_PER_SEC);
+	on_probe(session);
+	if (session->opt->duration_ns)
+		loop_set(loop, &session->end_timer, loop_now_ns() + session->opt->duration_ns);
+	return loop_run(loop);
 }
 
 /* Return: how the tool ends; a reader that has gone is no failure. */
@@ -224,46 +227,55 @@ static int acquire(const struct iface *iface)
 static int run(const struct options *opt, const struct iface *iface,
 	       const struct mapping_list *list)
 {
-	struct session session = {
-		.opt = opt, .ticker = TICKER_INIT, .owner_fd = -1, .iface_fd = -1
-	};
+	static struct session session;
 	struct engine *engine = &session.engine;
 	int err, undo;
 
+	session = (struct session){
+		.opt = opt,
+		.loop = LOOP_INIT,
+		.owner = { .ready = on_request, .arg = &session },
+		.iface = { .ready = on_iface, .arg = &session },
+		.routes = { .ready = on_routes, .arg = &session },
+		.report_timer = { .expired = on_report, .arg = &session },
+		.end_timer = { .expired = on_end, .arg = &session },
+		.tick_timer = { .expired = on_tick, .arg = &session },
+		.probe_timer = { .expired = on_probe, .arg = &session },
+		.routes_timer = { .expired = on_routes, .arg = &session },
+		.down_timer = { .expired = on_down, .arg = &session },
+	};
 	engine_init(engine, opt, iface);
-	session.owner_fd = acquire(iface);
-	if (session.owner_fd < 0)
-		return session.owner_fd;
-	session.iface_fd = iface_watch_open();
-	err = session.iface_fd < 0 ? session.iface_fd
-				   : ticker_open(&session.ticker, opt->interval_ns);
+	session.owner.fd = acquire(iface);
+	if (session.owner.fd < 0)
+		return session.owner.fd;
+	session.iface.fd = iface_watch_open();
+	err = session.iface.fd < 0 ? session.iface.fd
+				   : loop_open(&session.loop, on_signal, &session);
 	if (err) {
 		log_err(err, "cannot watch %s", iface->name);
 		goto out;
 	}
+	loop_every(&session.loop, &session.report_timer, opt->interval_ns);
 	err = engine_start(engine, list);
 	if (err)
 		goto out;
-	err = owner_listen(session.owner_fd);
+	err = owner_listen(session.owner.fd);
 	if (err)
 		log_err(err, "cannot take requests");
 	log_note("attached to %s (ingress, egress), %zu mapping%s", iface->name, list->texts,
 		 list->texts == 1 ? "" : "s");
 	engine_warn(engine);
 	engine_settle(engine);
-	if (opt->duration_ns)
-		session.end_at = ticker_now_ns() + opt->duration_ns;
-	session.tick_at = ticker_now_ns() + NSEC_PER_SEC;
-	err = err ?: loop(&session);
+	err = err ?: wait_for_end(&session);
 	err = last_report(&session, err);
 out:
 	undo = engine_stop(engine);
 	engine_close(engine);
-	ticker_close(&session.ticker);
-	if (session.iface_fd >= 0)
-		close(session.iface_fd);
+	loop_close(&session.loop);
+	if (session.iface.fd >= 0)
+		close(session.iface.fd);
 	/* The last: whoever owns the interface next finds nothing half removed. */
-	close(session.owner_fd);
+	close(session.owner.fd);
 	return err ?: undo;
 }
 
@@ -280,7 +292,7 @@ int main(int argc, char **argv)
 	log_setup("proxy", false);
 	options_parse(&opt, argc, argv);
 	log_setup("proxy", opt.verbose);
-	ticker_block_signals();
+	loop_block_signals();
 	err = read_mappings(&opt, &list, &error);
 	if (err) {
 		log_note("%s", error.text);

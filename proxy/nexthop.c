@@ -11,8 +11,8 @@
 
 #include "arp.h"
 #include "iface.h"
+#include "loop.h"
 #include "number.h"
-#include "ticker.h"
 
 enum {
 	LOOKS_PER_TICK = 256, /* some 10 us each */
@@ -277,7 +277,7 @@ void nexthops_event(struct nexthops *hops)
 {
 	struct netlink_neigh neigh;
 	enum netlink_event event;
-	__u64 now = ticker_now_ns();
+	__u64 now = loop_now_ns();
 
 	while ((event = netlink_watch_next(hops->watch_fd, &neigh)) != NETLINK_NOTHING) {
 		if (event == NETLINK_NEIGH)

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "loop.h"
 #include "number.h"
-#include "ticker.h"
 
 struct report {
 	const struct table *table;
@@ -41,8 +41,8 @@ static int report_open(struct report *report, const struct table *table, const s
 				   .maps = maps,
 				   .ifname = ifname,
 				   .jsonl = jsonl,
-				   .ts = ticker_wall_clock(),
-				   .now = ticker_now_ns() };
+				   .ts = loop_wall_clock(),
+				   .now = loop_now_ns() };
 	snprintf(report->flow_head, sizeof(report->flow_head),
 		 "{\"type\":\"flow\",\"ts\":%.3f,\"iface\":\"%s\",\"proto\":\"", report->ts,
 		 ifname);
