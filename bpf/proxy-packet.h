@@ -376,7 +376,7 @@ static __always_inline int packet_rewrite_plain(struct __sk_buff *skb, const str
 {
 	const void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	const struct plain_head *old = data - PLAIN_OFF;
-	__u32 from = dmac ? 0 : ETH_HLEN + IP_TAIL, to;
+	__u32 from = ETH_HLEN + IP_TAIL, to;
 	__u16 less = ~change->ports_half;
 	struct plain_head new;
 
@@ -387,6 +387,7 @@ static __always_inline int packet_rewrite_plain(struct __sk_buff *skb, const str
 		__builtin_memcpy(new.eth.h_source, __builtin_assume_aligned(&old->eth.h_source, 8),
 				 8);
 		__builtin_memcpy(&new.ip, __builtin_assume_aligned(&old->ip, 8), IP_TAIL);
+		from = 0; /* here: a second branch on @dmac makes a path that reads unset stack */
 	}
 	new.ip.check = csum_apply(old->ip.check, change->addr_sum);
 	new.ip.saddr = change->saddr;
