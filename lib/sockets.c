@@ -25,10 +25,11 @@ enum {
 		 1 << TCP_FIN_WAIT2 | 1 << TCP_CLOSE_WAIT | 1 << TCP_LAST_ACK | 1 << TCP_CLOSING,
 };
 
-/* One list: the kernel has one for each family and protocol. */
+/* One question: for a list (the kernel has one for each family and protocol), or for one socket. */
 struct dump {
 	__u8 family;
 	__u8 proto;
+	const struct sockets_pair *one; /* NULL: the list */
 	void (*visit)(void *ctx, __u8 proto, __be32 addr, __be16 port);
 	void *ctx;
 };
@@ -41,12 +42,20 @@ static int request(int fd, const struct dump *dump)
 	} req = {
 		.header = { .nlmsg_len = sizeof(req),
 			    .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-			    .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+			    .nlmsg_flags = NLM_F_REQUEST | (dump->one ? 0 : NLM_F_DUMP) },
 		.body = { .sdiag_family = dump->family,
 			  .sdiag_protocol = dump->proto,
-			  .idiag_states = STATES },
+			  .idiag_states = STATES,
+			  .id = { .idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE } } },
 	};
 	ssize_t sent;
+
+	if (dump->one) {
+		req.body.id.idiag_src[0] = dump->one->local;
+		req.body.id.idiag_sport = dump->one->lport;
+		req.body.id.idiag_dst[0] = dump->one->remote;
+		req.body.id.idiag_dport = dump->one->rport;
+	}
 
 	do
 		sent = send(fd, &req, sizeof(req), 0);
@@ -75,6 +84,10 @@ static int visit_socket(const struct dump *dump, const struct nlmsghdr *msg)
 
 	if (msg->nlmsg_len < NLMSG_LENGTH(sizeof(*info)))
 		return -EPROTO;
+	if (dump->one) {
+		*(bool *)dump->ctx = 1 << info->idiag_state & STATES;
+		return 1;
+	}
 	if (info->idiag_family == AF_INET)
 		dump->visit(dump->ctx, dump->proto, dst[0], info->id.idiag_dport);
 	else if (info->idiag_family == AF_INET6 && !dst[0] && !dst[1] && dst[2] == htonl(0xffff))
@@ -197,11 +210,27 @@ int sockets_each(void (*visit)(void *ctx, __u8 proto, __be32 addr, __be16 port),
 	static const __u8 protos[] = { IPPROTO_TCP, IPPROTO_UDP };
 
 	for (int i = 0; i < 4; i++) {
-		struct dump dump = { families[i / 2], protos[i % 2], visit, ctx };
+		struct dump dump = { .family = families[i / 2],
+				     .proto = protos[i % 2],
+				     .visit = visit,
+				     .ctx = ctx };
 		int err = list(&dump);
 
 		if (err && !(dump.family == AF_INET6 && without_ipv6()))
 			return err;
 	}
 	return 0;
+}
+
+int sockets_connected(const struct sockets_pair *pair, bool *connected)
+{
+	/* The kernel compares addresses, not families: it finds IPv4-mapped ones, too. */
+	const struct dump dump = {
+		.family = AF_INET, .proto = pair->proto, .one = pair, .ctx = connected
+	};
+	int err;
+
+	*connected = false;
+	err = try_once(&dump);
+	return err == -ENOENT ? 0 : err;
 }

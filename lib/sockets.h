@@ -4,6 +4,7 @@
 #define SOCKETS_H
 
 #include <linux/types.h>
+#include <stdbool.h>
 
 /**
  * sockets_each - tell of every socket in this network namespace that is connected to an IPv4
@@ -26,5 +27,21 @@
  * -ETIMEDOUT if no answer came, -EMSGSIZE or -EPROTO if it was cut off or made no sense.
  */
 int sockets_each(void (*visit)(void *ctx, __u8 proto, __be32 addr, __be16 port), void *ctx);
+
+/* Both ends of a connection over IPv4, in network byte order. */
+struct sockets_pair {
+	__be32 local;
+	__be32 remote;
+	__be16 lport;
+	__be16 rport;
+	__u8 proto; /* IPPROTO_TCP or IPPROTO_UDP */
+};
+
+/**
+ * sockets_connected - ask whether this network namespace has a socket with both ends of @pair
+ * @connected: set to the answer; states as for sockets_each()
+ * Return: 0, or a negative errno as of sockets_each(), with @connected false.
+ */
+int sockets_connected(const struct sockets_pair *pair, bool *connected);
 
 #endif /* SOCKETS_H */

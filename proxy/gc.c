@@ -10,6 +10,7 @@
 
 #include "log.h"
 #include "number.h"
+#include "sockets.h"
 
 enum { SLOTS_PER_STEP = 1 << 20 };
 
@@ -120,6 +121,27 @@ static int reap(struct gc *gc, struct maps *maps, struct table *table, struct ne
 	return err;
 }
 
+/*
+ * Whether the client, a socket of this host, has ignored the RST that made @flow look closed: its
+ * sequence number was wrong, so somebody else has sent it (RFC 5961). The flow then goes on as if
+ * there had been no RST.
+ */
+static bool gc_reset_ignored(const struct maps *maps, __u32 slot, const struct proxy_flow *flow)
+{
+	const struct sockets_pair pair = { .local = flow->client,
+					   .remote = flow->orig,
+					   .lport = flow->cport,
+					   .rport = flow->oport,
+					   .proto = flow->key.proto };
+	bool connected;
+
+	if (!(flow->state & PROXY_FLOW_RST_IN) || sockets_connected(&pair, &connected) ||
+	    !connected)
+		return false;
+	maps_flow_clear(maps, slot, PROXY_FLOW_RST_IN);
+	return true;
+}
+
 static int look_at(struct gc *gc, struct maps *maps, struct table *table, struct nexthops *hops,
 		   const struct proxy_timeouts *timeouts, __u64 now)
 {
@@ -129,7 +151,7 @@ static int look_at(struct gc *gc, struct maps *maps, struct table *table, struct
 		maps_flow_reclaim(maps, gc->slot, now);
 		return 0;
 	}
-	if (!expired(timeouts, &flow, now)) {
+	if (!expired(timeouts, &flow, now) || gc_reset_ignored(maps, gc->slot, &flow)) {
 		keep(gc, table, hops, &flow);
 		return 0;
 	}

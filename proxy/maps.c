@@ -300,6 +300,11 @@ void maps_unpin(const struct maps *maps, __u32 slot)
 		slot_table_unlink(&maps->index, flow->pin, slot);
 }
 
+void maps_flow_clear(const struct maps *maps, __u32 slot, __u32 bits)
+{
+	__atomic_and_fetch(&maps->flows[slot].state, ~bits, __ATOMIC_SEQ_CST);
+}
+
 void maps_flow_end(const struct maps *maps, __u32 slot)
 {
 	struct proxy_flow *flow = &maps->flows[slot];

@@ -108,6 +108,10 @@ static inline __u32 maps_flow_limit(const struct maps *maps)
  */
 bool maps_flow(const struct maps *maps, __u32 slot, struct proxy_flow *flow);
 
+/** maps_flow_clear - clear @bits of the state of the flow in slot @slot; packets may set them again
+ */
+void maps_flow_clear(const struct maps *maps, __u32 slot, __u32 bits);
+
 /** maps_flow_end - remove the flow of slot @slot, whatever uses it */
 void maps_flow_end(const struct maps *maps, __u32 slot);
 

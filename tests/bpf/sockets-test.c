@@ -292,6 +292,19 @@ static void test_namespace(void)
 }
 
 /* @listen_on and @address: IPv4, or of a socket of the IPv6 family that talks IPv4 */
+/* Whether the kernel has the TCP socket 127.0.0.1:@lport that talks to 127.0.0.1:@rport. */
+static bool have_pair(int lport, int rport)
+{
+	const struct sockets_pair pair = { .local = inet_addr("127.0.0.1"),
+					   .remote = inet_addr("127.0.0.1"),
+					   .lport = htons((__u16)lport),
+					   .rport = htons((__u16)rport),
+					   .proto = IPPROTO_TCP };
+	bool connected;
+
+	return need(sockets_connected(&pair, &connected), "ask for one") == 0 && connected;
+}
+
 static void test_connection(const char *listen_on, const char *address, const char *what)
 {
 	int fds[3], port, peer;
@@ -305,6 +318,9 @@ static void test_connection(const char *listen_on, const char *address, const ch
 	CHECK_EQ(times(IPPROTO_TCP, "127.0.0.1", port), 1, "%s: the end that connected", what);
 	CHECK_EQ(times(IPPROTO_TCP, "127.0.0.1", peer), 1, "%s: the end that accepted", what);
 	CHECK_EQ(n_told, 2, "%s: nothing else", what);
+	CHECK(have_pair(peer, port), "%s: asked for, the end that connected", what);
+	CHECK(have_pair(port, peer), "%s: asked for, the end that accepted", what);
+	CHECK(!have_pair(port, peer + 1), "%s: another port is not connected", what);
 	close_all(fds, 3);
 }
 
@@ -336,6 +352,7 @@ static void test_closing(const char *listen_on, const char *address, const char 
 	while (tcp_state(server) != TCP_CLOSE && tries++ < 1000)
 		poll(NULL, 0, 5);
 	CHECK(!ask() && n_told == 0, "%s: neither TIME_WAIT nor CLOSE", what);
+	CHECK(!have_pair(peer, port), "%s: asked for, TIME_WAIT is not connected", what);
 	close(server);
 	close(listener);
 }
