@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Reading packets at a tc hook, linear or not. BPF only. */
-#ifndef PKT_H
-#define PKT_H
+#ifndef BPF_PKT_H
+#define BPF_PKT_H
 
 #include <linux/bpf.h>
 #include <linux/errno.h>
@@ -49,4 +49,4 @@ static __always_inline int pkt_read(struct __sk_buff *skb, __u32 off, void *dst,
 	return 0;
 }
 
-#endif /* PKT_H */
+#endif /* BPF_PKT_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* packet-monitor: the filter of --proto, --port, --host and --net. BPF only. */
-#ifndef PM_FILTER_H
-#define PM_FILTER_H
+#ifndef BPF_PM_FILTER_H
+#define BPF_PM_FILTER_H
 
 #include <linux/bpf.h>
 #include <linux/in.h>
@@ -74,4 +74,4 @@ __noinline int pm_filter_match(const struct pm_key *key)
 	return true;
 }
 
-#endif /* PM_FILTER_H */
+#endif /* BPF_PM_FILTER_H */

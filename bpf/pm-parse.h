@@ -7,8 +7,8 @@
  * for every path that leads to them, so that loading takes milliseconds. It also makes them check
  * their pointers for NULL.
  */
-#ifndef PM_PARSE_H
-#define PM_PARSE_H
+#ifndef BPF_PM_PARSE_H
+#define BPF_PM_PARSE_H
 
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -394,4 +394,4 @@ static __always_inline bool pm_parse_plain(struct __sk_buff *skb, enum pm_direct
 	return true;
 }
 
-#endif /* PM_PARSE_H */
+#endif /* BPF_PM_PARSE_H */

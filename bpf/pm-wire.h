@@ -6,8 +6,8 @@
  * skb->wire_len is of no use: its meaning at ingress differs between kernels. Both directions
  * compute the same sum instead.
  */
-#ifndef PM_WIRE_H
-#define PM_WIRE_H
+#ifndef BPF_PM_WIRE_H
+#define BPF_PM_WIRE_H
 
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -149,4 +149,4 @@ static __always_inline struct pm_count pm_wire_count(struct __sk_buff *skb,
 	return wire;
 }
 
-#endif /* PM_WIRE_H */
+#endif /* BPF_PM_WIRE_H */

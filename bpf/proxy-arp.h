@@ -4,8 +4,8 @@
  * so that its packets would never reach the egress hook: where nobody answers an ARP request for an
  * original, the proxy does, with a MAC address of its own. BPF only.
  */
-#ifndef PROXY_ARP_H
-#define PROXY_ARP_H
+#ifndef BPF_PROXY_ARP_H
+#define BPF_PROXY_ARP_H
 
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -135,4 +135,4 @@ static __noinline int arp_ingress(struct __sk_buff *skb)
 	return 0;
 }
 
-#endif /* PROXY_ARP_H */
+#endif /* BPF_PROXY_ARP_H */

@@ -12,8 +12,8 @@
  * Only its own CPU writes an entry, and the hooks' programs do not interrupt each other there,
  * since they run with softirqs disabled: no lock is needed.
  */
-#ifndef PROXY_CACHE_H
-#define PROXY_CACHE_H
+#ifndef BPF_PROXY_CACHE_H
+#define BPF_PROXY_CACHE_H
 
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -173,4 +173,4 @@ static __always_inline void cache_forget(const struct packet *p, enum cache_hook
 		slot->kind = 0;
 }
 
-#endif /* PROXY_CACHE_H */
+#endif /* BPF_PROXY_CACHE_H */

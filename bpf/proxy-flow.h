@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Flows of the proxy: finding, making and following them. BPF only. */
-#ifndef PROXY_FLOW_H
-#define PROXY_FLOW_H
+#ifndef BPF_PROXY_FLOW_H
+#define BPF_PROXY_FLOW_H
 
 #include <linux/bpf.h>
 #include <linux/errno.h>
@@ -738,4 +738,4 @@ __noinline int flow_open(struct __sk_buff *skb, const struct proxy_mapping *mapp
 	return flow_find_or_make(skb, mapping, req);
 }
 
-#endif /* PROXY_FLOW_H */
+#endif /* BPF_PROXY_FLOW_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Fragments of the proxy: the first has the ports, the others follow it. BPF only. */
-#ifndef PROXY_FRAGMENT_H
-#define PROXY_FRAGMENT_H
+#ifndef BPF_PROXY_FRAGMENT_H
+#define BPF_PROXY_FRAGMENT_H
 
 #include <linux/bpf.h>
 #include <linux/types.h>
@@ -93,4 +93,4 @@ static __noinline enum proxy_counter fragment_later(struct __sk_buff *skb, const
 	return packet_rewrite_ip(skb, p, &to) ? PROXY_FAILED : PROXY_OK;
 }
 
-#endif /* PROXY_FRAGMENT_H */
+#endif /* BPF_PROXY_FRAGMENT_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* ICMP errors about translated packets (RFC 5508, section 4). BPF only. */
-#ifndef PROXY_ICMP_H
-#define PROXY_ICMP_H
+#ifndef BPF_PROXY_ICMP_H
+#define BPF_PROXY_ICMP_H
 
 #include <linux/bpf.h>
 #include <linux/in.h>
@@ -203,4 +203,4 @@ static __noinline enum proxy_counter icmp_egress(struct __sk_buff *skb, const st
 	return icmp_rewrite(skb, outer, &outer_to, &quote, &to);
 }
 
-#endif /* PROXY_ICMP_H */
+#endif /* BPF_PROXY_ICMP_H */

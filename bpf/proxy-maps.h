@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The maps and settings of the proxy, and the accessors that every part of it uses. BPF only. */
-#ifndef PROXY_MAPS_H
-#define PROXY_MAPS_H
+#ifndef BPF_PROXY_MAPS_H
+#define BPF_PROXY_MAPS_H
 
 #include <linux/bpf.h>
 #include <linux/types.h>
@@ -182,4 +182,4 @@ static __always_inline int local_mappings(void)
 	return state.flags & PROXY_STATE_LOCAL;
 }
 
-#endif /* PROXY_MAPS_H */
+#endif /* BPF_PROXY_MAPS_H */

@@ -3,8 +3,8 @@
  * Packets that do not fit the device by which their target is reached. The kernel has compared them
  * with the MTU of the way to the original, so the proxy has to say what a router would. BPF only.
  */
-#ifndef PROXY_MTU_H
-#define PROXY_MTU_H
+#ifndef BPF_PROXY_MTU_H
+#define BPF_PROXY_MTU_H
 
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -94,4 +94,4 @@ static __noinline enum proxy_counter mtu_check(struct __sk_buff *skb, const stru
 	return PROXY_OK;
 }
 
-#endif /* PROXY_MTU_H */
+#endif /* BPF_PROXY_MTU_H */

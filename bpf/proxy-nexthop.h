@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The way to a packet's new destination. BPF only. */
-#ifndef PROXY_NEXTHOP_H
-#define PROXY_NEXTHOP_H
+#ifndef BPF_PROXY_NEXTHOP_H
+#define BPF_PROXY_NEXTHOP_H
 
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -149,4 +149,4 @@ static __always_inline int nexthop_apply(struct __sk_buff *skb, __u32 index)
 	return nexthop_redirect(skb, entry);
 }
 
-#endif /* PROXY_NEXTHOP_H */
+#endif /* BPF_PROXY_NEXTHOP_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* An IPv4 packet at a tc hook: reading what NAT needs, and rewriting it. BPF only. */
-#ifndef PROXY_PACKET_H
-#define PROXY_PACKET_H
+#ifndef BPF_PROXY_PACKET_H
+#define BPF_PROXY_PACKET_H
 
 #include <linux/bpf.h>
 #include <linux/errno.h>
@@ -15,6 +15,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "csum.h"
 #include "pkt.h"
 #include "proxy-maps.h"
 
@@ -233,46 +234,6 @@ static __noinline enum proxy_counter packet_read_other(struct __sk_buff *skb, st
 	return reason == PROXY_OK && packet_has_ports(p) ? packet_read_ports(skb, p) : reason;
 }
 
-/** csum_add - a one's complement sum in 64 bits (RFC 1071), with @old replaced by @new (RFC 1624)
- */
-static __always_inline __u64 csum_add(__u64 sum, __u32 old, __u32 new)
-{
-	return sum + (__u32)~old + new;
-}
-
-/** csum_fold - the same sum in 16 bits */
-static __always_inline __u16 csum_fold(__u64 sum)
-{
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (sum & 0xffff) + (sum >> 16);
-}
-
-/** csum_add16 - the one's complement sum of two such sums */
-static __always_inline __u16 csum_add16(__u16 a, __u16 b)
-{
-	__u32 sum = (__u32)a + b;
-
-	return sum + (sum >> 16);
-}
-
-/** csum_apply - checksum field @check after the changes that are collected in @sum */
-static __always_inline __u16 csum_apply(__u16 check, __u16 sum)
-{
-	return ~csum_add16(~check, sum);
-}
-
-/**
- * csum_half - what added to itself is @sum
- *
- * There is always such a sum: to halve is to multiply by 32768, since twice that is 1 modulo 65535.
- */
-static __always_inline __u16 csum_half(__u16 sum)
-{
-	return sum >> 1 | sum << 15;
-}
-
 /** struct change - what a packet's addresses and ports become, and its checksums by that */
 struct change {
 	__be32 saddr;
@@ -434,4 +395,4 @@ static __noinline int packet_rewrite(struct __sk_buff *skb, const struct packet 
 	return l4_csum_change(skb, p, change->addr_sum, BPF_F_PSEUDO_HDR);
 }
 
-#endif /* PROXY_PACKET_H */
+#endif /* BPF_PROXY_PACKET_H */

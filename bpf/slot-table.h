@@ -5,8 +5,8 @@
  * one nearly always has room, and all three are full practically never. The next one is only looked
  * at if the one before has once been full: a key that is not there costs one cache line. BPF only.
  */
-#ifndef SLOT_TABLE_H
-#define SLOT_TABLE_H
+#ifndef BPF_SLOT_TABLE_H
+#define BPF_SLOT_TABLE_H
 
 #include <linux/bpf.h>
 #include <linux/errno.h>
@@ -266,4 +266,4 @@ static __always_inline void slot_touch(void *map, __u32 number)
 		slot_read(entry);
 }
 
-#endif /* SLOT_TABLE_H */
+#endif /* BPF_SLOT_TABLE_H */

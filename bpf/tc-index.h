@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* What our programs tell each other through skb->tc_index. BPF only. */
-#ifndef TC_INDEX_H
-#define TC_INDEX_H
+#ifndef BPF_TC_INDEX_H
+#define BPF_TC_INDEX_H
 
 /*
  * Nothing else that a packet carries survives a redirect: cb[] does not. Packets that nobody has
@@ -14,4 +14,4 @@ enum tc_index_mark {
 	TC_INDEX_INJECTED = 0x7079,
 };
 
-#endif /* TC_INDEX_H */
+#endif /* BPF_TC_INDEX_H */
