@@ -232,8 +232,6 @@ __noinline enum pm_reason pm_skip_extensions(struct __sk_buff *skb, struct pm_pa
 			pkt->fragment_id = bpf_ntohl(frag.id);
 			pkt->off += sizeof(frag);
 			pkt->proto = frag.nexthdr;
-			if (pkt->fragment >= PM_FRAGMENT_LATER)
-				return PM_OK; /* what follows is data */
 		} else {
 			if (pkt_read(skb, pkt->off, &ext, sizeof(ext)))
 				return PM_TRUNCATED;
@@ -243,6 +241,8 @@ __noinline enum pm_reason pm_skip_extensions(struct __sk_buff *skb, struct pm_pa
 		}
 		if (pkt->off > pkt->end)
 			return PM_TRUNCATED;
+		if (pkt->fragment >= PM_FRAGMENT_LATER)
+			return PM_OK; /* what follows is data */
 	}
 	return is_ipv6_extension(pkt->proto) ? PM_NESTED : PM_OK;
 }
