@@ -100,7 +100,8 @@ $(BUILD)/%.o: %.c $(BUILD)/flags Makefile | $(SKELS)
 $(BUILD)/san/%.o: %.c $(BUILD)/flags Makefile | $(SKELS)
 	$(call quiet,CC)mkdir -p $(@D) && \
 	$(CC) $(C_FLAGS) $(SANFLAGS) $(INCLUDES) -MMD -MP -c $< -o $@
-$(BUILD)/tests/% $(BUILD)/san/tests/%: INCLUDES := -Itests
+# A failed check shows the calls that led to it: none of them may have become a jump.
+$(BUILD)/tests/% $(BUILD)/san/tests/%: INCLUDES := -Itests -fno-optimize-sibling-calls
 
 test_sources = $(filter-out %-bpf.c,$(wildcard tests/$(1)/*.c))
 # $(call archive_rule,ARCHIVE,OBJECTS)

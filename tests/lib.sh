@@ -44,6 +44,7 @@ CLIENT=10.0.0.1 ORIGINAL=10.0.0.10 ORIGINAL_PORT=12345 TARGET=10.0.0.138 TARGET_
 # --- results -------------------------------------------------------------------------------------
 
 failures=0 checks=0 skips=0 finished=no
+started=() # the IDs of programs in the background, in order
 
 # ok NAME, fail NAME WHY, skip NAME WHY: one line per check
 ok()
@@ -56,6 +57,28 @@ fail()
 {
 	checks=$((checks + 1)) failures=$((failures + 1))
 	echo "FAIL $1: $2"
+	last_output
+}
+
+# last_output: the last lines that each program in the background has written
+last_output()
+{
+	local id stream
+	for id in "${started[@]}"; do
+		for stream in out err; do
+			[ ! -s "$TMP/$id.$stream" ] || tail -n 5 "$TMP/$id.$stream" |
+				cut -c -300 | sed "s/^/  $id.$stream: /"
+		done
+	done
+}
+
+# keep_files: with KEEP=1, copy the files of a failed test to where they outlive it
+keep_files()
+{
+	local kept
+	[ "${KEEP:-0}" = 1 ] || return 0
+	kept=$BUILD/kept/e2e/$(basename "$0" .sh)
+	mkdir -p "$kept" && cp -a "$TMP/." "$kept/" || echo "  its files cannot be kept in $kept"
 }
 
 skip()
@@ -125,7 +148,10 @@ needs()
 finish()
 {
 	finished=yes
-	[ $failures -eq 0 ] || exit 1
+	if [ $failures -ne 0 ]; then
+		keep_files
+		exit 1
+	fi
 	[ $checks -gt 0 ] || [ $skips -eq 0 ] || exit 77
 	exit 0
 }
@@ -134,7 +160,11 @@ finish()
 at_exit()
 {
 	local status=$?
-	[ $finished = yes ] || echo "FAIL $(basename "$0" .sh): ended early with status $status"
+	if [ $finished = no ]; then
+		echo "FAIL $(basename "$0" .sh): ended early with status $status"
+		last_output
+		keep_files
+	fi
 	[ $status -ne 0 ] || [ $finished = yes ] || exit 1
 }
 trap at_exit EXIT
@@ -235,6 +265,7 @@ start()
 	local id=$1 host=$2
 	shift 2
 	[ "$host" = - ] || set -- ip netns exec "$host" "$@"
+	[[ " ${started[*]} " == *" $id "* ]] || started+=("$id")
 	# Here, not by the child only: what a former program of this name wrote must not be read.
 	: > "$TMP/$id.out"
 	: > "$TMP/$id.err"

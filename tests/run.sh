@@ -9,8 +9,10 @@ usage()
 	cat <<-'USAGE'
 	Usage: tests/run.sh [OPTION...] [PATTERN...]
 
-	Builds what the tests need and runs those of tests/unit, tests/bpf and tests/e2e whose name
-	(such as "unit/number-test" or "e2e/lifecycle") contains one of the PATTERNs; all without.
+	Runs the tests of tests/unit, tests/bpf and tests/e2e whose name (such as "unit/number-test"
+	or "e2e/lifecycle") contains one of the PATTERNs; without a PATTERN, all. Builds what they
+	need and nothing else. "bpf/proxy-nat-test:errors" runs only the part "errors" of a C test:
+	the functions that it runs by RUN() and whose name contains that word.
 
 	  --unit, --bpf, --e2e   only these layers (unit needs no root)
 	  -j N                   N tests at once (default: the number of processors)
@@ -20,7 +22,8 @@ usage()
 	  --no-build             run what has been built before
 
 	Environment: BUILD=DIR (default build), SOAK=1 for the long variants, CI=true to count a
-	skipped check as a failure. Exit status: 0 if nothing failed.
+	skipped check as a failure, KEEP=1 to keep the files of failed tests in $BUILD/kept.
+	Exit status: 0 if nothing failed.
 	USAGE
 }
 
@@ -45,13 +48,16 @@ done
 # The long ones first: the short ones fill the gaps at the end.
 [ ${#layers[@]} -gt 0 ] || layers=(e2e bpf unit)
 export BUILD=${BUILD:-build}
+declare -A parts=() # test -> the only part of it that is wanted
 
 wanted()
 {
 	local pattern
 	[ ${#patterns[@]} -gt 0 ] || return 0
 	for pattern in "${patterns[@]}"; do
-		[[ $1 == *"$pattern"* ]] && return 0
+		[[ $1 == *"${pattern%%:*}"* ]] || continue
+		[[ $pattern != *:* ]] || parts[$1]=${pattern#*:}
+		return 0
 	done
 	return 1
 }
@@ -70,10 +76,36 @@ if [ $list = yes ]; then
 	printf '%s\n' "${tests[@]}"
 	exit 0
 fi
+# targets: what make has to build for the tests
+targets()
+{
+	local name
+	if [ ${#patterns[@]} -eq 0 ]; then
+		printf '%s-tests\n' "${layers[@]}"
+		return
+	fi
+	for name in ${tests[@]+"${tests[@]}"}; do
+		case $name in
+		e2e/*)
+			# The tools, and the programs and objects that the script and lib.sh name.
+			echo all
+			# shellcheck disable=SC2016
+			grep -ohE '\$BUILD/(tests|scripts)/[a-z0-9/.-]+' "tests/$name.sh" tests/lib.sh |
+				sed "s#^.BUILD#$BUILD#"
+			! grep -q scripts/bench/ "tests/$name.sh" || echo bench-programs
+			;;
+		*/*) [ -f "tests/$name.sh" ] || echo "$BUILD/tests/$name" ;;
+		esac
+	done | sort -u
+}
+
 if [ $build = yes ]; then
-	${MAKE:-make} -s -j "$(nproc)" "${layers[@]/%/-tests}" || exit 1
+	mapfile -t goals < <(targets)
+	[ ${#goals[@]} -eq 0 ] || ${MAKE:-make} -s -j "$(nproc)" "${goals[@]}" || exit 1
 fi
 
+kept=$BUILD/kept
+[ "${KEEP:-0}" != 1 ] || rm -rf "$kept"
 results=$(mktemp -d) || exit 1
 declare -A running=() # pid -> test
 declare -A started=() # test -> when
@@ -106,6 +138,7 @@ run_test()
 	else
 		command=("$BUILD/tests/$1")
 	fi
+	[ -z "${parts[$1]:-}" ] || export PART=${parts[$1]}
 	timeout -k 5 "$limit" "${command[@]}" < /dev/null &
 	# shellcheck disable=SC2064
 	trap "kill $!" TERM
@@ -142,6 +175,11 @@ report()
 		echo "---- output of $1:"
 		sed 's/^/| /' "$log"
 		echo "----"
+		if [ "${KEEP:-0}" = 1 ]; then
+			mkdir -p "$kept/$1"
+			cp "$log" "$kept/$1/log"
+			echo "files of $1 are in $kept/$1"
+		fi
 	fi
 	echo "-- $1: $((n_ok + n_fail + n_skip)) checks in $((SECONDS - started[$1])) s"
 	passed=$((passed + n_ok)) failed=$((failed + n_fail)) skipped=$((skipped + n_skip))

@@ -99,7 +99,7 @@ int main(void)
 {
 	run("ip link add va type veth peer name vb; ip link set va up");
 	run("ip link add vc type veth peer name vd; ip link set vc up");
-	test_open();
-	test_watch();
+	RUN(test_open);
+	RUN(test_watch);
 	return check_exit();
 }

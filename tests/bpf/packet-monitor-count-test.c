@@ -805,19 +805,19 @@ int main(void)
 {
 	if (!open_with(4096, NULL))
 		return check_exit();
-	test_ip();
-	test_link();
-	test_malformed();
-	test_fragments();
-	test_gso();
-	test_big_tcp();
-	test_truncation();
-	test_fuzz();
-	test_filter();
-	test_full();
-	test_longest_idle();
-	test_flood();
-	test_race();
+	RUN(test_ip);
+	RUN(test_link);
+	RUN(test_malformed);
+	RUN(test_fragments);
+	RUN(test_gso);
+	RUN(test_big_tcp);
+	RUN(test_truncation);
+	RUN(test_fuzz);
+	RUN(test_filter);
+	RUN(test_full);
+	RUN(test_longest_idle);
+	RUN(test_flood);
+	RUN(test_race);
 	monitor_close(&monitor);
 	return check_exit();
 }

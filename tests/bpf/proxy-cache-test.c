@@ -246,13 +246,13 @@ int main(void)
 	rig_map(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_UDP, TARGET, TARGET_PORT, 0);
 	rig_map(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_TCP, TARGET, TARGET_PORT, 0);
 	rig_nexthop(&rig, TARGET, MAC);
-	test_remembered();
-	test_tick();
-	test_reset();
-	test_reopened();
-	test_moved();
-	test_mac();
-	test_counts();
+	RUN(test_remembered);
+	RUN(test_tick);
+	RUN(test_reset);
+	RUN(test_reopened);
+	RUN(test_moved);
+	RUN(test_mac);
+	RUN(test_counts);
 	rig_close(&rig);
 	return check_exit();
 }

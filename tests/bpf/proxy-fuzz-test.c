@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "frame-fields.h"
 #include "proxy-model.h"
 #include "proxy-rig.h"
 
@@ -245,8 +246,9 @@ static bool report(const char *wrong, enum rig_direction direction, const __u8 *
 
 	if (check_case_failures >= 3)
 		return false;
-	printf("  frame %llu, %s: %s\n   in  ", runs,
-	       direction == RIG_EGRESS ? "egress" : "ingress", wrong);
+	printf("  frame %llu, %s: %s: %s\n   in  ", runs,
+	       direction == RIG_EGRESS ? "egress" : "ingress", wrong,
+	       frame_differs(out, want, len) ?: "all bytes are right");
 	for (i = 0; i < len && i < 100; i++)
 		printf("%02x", in[i]);
 	printf("\n   out ");

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "frame-fields.h"
 #include "proxy-rig.h"
 
 static struct rig rig;
@@ -17,16 +18,12 @@ static void run(const char *name, enum rig_direction direction, size_t len, cons
 {
 	size_t out_len;
 	int got = rig_run(&rig, direction, in, len, out, &out_len);
-	size_t i = 0;
+	const char *differs = frame_differs(out, expected, len);
 
 	check_begin(name);
 	EXPECT(got == verdict, "verdict %d, want %d", got, verdict);
 	EXPECT(out_len == len, "length %zu, want %zu", out_len, len);
-	if (verdict != TC_ACT_SHOT) {
-		while (i < len && out[i] == expected[i])
-			i++;
-		EXPECT(i == len, "byte %zu is %02x, want %02x", i, out[i], expected[i]);
-	}
+	EXPECT(verdict == TC_ACT_SHOT || !differs, "%s", differs);
 	check_end();
 }
 
@@ -689,7 +686,7 @@ static void nexthops(void)
 	run("the target's MAC address is put in", RIG_EGRESS, len, want, TC_ACT_UNSPEC);
 	len = frame_build(in, &answer);
 	rig_run(&rig, RIG_INGRESS, in, len, out, &out_len);
-	CHECK(!memcmp(in, out, L2_LEN), "a reply's stay as they are");
+	CHECK(!frame_differs(out, in, L2_LEN), "a reply's stay as they are");
 	rig_heartbeat(&rig, PROXY_HEARTBEAT_NS + 1000000000ULL);
 	len = frame_build(in, &udp);
 	CHECK_EQ(rig_run(&rig, RIG_EGRESS, in, len, out, &out_len), TC_ACT_REDIRECT,
@@ -775,22 +772,22 @@ int main(void)
 	rig_open(&rig, (struct rig_sizes){ 0 });
 	rig_map(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_TCP, TARGET, TARGET_PORT, 0);
 	rig_map(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_UDP, TARGET, TARGET_PORT, 0);
-	not_ours();
-	translation();
-	malformed();
-	errors();
-	fragments();
-	tcp_states();
+	RUN(not_ours);
+	RUN(translation);
+	RUN(malformed);
+	RUN(errors);
+	RUN(fragments);
+	RUN(tcp_states);
 	rig_map(&rig, ORIGINAL_2, ORIGINAL_PORT, IPPROTO_TCP, TARGET, TARGET_PORT, 0);
 	rig_map(&rig, ORIGINAL_2, ORIGINAL_PORT, IPPROTO_UDP, TARGET, TARGET_PORT, 0);
-	collisions();
-	no_port();
-	changes();
-	wildcards();
-	nexthops();
-	local_targets();
-	refresh();
-	full();
+	RUN(collisions);
+	RUN(no_port);
+	RUN(changes);
+	RUN(wildcards);
+	RUN(nexthops);
+	RUN(local_targets);
+	RUN(refresh);
+	RUN(full);
 	rig_close(&rig);
 	return check_exit();
 }

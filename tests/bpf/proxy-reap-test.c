@@ -235,9 +235,9 @@ int main(void)
 {
 	rig_open(&rig, (struct rig_sizes){ 0 });
 	rig_map(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_UDP, TARGET, TARGET_PORT, 0);
-	test_idle();
-	test_condemned();
-	test_race();
+	RUN(test_idle);
+	RUN(test_condemned);
+	RUN(test_race);
 	rig_close(&rig);
 	return check_exit();
 }

@@ -293,16 +293,16 @@ static void test_all_pinned(void)
 int main(void)
 {
 	open_rig((struct rig_sizes){ 0 });
-	test_one_flow();
-	test_two_flows();
-	test_one_flow_with_another_port();
-	test_all_pinned();
+	RUN(test_one_flow);
+	RUN(test_two_flows);
+	RUN(test_one_flow_with_another_port);
+	RUN(test_all_pinned);
 	rig_close(&rig);
 	open_rig((struct rig_sizes){ .flows = 64, .buckets = 4 });
-	test_crowded();
+	RUN(test_crowded);
 	rig_close(&rig);
 	open_rig((struct rig_sizes){ .flows = 4 });
-	test_reuse();
+	RUN(test_reuse);
 	rig_close(&rig);
 	return check_exit();
 }

@@ -547,17 +547,18 @@ int main(void)
 {
 	if (geteuid())
 		return check_skip("all", "needs root");
-	test_namespace();
-	test_connection("127.0.0.1", "127.0.0.1", "tcp");
+	RUN(test_namespace);
 	enter_namespace();
-	test_closing("127.0.0.1", "127.0.0.1", "closing");
+	RUN(test_connection, "127.0.0.1", "127.0.0.1", "tcp");
 	enter_namespace();
-	test_opening();
+	RUN(test_closing, "127.0.0.1", "127.0.0.1", "closing");
 	enter_namespace();
-	test_udp();
-	test_ipv6();
-	test_many();
-	test_faults();
-	test_without_ipv6();
+	RUN(test_opening);
+	enter_namespace();
+	RUN(test_udp);
+	RUN(test_ipv6);
+	RUN(test_many);
+	RUN(test_faults);
+	RUN(test_without_ipv6);
 	return check_exit();
 }

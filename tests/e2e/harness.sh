@@ -23,4 +23,25 @@ equal "a program in the background can be interrupted" $status 130
 check_not "wait_for gives up" wait_for 0 false
 equal "a host has only its own devices in /sys" "$(in_host target ls /sys/class/net | tr '\n' ' ')" "eth0 lo "
 equal "a tool has a bpffs" "$(stat -f -c %T /sys/fs/bpf)" bpf_fs
+
+# A test that fails, elsewhere: its /run hides this one's.
+mount -t tmpfs tmpfs /mnt
+mkdir -p /mnt/tests/e2e
+ln -s "$ROOT/tests/lib.sh" /mnt/tests/lib.sh
+cat > /mnt/tests/e2e/fails.sh <<-'SCRIPT'
+	. "$(dirname "$0")/../lib.sh"
+	host one
+	start talker one sh -c 'echo its last word; echo complaint >&2'
+	status_of talker
+	echo left > $TMP/file
+	equal "two numbers" 1 2
+	finish
+SCRIPT
+status=0
+failed=$(KEEP=1 TEST_NAMESPACE='' BUILD=/mnt/build bash /mnt/tests/e2e/fails.sh 2>&1) || status=$?
+equal "a failed test ends with 1" $status 1
+contains "a failed check says why" "$failed" "FAIL two numbers: got '1', want '2'"
+contains "and shows what programs have printed last" "$failed" "talker.out: its last word"
+contains "and what they have complained of" "$failed" "talker.err: complaint"
+equal "KEEP=1 keeps its files" "$(cat /mnt/build/kept/e2e/fails/file 2>&1)" left
 finish

@@ -267,12 +267,12 @@ static void test_groups(void)
 
 int main(void)
 {
-	test_key();
-	test_format();
-	test_si();
-	test_filter();
-	test_sort();
-	test_biflow();
-	test_groups();
+	RUN(test_key);
+	RUN(test_format);
+	RUN(test_si);
+	RUN(test_filter);
+	RUN(test_sort);
+	RUN(test_biflow);
+	RUN(test_groups);
 	return check_exit();
 }

@@ -230,7 +230,7 @@ int main(void)
 		      "a directory is no file of mappings");
 		mapping_list_free(&list);
 	}
-	finds();
-	names();
+	RUN(finds);
+	RUN(names);
 	return check_exit();
 }
