@@ -9,6 +9,7 @@
 
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/types.h>
 
 #include <bpf/bpf_endian.h>
@@ -21,6 +22,8 @@
 
 /* <linux/if_arp.h> cannot be included for the bpf target. */
 enum {
+	ARPHRD_ETHER = 1,
+	ARPHRD_IEEE802 = 6,
 	ARPOP_REQUEST = 1,
 	ARPOP_REPLY = 2,
 };
@@ -64,11 +67,8 @@ static __always_inline int arp_read(struct __sk_buff *skb, struct arp_frame *arp
 	       arp->pro != bpf_htons(ETH_P_IP) || arp->hln != ETH_ALEN || arp->pln != 4;
 }
 
-/*
- * Answer @request for ourselves, and let it go on to where a host that has just come up hears it:
- * as a broadcast, even if it was meant for the MAC address that we gave.
- */
-static __always_inline void arp_answer(struct __sk_buff *skb, struct arp_frame *request)
+/* Answer @request for ourselves. The reply is written over it, for as long as that takes. */
+static __always_inline void arp_answer(struct __sk_buff *skb, const struct arp_frame *request)
 {
 	static const __u8 mac[ETH_ALEN] __attribute__((aligned(2))) = PROXY_MAC;
 	struct arp_frame reply = *request;
@@ -85,17 +85,21 @@ static __always_inline void arp_answer(struct __sk_buff *skb, struct arp_frame *
 	skb->tc_index = TC_INDEX_INJECTED;
 	bpf_clone_redirect(skb, skb->ifindex, BPF_F_INGRESS);
 	skb->tc_index = 0;
-	__builtin_memset(request->dmac, 0xff, ETH_ALEN);
-	bpf_skb_store_bytes(skb, 0, request, sizeof(*request), 0);
 	count(PROXY_ARP);
 }
 
-/** arp_egress - a request for an original address: answer it if nobody else does */
+/**
+ * arp_egress - answer a request for an original if nobody else does
+ *
+ * A request to the MAC address that we gave reaches no host, so it becomes a broadcast in any case.
+ */
 static __noinline int arp_egress(struct __sk_buff *skb)
 {
+	static const __u8 mac[ETH_ALEN] __attribute__((aligned(2))) = PROXY_MAC;
 	struct proxy_host *host;
 	struct arp_frame arp;
 	__be32 asker, asked;
+	int answer = 0;
 	__u64 now;
 
 	if (arp_read(skb, &arp) || arp.op != bpf_htons(ARPOP_REQUEST))
@@ -112,11 +116,32 @@ static __noinline int arp_egress(struct __sk_buff *skb)
 	if (!host->asked)
 		host->asked = now;
 	else if (now - host->asked >= (host->heard ? ARP_WAIT_HEARD : ARP_WAIT_NEW))
+		answer = 1;
+	if (answer)
 		arp_answer(skb, &arp);
+	/* A host that has just come up is to hear it, whose MAC address nobody knows. */
+	if (answer || mac_equal(arp.dmac, mac)) {
+		__builtin_memset(arp.dmac, 0xff, ETH_ALEN);
+		bpf_skb_store_bytes(skb, 0, &arp, sizeof(arp), 0);
+	}
 	return 0;
 }
 
-/** arp_ingress - any message from an original address: there is a host */
+/*
+ * Whether the kernel believes what @arp says of its sender, see arp_rcv() and arp_process(). If we
+ * believed more, a frame that the kernel drops could make an absent original unreachable.
+ */
+static __always_inline int arp_believable(const struct __sk_buff *skb, const struct arp_frame *arp)
+{
+	__u8 first = *(const __u8 *)arp->tpa;
+
+	return skb->pkt_type != PACKET_OTHERHOST &&
+	       (arp->hrd == bpf_htons(ARPHRD_ETHER) || arp->hrd == bpf_htons(ARPHRD_IEEE802)) &&
+	       (arp->op == bpf_htons(ARPOP_REQUEST) || arp->op == bpf_htons(ARPOP_REPLY)) &&
+	       first != 127 && first >> 4 != 14;
+}
+
+/** arp_ingress - any message from an original address that the kernel believes: there is a host */
 static __noinline int arp_ingress(struct __sk_buff *skb)
 {
 	static const __u8 mac[ETH_ALEN] __attribute__((aligned(2))) = PROXY_MAC;
@@ -124,7 +149,7 @@ static __noinline int arp_ingress(struct __sk_buff *skb)
 	struct arp_frame arp;
 	__be32 sender;
 
-	if (arp_read(skb, &arp) || mac_equal(arp.sha, mac))
+	if (arp_read(skb, &arp) || mac_equal(arp.sha, mac) || !arp_believable(skb, &arp))
 		return 0;
 	sender = arp_addr(arp.spa);
 	host = bpf_map_lookup_elem(&hosts, &sender);

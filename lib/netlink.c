@@ -219,9 +219,8 @@ int netlink_neigh_delete(struct netlink *nl, int ifindex, __be32 addr)
 	return talk(nl, &req, buf, &answer);
 }
 
-/* Find up to @room entries that hold @mac. Return: their number, or a negative errno. */
-static int neigh_dump_mac(struct netlink *nl, int ifindex, const __u8 mac[6], __be32 *found,
-			  int room)
+int netlink_neigh_with_mac(struct netlink *nl, int ifindex, const __u8 mac[6], __u16 states,
+			   __be32 *found, int room)
 {
 	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
 	struct netlink_neigh neigh;
@@ -236,7 +235,8 @@ static int neigh_dump_mac(struct netlink *nl, int ifindex, const __u8 mac[6], __
 
 		if (got < 0)
 			return (int)got;
-		for (; NLMSG_OK(msg, (size_t)got); msg = NLMSG_NEXT(msg, got)) {
+		/* @got ends below 0 if the last message is not padded. */
+		for (; got > 0 && NLMSG_OK(msg, (size_t)got); msg = NLMSG_NEXT(msg, got)) {
 			if (msg->nlmsg_seq != nl->seq)
 				continue;
 			if (msg->nlmsg_type == NLMSG_DONE)
@@ -244,8 +244,8 @@ static int neigh_dump_mac(struct netlink *nl, int ifindex, const __u8 mac[6], __
 			if (msg->nlmsg_type == NLMSG_ERROR)
 				return error_of(msg);
 			if (neigh_message(msg, &neigh) && neigh.ifindex == ifindex &&
-			    neigh.has_mac && !memcmp(neigh.mac, mac, sizeof(neigh.mac)) &&
-			    count < room)
+			    neigh.state & states && neigh.has_mac &&
+			    !memcmp(neigh.mac, mac, sizeof(neigh.mac)) && count < room)
 				found[count++] = neigh.addr;
 		}
 	}
@@ -259,7 +259,7 @@ int netlink_neigh_delete_mac(struct netlink *nl, int ifindex, const __u8 mac[6])
 	int count, err = 0;
 
 	do {
-		count = neigh_dump_mac(nl, ifindex, mac, found, ROOM);
+		count = netlink_neigh_with_mac(nl, ifindex, mac, (__u16)~0, found, ROOM);
 		for (int i = 0; i < count && !err; i++)
 			err = netlink_neigh_delete(nl, ifindex, found[i]);
 	} while (count == ROOM && !err);

@@ -62,6 +62,15 @@ int netlink_neigh_use(struct netlink *nl, int ifindex, __be32 addr);
 int netlink_neigh_delete(struct netlink *nl, int ifindex, __be32 addr);
 
 /**
+ * netlink_neigh_with_mac - find the entries of @ifindex that hold the Ethernet address @mac
+ * @states: NUD_*, or-ed: only entries in one of them
+ * @found: room for @room addresses, in network byte order
+ * Return: how many were found, @room at most; or a negative errno.
+ */
+int netlink_neigh_with_mac(struct netlink *nl, int ifindex, const __u8 mac[6], __u16 states,
+			   __be32 *found, int room);
+
+/**
  * netlink_neigh_delete_mac - delete each entry of @ifindex that holds the Ethernet address @mac
  * Return: 0 or a negative errno.
  */

@@ -34,6 +34,9 @@ enum {
 /* The datapath takes an original for absent if a request has gone unanswered for so long. */
 #define PROBE_INTERVAL_NS (NSEC_PER_SEC / 5)
 
+/* How often hosts are looked for at originals that the programs answer for. */
+#define ABSENT_INTERVAL_NS (5 * NSEC_PER_SEC)
+
 #define ASK_INTERVAL_NS (60 * NSEC_PER_SEC)
 
 void engine_init(struct engine *engine, const struct options *opt, const struct iface *iface)
@@ -615,6 +618,26 @@ int engine_probe(struct engine *engine)
 	return (int)((probes->next_at - now) / 1000000) + 1;
 }
 
+/*
+ * Look for a host at each original that is in use and that the programs answer for. The kernel asks
+ * the MAC address that they gave it, and does not ask at all while replies come in.
+ */
+static void ask_absent(struct engine *engine, __u64 now)
+{
+	static const __u8 mac[] = PROXY_MAC;
+	__be32 absent[PROBES_MAX];
+	int count;
+
+	if (now < engine->absent_at || engine->hops.arp_fd < 0)
+		return;
+	engine->absent_at = now + ABSENT_INTERVAL_NS;
+	count = netlink_neigh_with_mac(&engine->hops.nl, engine->iface.ifindex, mac,
+				       NUD_REACHABLE | NUD_DELAY | NUD_PROBE, absent, PROBES_MAX);
+	/* Without a source: the programs do not answer such a request, a host does (RFC 5227). */
+	for (int i = 0; i < count; i++)
+		arp_request(engine->hops.arp_fd, engine->iface.ifindex, 0, absent[i]);
+}
+
 int engine_serve(struct engine *engine, const struct mapping_list *list, bool kill,
 		 struct mapping_error *error)
 {
@@ -670,6 +693,7 @@ int engine_tick(struct engine *engine)
 	if (!err)
 		err = count_traffic(engine);
 	nexthops_tick(&engine->hops, loop_now_ns());
+	ask_absent(engine, loop_now_ns());
 	follow(engine);
 	if (engine->ask_at && loop_now_ns() >= engine->ask_at)
 		ask_less(engine);

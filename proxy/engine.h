@@ -40,6 +40,7 @@ struct engine {
 	struct gc gc;
 	struct probes probes;
 	__u64 ask_at; /* when to look again whether mappings must ask for sockets; 0: none does */
+	__u64 absent_at; /* when to look again for hosts at originals that we answer for */
 	bool attached;
 };
 

@@ -19,8 +19,36 @@ enum { ARP_LEN = 42, REQUEST = 1, REPLY = 2 };
 static struct rig rig;
 static __u8 in[FRAME_MAX], out[FRAME_MAX];
 static const __u8 broadcast[6] = { 255, 255, 255, 255, 255, 255 };
-static const __u8 client_mac[6] = { 2, 0, 0, 0, 0, 2 }, host_mac[6] = { 2, 0, 0, 0, 0, 3 };
+/* The test runs take place on lo, whose MAC address is 0: a frame for the client has that. */
+static const __u8 client_mac[6] = { 0 }, host_mac[6] = { 2, 0, 0, 0, 0, 3 };
 static const __u8 proxy_mac[6] = PROXY_MAC;
+
+/* Changes to a reply: @len @bytes at @at of the frame. */
+struct variant {
+	const char *what;
+	size_t at, len;
+	__u8 bytes[6];
+};
+
+static const struct variant dropped[] = {
+	{ "hardware type 99", 14, 2, { 0, 99 } },
+	{ "hardware type 0", 14, 2, { 0, 0 } },
+	{ "operation 0", 20, 2, { 0, 0 } },
+	{ "an RARP operation", 20, 2, { 0, 4 } },
+	{ "for another host", 0, 6, { 2, 0, 0, 0, 0, 4 } },
+	{ "asking for a multicast address", 38, 4, { 224, 0, 0, 1 } },
+	{ "asking for a loopback address", 38, 4, { 127, 0, 0, 1 } },
+};
+
+static const struct variant taken[] = {
+	{ "a reply", 0, 0, { 0 } },
+	{ "a request", 20, 2, { 0, REQUEST } },
+	{ "hardware type 6", 14, 2, { 0, 6 } },
+	{ "a broadcast", 0, 6, { 255, 255, 255, 255, 255, 255 } },
+	{ "a multicast", 0, 6, { 1, 0, 94, 0, 0, 1 } },
+	{ "an announcement", 38, 4, { 10, 0, 0, 10 } },
+	{ "an answer to a probe", 38, 4, { 0 } },
+};
 
 static void build(const __u8 *dmac, const __u8 *smac, __u16 op, const char *sender,
 		  const char *target)
@@ -37,7 +65,8 @@ static void build(const __u8 *dmac, const __u8 *smac, __u16 op, const char *send
 	put32(in + 38, ip(target));
 }
 
-/* Run @in, which passes in any case. Return: whether it was answered. */
+/* Run @in, which passes in any case, as a broadcast if it was for the MAC address of the answers.
+ * Return: whether it was answered. */
 static bool run(enum rig_direction direction)
 {
 	__u64 before = rig_counter(&rig, PROXY_ARP);
@@ -48,7 +77,7 @@ static bool run(enum rig_direction direction)
 	const char *differs;
 
 	memcpy(want, in, ARP_LEN);
-	if (answered)
+	if (answered || !memcmp(in, proxy_mac, 6))
 		memcpy(want, broadcast, 6);
 	EXPECT(verdict == TC_ACT_UNSPEC && len == ARP_LEN, "the message itself goes on");
 	differs = frame_differs(out, want, ARP_LEN);
@@ -124,6 +153,32 @@ int main(void)
 	build(broadcast, host_mac, REQUEST, ORIGINAL, CLIENT);
 	run(RIG_INGRESS);
 	EXPECT(!request(ORIGINAL), "answered");
+	check_end();
+
+	check_begin("a message that the kernel drops says nothing about a host");
+	for (size_t i = 0; i < sizeof(dropped) / sizeof(*dropped); i++) {
+		host_set(SECOND, 0);
+		build(client_mac, host_mac, REPLY, ORIGINAL, CLIENT);
+		memcpy(in + dropped[i].at, dropped[i].bytes, dropped[i].len);
+		run(RIG_INGRESS);
+		EXPECT(request(ORIGINAL), "believed: %s", dropped[i].what);
+	}
+	check_end();
+
+	check_begin("a message that it takes does");
+	for (size_t i = 0; i < sizeof(taken) / sizeof(*taken); i++) {
+		host_set(SECOND, 0);
+		build(client_mac, host_mac, REPLY, ORIGINAL, CLIENT);
+		memcpy(in + taken[i].at, taken[i].bytes, taken[i].len);
+		run(RIG_INGRESS);
+		EXPECT(!request(ORIGINAL), "not believed: %s", taken[i].what);
+	}
+	check_end();
+
+	check_begin("a request to the MAC address of the answers finds a host that is back");
+	host_set(SECOND, SECOND);
+	build(proxy_mac, client_mac, REQUEST, CLIENT, ORIGINAL);
+	EXPECT(!run(RIG_EGRESS), "answered, though a host was heard of");
 	check_end();
 
 	check_begin("whoever is about to take the address is not told that it is taken");
