@@ -24,7 +24,8 @@
 #include "proxy-maps.h"
 #include "proxy-mtu.h"
 #include "proxy-nexthop.h"
-#include "proxy-packet.h"
+#include "proxy-parse.h"
+#include "proxy-rewrite.h"
 
 /* The verdict on a packet that was not translated. */
 static __always_inline int untouched(enum proxy_counter reason)
@@ -207,7 +208,7 @@ static __always_inline enum proxy_counter egress_error(struct __sk_buff *skb,
 static __always_inline int egress_ipv4(struct __sk_buff *skb, struct flow_request *req, int read,
 				       __u32 generation)
 {
-	enum proxy_counter reason = read ? PROXY_OK : packet_read_other(skb, &req->p);
+	enum proxy_counter reason = read ? PROXY_OK : packet_read_other(skb, &req->p, cfg_l2_len);
 	__u32 nexthop = PROXY_NEXTHOP_NONE;
 
 	if (unlikely(reason != PROXY_OK))
@@ -293,7 +294,7 @@ static __always_inline enum proxy_counter ingress_ports(struct __sk_buff *skb, s
 static __always_inline int ingress_ipv4(struct __sk_buff *skb, struct packet *p, int read,
 					int known, __u32 generation)
 {
-	enum proxy_counter reason = read ? PROXY_OK : packet_read_other(skb, p);
+	enum proxy_counter reason = read ? PROXY_OK : packet_read_other(skb, p, cfg_l2_len);
 	__u32 nexthop = PROXY_NEXTHOP_NONE;
 	int found;
 

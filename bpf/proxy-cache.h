@@ -24,7 +24,7 @@
 
 #include "proxy-flow.h"
 #include "proxy-maps.h"
-#include "proxy-packet.h"
+#include "proxy-rewrite.h"
 
 /* At which hook the packet is: the upper half of an entry's "kind", the protocol being the lower.
  */

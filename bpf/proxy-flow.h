@@ -12,7 +12,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "proxy-maps.h"
-#include "proxy-packet.h"
+#include "proxy-parse.h"
 
 #define PORT_TRIES 32
 #define REMOVAL_TRIES 8

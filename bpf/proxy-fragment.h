@@ -10,7 +10,7 @@
 
 #include "proxy-maps.h"
 #include "proxy-nexthop.h"
-#include "proxy-packet.h"
+#include "proxy-rewrite.h"
 
 /* As long as Linux waits for the rest of a datagram: identifications are used again later. */
 #define FRAGMENT_NS 30000000000ULL

@@ -11,75 +11,11 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "pkt.h"
 #include "proxy-flow.h"
 #include "proxy-maps.h"
 #include "proxy-nexthop.h"
-#include "proxy-packet.h"
-
-/* <linux/icmp.h> cannot be included for the bpf target. */
-enum {
-	ICMP_DEST_UNREACH = 3,
-	ICMP_TIME_EXCEEDED = 11,
-	ICMP_PARAMETERPROB = 12,
-};
-
-struct icmphdr {
-	__u8 type;
-	__u8 code;
-	__be16 checksum;
-	__be32 rest;
-};
-
-/* The packet that an ICMP error quotes: its header and at least 8 bytes, rarely all of it. */
-struct quote {
-	struct packet
-		p; /* of the quoted packet: offsets in the whole frame; end: of what is here */
-	__u32 ip;  /* offset of its IP header */
-};
-
-static __always_inline int icmp_is_error(__u8 type)
-{
-	return type == ICMP_DEST_UNREACH || type == ICMP_TIME_EXCEEDED ||
-	       type == ICMP_PARAMETERPROB;
-}
-
-/*
- * Read what the error in @outer quotes. Return: 0, or -1 if it is no error, or one about nothing
- * that has ports.
- */
-static __always_inline int quote_read(struct __sk_buff *skb, const struct packet *outer,
-				      struct quote *quote)
-{
-	struct {
-		struct icmphdr icmp;
-		struct iphdr ip;
-	} head;
-	struct packet *p = &quote->p;
-	__be16 ports[2];
-
-	if (outer->fragment || pkt_read(skb, outer->l4, &head, sizeof(head)) ||
-	    !icmp_is_error(head.icmp.type))
-		return -1;
-	if (head.ip.version != 4 || head.ip.ihl < 5 || head.ip.frag_off & bpf_htons(IP_OFFSET) ||
-	    (head.ip.protocol != IPPROTO_TCP && head.ip.protocol != IPPROTO_UDP))
-		return -1;
-	quote->ip = outer->l4 + sizeof(head.icmp);
-	p->l4 = quote->ip + head.ip.ihl * 4;
-	/* Behind a short datagram there may be padding and an extension (RFC 4884). */
-	p->end = quote->ip + bpf_ntohs(head.ip.tot_len);
-	if (p->end > outer->end)
-		p->end = outer->end;
-	if (p->l4 + 8 > p->end || pkt_read(skb, p->l4, ports, sizeof(ports)))
-		return -1;
-	p->saddr = head.ip.saddr;
-	p->daddr = head.ip.daddr;
-	p->check = head.ip.check;
-	p->proto = head.ip.protocol;
-	p->sport = ports[0];
-	p->dport = ports[1];
-	return 0;
-}
+#include "proxy-parse.h"
+#include "proxy-rewrite.h"
 
 /*
  * Give the quoted packet the addresses and ports of @to, and the error itself those of @outer_to:

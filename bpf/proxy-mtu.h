@@ -18,7 +18,7 @@
 #include "proxy-icmp.h"
 #include "proxy-maps.h"
 #include "proxy-nexthop.h"
-#include "proxy-packet.h"
+#include "proxy-parse.h"
 
 #define ICMP_FRAG_NEEDED 4
 

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * proxy: giving an IPv4 packet other addresses and ports. BPF only; tests/bpf-native.h compiles it
+ * for this machine, too.
+ */
+#ifndef BPF_PROXY_REWRITE_H
+#define BPF_PROXY_REWRITE_H
+
+#include <linux/bpf.h>
+#include <linux/errno.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/tcp.h>
+#include <linux/types.h>
+#include <linux/udp.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "csum.h"
+#include "proxy-maps.h"
+#include "proxy-parse.h"
+
+/* The new addresses and ports of a packet. */
+struct tuple {
+	__be32 saddr;
+	__be32 daddr;
+	union {
+		struct {
+			__be16 sport;
+			__be16 dport;
+		};
+		__u32 ports; /* as they lie in the packet */
+	};
+};
+
+/** struct change - the new addresses and ports of a packet, and the differences of its checksums */
+struct change {
+	__be32 saddr;
+	__be32 daddr;
+	__u32 ports;	  /* source and destination, as they lie in the packet */
+	__u16 addr_sum;	  /* the difference that the addresses make */
+	__u16 ports_half; /* half of the difference that the ports make: packet_rewrite_plain() */
+};
+
+/** change_sum - add up the differences that the addresses and the ports make */
+static __always_inline __u16 change_sum(const struct change *change)
+{
+	return csum_add16(csum_add16(change->addr_sum, change->ports_half), change->ports_half);
+}
+
+/** change_of - compute the change that gives @p the addresses and ports of @to */
+static __always_inline struct change change_of(const struct packet *p, const struct tuple *to)
+{
+	return (struct change){
+		.saddr = to->saddr,
+		.daddr = to->daddr,
+		.ports = to->ports,
+		.addr_sum =
+			csum_fold(csum_add(csum_add(0, p->saddr, to->saddr), p->daddr, to->daddr)),
+		.ports_half = csum_half(csum_fold(csum_add(0, p->ports, to->ports))),
+	};
+}
+
+/* The last fields of the IP header, and the ports, which follow if it has no options. */
+struct ip_tail {
+	__be16 check;
+	__be16 addrs[4]; /* source, destination: only 2-byte aligned here */
+	__be16 ports[2];
+};
+_Static_assert(sizeof(struct ip_tail) == 14, "contiguous in the packet");
+
+#define IP_TAIL offsetof(struct iphdr, check)
+
+static __always_inline void ip_tail_set(struct ip_tail *tail, const struct packet *p,
+					const struct change *change)
+{
+	tail->check = csum_apply(p->check, change->addr_sum);
+	__builtin_memcpy(&tail->addrs[0], &change->saddr, 4);
+	__builtin_memcpy(&tail->addrs[2], &change->daddr, 4);
+	__builtin_memcpy(tail->ports, &change->ports, 4);
+}
+
+/**
+ * packet_rewrite_ip - give a packet the addresses of @to, and leave its ports
+ *
+ * For a later fragment, and for the outer header of an ICMP error.
+ * Return: 0 or a negative errno; the packet is unusable after a failure.
+ */
+static __always_inline int packet_rewrite_ip(struct __sk_buff *skb, const struct packet *p,
+					     const struct tuple *to)
+{
+	const struct change change = change_of(p, to);
+	struct ip_tail tail;
+
+	ip_tail_set(&tail, p, &change);
+	return bpf_skb_store_bytes(skb, cfg_l2_len + IP_TAIL, &tail,
+				   offsetof(struct ip_tail, ports), 0);
+}
+
+/*
+ * Apply the difference @sum to the transport checksum. The helper knows what the field holds. The
+ * difference of addresses needs BPF_F_PSEUDO_HDR, and that of ports must not have it. With
+ * CHECKSUM_PARTIAL the field holds the sum of the pseudo-header only, and ports do not belong
+ * there. With CHECKSUM_COMPLETE a changed address changes skb->csum; a changed port does not, since
+ * the checksum field changes by as much.
+ */
+static __always_inline int l4_csum_change(struct __sk_buff *skb, const struct packet *p, __u16 sum,
+					  __u64 flags)
+{
+	__u32 check = p->l4 + (p->proto == IPPROTO_UDP ? offsetof(struct udphdr, check)
+						       : offsetof(struct tcphdr, check));
+
+	/* A UDP checksum of 0 means none: it stays, and none becomes 0 (RFC 768). */
+	if (p->proto == IPPROTO_UDP)
+		flags |= BPF_F_MARK_MANGLED_0;
+	/* From 0 to a difference: to add it. */
+	return bpf_l4_csum_replace(skb, check, 0, sum, flags | sizeof(sum));
+}
+
+/**
+ * packet_rewrite_plain - give a plain packet the addresses and ports of @change
+ * @dmac: the frame's new destination MAC address, or NULL to leave it
+ *
+ * Only helpers write. A direct store anywhere in a tc program makes the kernel copy every cloned
+ * packet before the program starts, and all TCP data that this host sends is cloned.
+ *
+ * Two calls are enough: one store, and one call of the helper for transport checksums. Only that
+ * helper knows what the checksum field holds. Let s be the field, A the difference of the addresses
+ * and P that of the ports.
+ * - CHECKSUM_PARTIAL: the field is the sum of the pseudo-header, and has to become s + A.
+ * - Otherwise the field is the complement of a sum, and has to become s - A - P.
+ * The store writes s - P/2. The helper then adds A + P/2 in the first case, and subtracts it in the
+ * other: both results are right.
+ *
+ * CHECKSUM_COMPLETE: skb->csum, the sum of the whole packet, has to change by -A. (The IP checksum
+ * cancels the addresses and the transport checksum cancels the ports, but that also contains -A.)
+ * The store changes it by the sum of all that it changes, which is P/2. The helper subtracts
+ * A + P/2. At egress, where the store may contain a MAC address, skb->csum means nothing.
+ *
+ * Return: 0 or a negative errno; the packet is unusable after a failure.
+ */
+static __always_inline int packet_rewrite_plain(struct __sk_buff *skb, const struct packet *p,
+						const struct change *change, const void *dmac)
+{
+	const void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	const struct plain_head *old = data - PLAIN_OFF;
+	__u32 from = ETH_HLEN + IP_TAIL, to;
+	__u16 less = ~change->ports_half;
+	struct plain_head new;
+
+	if (data + PLAIN_UDP_LEN > end)
+		return -ENODATA;
+	if (dmac) {
+		__builtin_memcpy(new.eth.h_dest, __builtin_assume_aligned(dmac, 2), ETH_ALEN);
+		__builtin_memcpy(new.eth.h_source, __builtin_assume_aligned(&old->eth.h_source, 8),
+				 8);
+		__builtin_memcpy(&new.ip, __builtin_assume_aligned(&old->ip, 8), IP_TAIL);
+		from = 0; /* here: a second branch on @dmac makes a path that reads unset stack */
+	}
+	new.ip.check = csum_apply(old->ip.check, change->addr_sum);
+	new.ip.saddr = change->saddr;
+	new.ip.daddr = change->daddr;
+	new.ports = change->ports;
+	if (p->proto == IPPROTO_UDP) {
+		new.udp.len = old->udp.len;
+		new.udp.check = old->udp.check ? csum_add16(old->udp.check, less) : 0;
+		to = PLAIN_UDP_LEN;
+	} else {
+		if (data + PLAIN_TCP_LEN > end)
+			return -ENODATA;
+		__builtin_memcpy(&new.tcp.seq, __builtin_assume_aligned(&old->tcp.seq, 8),
+				 offsetof(struct tcphdr, check) - offsetof(struct tcphdr, seq));
+		new.tcp.check = csum_add16(old->tcp.check, less);
+		to = offsetof(struct plain_head, tcp.check) + sizeof(old->tcp.check) - PLAIN_OFF;
+	}
+	if (bpf_skb_store_bytes(skb, from, (void *)&new.eth + from, to - from,
+				BPF_F_RECOMPUTE_CSUM))
+		return -EFAULT;
+	return l4_csum_change(skb, p, csum_add16(change->addr_sum, change->ports_half),
+			      BPF_F_PSEUDO_HDR);
+}
+
+/** packet_rewrite - do the same for any TCP or UDP packet that is not a later fragment */
+static __noinline int packet_rewrite(struct __sk_buff *skb, const struct packet *p,
+				     const struct change *change, const void *dmac)
+{
+	const void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u32 plain_len = p->proto == IPPROTO_UDP ? PLAIN_UDP_LEN : PLAIN_TCP_LEN;
+	struct ip_tail tail;
+
+	/* An offset that only Ethernet makes: the length of an IP header is a multiple of 4. */
+	if (likely(p->l4 == ETH_HLEN + sizeof(struct iphdr) && data + plain_len <= end))
+		return packet_rewrite_plain(skb, p, change, dmac);
+	if (dmac && bpf_skb_store_bytes(skb, 0, dmac, ETH_ALEN, 0))
+		return -EFAULT;
+	ip_tail_set(&tail, p, change);
+	if (bpf_skb_store_bytes(skb, cfg_l2_len + IP_TAIL, &tail, offsetof(struct ip_tail, ports),
+				0) ||
+	    bpf_skb_store_bytes(skb, p->l4, tail.ports, sizeof(tail.ports), 0) ||
+	    l4_csum_change(skb, p, csum_add16(change->ports_half, change->ports_half), 0))
+		return -EFAULT;
+	return l4_csum_change(skb, p, change->addr_sum, BPF_F_PSEUDO_HDR);
+}
+
+#endif /* BPF_PROXY_REWRITE_H */
