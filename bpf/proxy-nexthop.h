@@ -77,9 +77,9 @@ static __noinline int nexthop_redirect(struct __sk_buff *skb, const struct proxy
 {
 	struct bpf_redir_neigh params = { .nh_family = AF_INET };
 
-	if (nexthop->oif == skb->ifindex)
-		skb->tc_index = TC_INDEX_DONE;
-	else if (nexthop->flags & PROXY_NEXTHOP_L3)
+	/* Another device may lead back here: a bridge or a macvlan whose packets leave by this one. */
+	skb->tc_index = TC_INDEX_DONE;
+	if (nexthop->oif != skb->ifindex && nexthop->flags & PROXY_NEXTHOP_L3)
 		return bpf_redirect(nexthop->oif, 0);
 	if (!cfg_l2_len) {
 		/* bpf_redirect_neigh() drops what has no link-layer header for it to replace. */
