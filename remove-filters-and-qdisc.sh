@@ -4,14 +4,17 @@
 # Needs nothing but iproute2.
 set -uf # words of tc's output are split, but never taken for file name patterns
 
+# Those of lib/programs.h; "scripts/lint.sh names" compares the two.
+PROGRAMS="pm_ingress pm_egress proxy_ingress proxy_egress proxy3_ingress proxy3_egress"
+
 usage()
 {
-	cat <<'USAGE'
+	cat <<USAGE
 Usage: remove-filters-and-qdisc.sh [IFACE...]
 
 Removes from the interfaces named, or from all interfaces of this network namespace,
-  - the filters pm_ingress, pm_egress, proxy_ingress, proxy_egress, proxy3_ingress and proxy3_egress
-    of packet-monitor and proxy,
+  - the filters of packet-monitor and proxy:
+    $PROGRAMS,
   - neighbour entries with the address 02:70:72:6f:78:79, which proxy gives to hosts that do not exist,
   - the clsact qdisc, if no filter of anyone's is left in it.
 Filters of others are never touched. Exit status: 0, or 1 if something could not be removed.
@@ -53,13 +56,11 @@ remove()
 # says what the program behind it is really called, or else bpftool does; sets $why if it is not.
 is_ours()
 {
-	case $1 in
-	"pm_ingress:[$2]" | "pm_egress:[$2]") ;;
-	"proxy_ingress:[$2]" | "proxy_egress:[$2]" | "proxy3_ingress:[$2]" | "proxy3_egress:[$2]") ;;
-	*)
-		why="it is not of this project"
-		return 1
-		;;
+	why="it is not of this project"
+	[ "$1" = "${1%%:*}:[$2]" ] || return 1
+	case " $PROGRAMS " in
+	*" ${1%%:*} "*) ;;
+	*) return 1 ;;
 	esac
 	program=$3
 	if [ -z "$program" ] && command -v bpftool > /dev/null; then
@@ -171,12 +172,14 @@ mention_others()
 		*" $dev "*) continue ;;
 		esac
 		filters=$(tc filter show dev "$dev" ingress && tc filter show dev "$dev" egress)
-		case $filters in
-		*" pm_ingress:["* | *" pm_egress:["* | *" proxy_ingress:["* | *" proxy_egress:["* | \
-			*" proxy3_ingress:["* | *" proxy3_egress:["*)
-			say "$dev: has filters of ours, too: name it as well, or no interface at all"
-			;;
-		esac
+		for program in $PROGRAMS; do
+			case $filters in
+			*" $program:["*)
+				say "$dev: has filters of ours, too: name it as well, or no interface at all"
+				break
+				;;
+			esac
+		done
 	done
 }
 

@@ -13,6 +13,30 @@
 enum { TCX_INGRESS = 46, TCX_EGRESS = 47 }; /* enum bpf_attach_type */
 enum { TCX_BEFORE = 1 << 3, TCX_AFTER = 1 << 4 };
 
+#define PROGRAM_ENTRY(id, name, hook, priority) { #name, hook, priority },
+static const struct {
+	const char *name;
+	enum bpf_tc_attach_point point;
+	__u32 priority;
+} programs[PROGRAM_COUNT] = { PROGRAMS(PROGRAM_ENTRY) };
+
+struct tc_link tc_link_for(enum program program, int ifindex, bool tcx)
+{
+	return (struct tc_link){ .ifindex = ifindex,
+				 .point = programs[program].point,
+				 .tcx = tcx,
+				 .priority = programs[program].priority };
+}
+
+bool tc_link_expects(const struct tc_link *link, const char *name)
+{
+	for (int i = 0; i < PROGRAM_COUNT; i++)
+		if (programs[i].point == link->point && programs[i].priority == link->priority &&
+		    !strcmp(programs[i].name, name))
+			return true;
+	return false;
+}
+
 static int no_print(enum libbpf_print_level level, const char *fmt, va_list args)
 {
 	(void)level;
@@ -156,14 +180,12 @@ int prog_name(__u32 id, char name[BPF_OBJ_NAME_LEN])
 /* Programs of this project leave packets to those behind them. */
 static bool is_ours(__u32 id)
 {
-	static const char *const names[] = { "pm_ingress",   "pm_egress",      "proxy_ingress",
-					     "proxy_egress", "proxy3_ingress", "proxy3_egress" };
 	char name[BPF_OBJ_NAME_LEN];
 
 	if (prog_name(id, name))
 		return false;
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (!strcmp(name, names[i]))
+	for (int i = 0; i < PROGRAM_COUNT; i++)
+		if (!strcmp(name, programs[i].name))
 			return true;
 	return false;
 }

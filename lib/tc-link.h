@@ -9,6 +9,8 @@
 
 #include <bpf/libbpf.h>
 
+#include "programs.h"
+
 /*
  * Where our programs stand among the others of a hook: a lower priority runs first. packet-monitor
  * sees the packet as it is on the wire: at ingress before proxy has restored the source, at egress
@@ -37,6 +39,12 @@ struct tc_link {
 	__u32 priority; /* enum tc_link_priority */
 	__u32 prog_id;	/* clsact; 0: not attached */
 };
+
+/** tc_link_for - describe a program of ours at its hook and priority, not attached yet */
+struct tc_link tc_link_for(enum program program, int ifindex, bool tcx);
+
+/** tc_link_expects - tell whether a program of this name is one that belongs where @link is */
+bool tc_link_expects(const struct tc_link *link, const char *name);
 
 /**
  * tc_link_attach - put @prog_fd on the hook, creating clsact if that is to be used and not there

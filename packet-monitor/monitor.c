@@ -12,14 +12,7 @@
 #include "log.h"
 #include "packet-monitor.skel.h"
 
-static const enum bpf_tc_attach_point attach_points[PM_DIRECTIONS] = { BPF_TC_INGRESS,
-								       BPF_TC_EGRESS };
-
-/*
- * The packet as it is on the wire: at ingress before, at egress after other filters of this project
- * may have rewritten it.
- */
-static const __u32 priorities[PM_DIRECTIONS] = { TC_PRIO_FIRST, TC_PRIO_SECOND };
+static const enum program programs[PM_DIRECTIONS] = { PROGRAM_PM_INGRESS, PROGRAM_PM_EGRESS };
 
 /* Settings and sizes: between open and load, since both are frozen then. */
 static int configure(struct monitor *monitor)
@@ -122,12 +115,8 @@ int monitor_attach(struct monitor *monitor)
 	for (int dir = 0; dir < PM_DIRECTIONS; dir++) {
 		if (!direction[dir])
 			continue;
-		monitor->links[dir] = (struct tc_link){
-			.ifindex = monitor->iface.ifindex,
-			.point = attach_points[dir],
-			.tcx = monitor->config->tcx,
-			.priority = priorities[dir],
-		};
+		monitor->links[dir] =
+			tc_link_for(programs[dir], monitor->iface.ifindex, monitor->config->tcx);
 		err = tc_link_attach(&monitor->links[dir], fds[dir], false);
 		if (err) {
 			report_attach(err, monitor, &monitor->links[dir]);

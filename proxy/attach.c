@@ -23,31 +23,22 @@ enum {
 /* How long replies may go on to come in by a device that targets are no longer reached by. */
 #define UNUSED_NS (15 * NSEC_PER_SEC)
 
-/* Of the programs for devices with and without a link layer. */
-static const char *const egress_names[] = { "proxy_egress", "proxy3_egress" };
-static const char *const ingress_names[] = { "proxy_ingress", "proxy3_ingress" };
-
-static bool is_one_of(const char *name, const char *const names[2])
+static struct tc_link own_link(const struct attachment *at, enum program program)
 {
-	return !strcmp(name, names[0]) || !strcmp(name, names[1]);
+	struct tc_link link = tc_link_for(program, at->ifindex, at->tcx);
+
+	link.handle = OWN_HANDLE;
+	return link;
 }
 
 static struct tc_link egress_link(const struct attachment *at)
 {
-	return (struct tc_link){ .ifindex = at->ifindex,
-				 .point = BPF_TC_EGRESS,
-				 .tcx = at->tcx,
-				 .handle = OWN_HANDLE,
-				 .priority = TC_PRIO_FIRST };
+	return own_link(at, PROGRAM_PROXY_EGRESS);
 }
 
 static struct tc_link ingress_link(const struct attachment *at)
 {
-	return (struct tc_link){ .ifindex = at->ifindex,
-				 .point = BPF_TC_INGRESS,
-				 .tcx = at->tcx,
-				 .handle = OWN_HANDLE,
-				 .priority = TC_PRIO_SECOND };
+	return own_link(at, PROGRAM_PROXY_INGRESS);
 }
 
 /* For the ingress of another device. */
@@ -64,8 +55,7 @@ static struct tc_link other_link(const struct attachment *at, int ifindex)
  * The program in one of our places.
  * Return: 0; -ENOENT: the place is free; -EEXIST: a stranger's, said on stderr.
  */
-static int find_own(const struct tc_link *link, const char *ifname, const char *const names[2],
-		    __u32 *id)
+static int find_own(const struct tc_link *link, const char *ifname, __u32 *id)
 {
 	char found[BPF_OBJ_NAME_LEN];
 	int err = tc_link_query(link, id);
@@ -75,7 +65,7 @@ static int find_own(const struct tc_link *link, const char *ifname, const char *
 	if (err)
 		return err == -ENOENT ? err
 				      : log_err(err, "cannot look at the filters of %s", ifname);
-	if (!is_one_of(found, names))
+	if (!tc_link_expects(link, found))
 		return log_note(
 			       "the place of our filter on %s (priority %u, handle %u) is taken by "
 			       "program '%s' (id %u); remove that first",
@@ -104,10 +94,10 @@ int attach_find(struct attachment *at, const char *ifname, struct maps *maps)
 	__u32 egress_id, ingress_id;
 	int err_egress, err_ingress, err = 0;
 
-	err_egress = find_own(&egress, ifname, egress_names, &egress_id);
+	err_egress = find_own(&egress, ifname, &egress_id);
 	if (err_egress && err_egress != -ENOENT)
 		return err_egress;
-	err_ingress = find_own(&ingress, ifname, ingress_names, &ingress_id);
+	err_ingress = find_own(&ingress, ifname, &ingress_id);
 	if (err_ingress && err_ingress != -ENOENT)
 		return err_ingress;
 	if (err_egress && err_ingress)
@@ -129,13 +119,14 @@ int attach_find(struct attachment *at, const char *ifname, struct maps *maps)
 
 int attach_find_tcx(const struct attachment *at, const char *ifname, struct maps *maps)
 {
-	__u32 ids[TCX_PROGRAMS_MAX], count = tcx_programs(at->ifindex, BPF_TC_EGRESS, ids);
+	struct tc_link egress = egress_link(at);
+	__u32 ids[TCX_PROGRAMS_MAX], count = tcx_programs(at->ifindex, egress.point, ids);
 	char name[BPF_OBJ_NAME_LEN];
 
 	/* The ingress may have programs of other proxies, too, whose targets reply by this device.
 	 */
 	for (__u32 i = 0; i < count; i++)
-		if (!prog_name(ids[i], name) && is_one_of(name, egress_names))
+		if (!prog_name(ids[i], name) && tc_link_expects(&egress, name))
 			return check_found(maps_add_prog(maps, ids[i]), ifname, maps);
 	return -ENOENT;
 }
@@ -174,7 +165,7 @@ void attach_adopt(struct attachment *at)
 		char name[BPF_OBJ_NAME_LEN];
 
 		if (!tc_link_query(&link, &link.prog_id) && !prog_name(link.prog_id, name) &&
-		    is_one_of(name, ingress_names))
+		    tc_link_expects(&link, name))
 			attach_other(at, &link);
 	}
 	if (all)

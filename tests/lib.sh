@@ -351,10 +351,11 @@ says()
 # our_filters HOST DEV: the filters of this project on both hooks, one a line
 our_filters()
 {
-	local hook
+	local hook programs
+	programs=$(sed -n 's/^\tPROGRAM([A-Z0-9_]*, \([a-z0-9_]*\),.*/\1/p' "$ROOT/lib/programs.h" | paste -sd '|')
 	for hook in ingress egress; do
 		in_host "$1" tc filter show dev "$2" "$hook"
-	done | sed -nE 's/.* ((pm|proxy3?)_(in|e)gress):\[[0-9]+\] .*/\1/p'
+	done | sed -nE "s/.* ($programs):\\[[0-9]+\\] .*/\\1/p"
 }
 
 # foreign_filter HOST DEV HOOK PRIORITY: somebody else's filter, which counts packets; clsact has to
