@@ -497,10 +497,10 @@ static bool suspect(struct engine *engine, const struct table_entry *entry, char
 	if (!err)
 		if_indextoname((unsigned int)route.oif, device);
 	if (err)
-		snprintf(
-			text, size,
-			"%s has no route, so nothing sent to it reaches %s (ip route add %s dev %s)",
-			from, ifname, from, ifname);
+		snprintf(text, size,
+			 "%s has no route, so nothing sent to it reaches %s "
+			 "(ip route add %s dev %s)",
+			 from, ifname, from, ifname);
 	else if (route.type == RTN_LOCAL)
 		snprintf(text, size,
 			 "%s is this host's own address: only what others sent to it "

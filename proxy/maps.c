@@ -185,9 +185,12 @@ static int map_shared(const struct maps *maps, enum maps_index index, void **mem
 
 int maps_mmap(struct maps *maps)
 {
+	struct slot_table_size size =
+		slot_table_size(maps->max_entries[MAPS_INGRESS], PROXY_FLOW_KEYS);
+
 	return map_shared(maps, MAPS_INGRESS, (void **)&maps->flows) ?:
-	       slot_table_open(&maps->index, slot_table_size(maps->max_entries[MAPS_INGRESS], PROXY_FLOW_KEYS),
-			       maps->fd[MAPS_BUCKETS], maps->fd[MAPS_FREE_SLOTS]) ?:
+	       slot_table_open(&maps->index, size, maps->fd[MAPS_BUCKETS],
+			       maps->fd[MAPS_FREE_SLOTS]) ?:
 	       map_shared(maps, MAPS_NEXTHOPS, (void **)&maps->nexthops) ?:
 	       map_shared(maps, MAPS_STATE, (void **)&maps->state) ?:
 	       map_shared(maps, MAPS_PREFILTER, (void **)&maps->prefilter) ?:

@@ -9,7 +9,8 @@ usage()
 	cat <<-'USAGE'
 	Usage: scripts/lint.sh [PART...]
 
-	PARTs (default all): format tidy cppcheck shellcheck spelling padding spdx gcc clang man
+	PARTs (default all): format tidy cppcheck shellcheck spelling padding spdx names includes gcc
+	clang man
 
 	One line for each: "ok PART", "FAIL PART: why" with the complaints before it, or "skip PART:
 	why" where a program is missing (scripts/install-deps.sh lint). Exit status: 1 if any failed.
@@ -20,12 +21,14 @@ usage()
 parts=()
 for part; do
 	case $part in
-	format | tidy | cppcheck | shellcheck | spelling | padding | spdx | gcc | clang | man) parts+=("$part") ;;
+	format | tidy | cppcheck | shellcheck | spelling | padding | spdx | names | includes | gcc | \
+		clang | man) parts+=("$part") ;;
 	-h | --help) usage; exit 0 ;;
 	*) usage >&2; exit 2 ;;
 	esac
 done
-[ ${#parts[@]} -gt 0 ] || parts=(tidy gcc clang man format cppcheck shellcheck spelling padding spdx)
+[ ${#parts[@]} -gt 0 ] || parts=(tidy gcc clang man format cppcheck shellcheck spelling padding spdx names
+	includes)
 
 PATH=$PATH:/usr/sbin:/sbin
 OUT=${BUILD:-build}/lint
@@ -60,9 +63,19 @@ make_in()
 	"${MAKE:-make}" -s -j "$(nproc)" BUILD="$OUT/$1" CC="$1" WERROR=1 STATIC= SANITIZE= "${@:2}"
 }
 
+# long_lines FILE...: lines of more than 100 columns; clang-format leaves strings and comments alone
+long_lines()
+{
+	local file status=0
+	for file; do
+		expand "$file" | LC_ALL=C.UTF-8 grep -nE '^.{101}' | sed "s#^#$file:#" | grep . && status=1
+	done
+	return "$status"
+}
+
 lint_format()
 {
-	clang-format --dry-run -Werror "${c_files[@]}"
+	clang-format --dry-run -Werror "${c_files[@]}" && long_lines "${c_files[@]}"
 }
 
 # tidy_one FILE: clang-tidy, unless it has passed a file with the same contents, headers and settings
@@ -158,6 +171,65 @@ lint_spdx()
 	return "$status"
 }
 
+# programs_in_list, programs_in_bpf, programs_in_script: the names of programs at hooks, one a line
+programs_in_list()
+{
+	sed -n 's/^\tPROGRAM([A-Z0-9_]*, \([a-z0-9_]*\),.*/\1/p' lib/programs.h | sort
+}
+
+# Of the programs of a section, those whose name says that they are for a hook.
+programs_in_bpf()
+{
+	sed -n '/^SEC("tc")/{n;s/^int \([a-z0-9_]*_[a-z]*gress\)(.*/\1/p}' bpf/*-bpf.c | sort
+}
+
+programs_in_script()
+{
+	sed -n 's/^PROGRAMS="\(.*\)"$/\1/p' remove-filters-and-qdisc.sh | tr ' ' '\n' | sort
+}
+
+# The lists of programs agree.
+lint_names()
+{
+	local status=0 with
+	for with in bpf script; do
+		diff -U 0 --label lib/programs.h --label "programs in $with" \
+			<(programs_in_list) <("programs_in_$with") || status=1
+	done
+	return "$status"
+}
+
+# includes_only FOLDER ALLOWED...: headers in quotes lie in one of the folders
+includes_only()
+{
+	local file header folder status=0
+	while IFS=: read -r file header; do
+		for folder in "${@:2}"; do
+			[[ $header == */* || ! -f $folder/$header ]] || continue 2
+		done
+		echo "$file includes \"$header\", which is in none of: ${*:2}"
+		status=1
+	done < <(sources "$1/*.[ch]" | xargs grep -HoP '^#\s*include "\K[^"]*(?=")' | grep -v '\.skel\.h$')
+	return "$status"
+}
+
+# Who may include what: CONTRIBUTING.md, "Where things are".
+lint_includes()
+{
+	local status=0 main
+	if grep -nE '^#\s*include <' include/*.h | grep -vE '<linux/(types|bpf)\.h>'; then
+		echo "headers of include/ include only <linux/types.h> and <linux/bpf.h>"
+		status=1
+	fi
+	includes_only include include || status=1
+	includes_only bpf bpf include || status=1
+	includes_only lib lib include || status=1
+	for main in */main.c; do
+		includes_only "${main%/main.c}" "${main%/main.c}" lib include || status=1
+	done
+	return "$status"
+}
+
 lint_gcc()
 {
 	make_in gcc all unit-tests bpf-tests e2e-tests
@@ -205,7 +277,7 @@ run()
 	format | tidy) program=clang-$1 ;;
 	spelling) program=codespell ;;
 	man) program=mandoc ;;
-	padding | spdx) program=bash ;;
+	padding | spdx | names | includes) program=bash ;;
 	esac
 	if ! command -v "$program" > /dev/null; then
 		echo "skip $1: $program is not installed (scripts/install-deps.sh lint)"
