@@ -108,6 +108,7 @@ int attach_find(struct attachment *at, const char *ifname, struct maps *maps)
 				"over, or remove them: remove-filters-and-qdisc.sh %s",
 				ifname, ifname),
 		       -EEXIST;
+	at->missing = err_egress ? "egress" : err_ingress ? "ingress" : NULL;
 	if (!err_egress)
 		err = maps_add_prog(maps, egress_id);
 	if (!err && !err_ingress)
@@ -115,6 +116,16 @@ int attach_find(struct attachment *at, const char *ifname, struct maps *maps)
 	if (!err && !err_ingress)
 		at->ingress_fd = bpf_prog_get_fd_by_id(ingress_id);
 	return check_found(err, ifname, maps);
+}
+
+int attach_whole(const struct attachment *at, const char *ifname)
+{
+	if (!at->missing)
+		return 0;
+	log_note("somebody has removed the %s filter of proxy from %s: 'proxy %s' takes over what "
+		 "is left",
+		 at->missing, ifname, ifname);
+	return -ESTALE;
 }
 
 int attach_find_tcx(const struct attachment *at, const char *ifname, struct maps *maps)

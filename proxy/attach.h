@@ -25,6 +25,8 @@ struct attachment {
 	int egress_fd; /* the programs; the caller's */
 	int ingress_fd;
 	bool tcx; /* by tcx instead of clsact */
+	/* "egress" or "ingress": attach_find() has found the other filter only; else NULL */
+	const char *missing;
 	/* proxy_ingress for another device, which may have another link layer; or negative errno */
 	int (*ingress_for)(void *arg, int ifindex);
 	void *arg;
@@ -35,7 +37,7 @@ struct attachment {
 };
 
 /**
- * attach_find - the filters that a former proxy has left on @at->ifindex
+ * attach_find - the filters that a former proxy has left on @at->ifindex; one of them is enough
  * @ifname: for messages
  * @maps: initialised; the maps of what is found are opened
  *
@@ -44,6 +46,12 @@ struct attachment {
  * stderr already.
  */
 int attach_find(struct attachment *at, const char *ifname, struct maps *maps);
+
+/**
+ * attach_whole - say so if attach_find() has found half a datapath, which does not translate
+ * Return: 0 if it is whole, or -ESTALE.
+ */
+int attach_whole(const struct attachment *at, const char *ifname);
 
 /**
  * attach_find_tcx - the maps of a proxy that runs on @at->ifindex by tcx

@@ -181,6 +181,8 @@ static int list_mappings(const struct options *opt, const struct iface *iface)
 		nothing_there(iface);
 	if (!err)
 		err = output_mappings(&engine.table, &engine.maps, iface->name, opt->jsonl);
+	if (!err)
+		err = attach_whole(&engine.at, iface->name);
 	engine_close(&engine);
 	return err && err != -EPIPE ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -235,7 +235,10 @@ static int load(struct engine *engine, const struct maps *old, size_t mappings)
 		return log_err(err, "cannot load the BPF programs (-v shows the verifier's log)");
 	engine->at.egress_fd = egress_fd(skel, engine->iface.l2_len);
 	engine->at.ingress_fd = ingress_fd(skel, engine->iface.l2_len);
-	err = maps_from_object(&engine->maps, skel->obj) ?: maps_mmap(&engine->maps);
+	err = maps_from_object(&engine->maps, skel->obj) ?:
+	      maps_bind(&engine->maps, engine->at.egress_fd) ?:
+	      maps_bind(&engine->maps, engine->at.ingress_fd) ?:
+	      maps_mmap(&engine->maps);
 	if (err)
 		return log_err(err, "cannot open the maps");
 	if (!shared) {
@@ -344,10 +347,13 @@ int engine_open(struct engine *engine, bool change)
 
 	if (err == -ENOENT)
 		err = attach_find_tcx(&engine->at, engine->iface.name, &engine->maps);
-	if (!err)
-		err = maps_mmap(&engine->maps);
+	if (!err && change)
+		err = attach_whole(&engine->at, engine->iface.name);
 	if (err)
 		return err;
+	err = maps_mmap(&engine->maps);
+	if (err)
+		return log_err(err, "cannot map the tables of %s", engine->iface.name);
 	if (change)
 		return open_parts(engine, true);
 	err = table_open(&engine->table, &engine->maps);

@@ -124,8 +124,9 @@ int maps_check_layout(const struct maps *maps)
 	__u32 key = 0;
 	int err;
 
-	if (maps->fd[MAPS_STATE] < 0)
-		return -EPROTO;
+	for (int i = 0; i < MAPS_COUNT; i++)
+		if (maps->fd[i] < 0)
+			return -EPROTO;
 	err = bpf_map_lookup_elem(maps->fd[MAPS_STATE], &key, &state);
 	if (err)
 		return err;
@@ -170,6 +171,15 @@ int maps_from_object(struct maps *maps, struct bpf_object *obj)
 		maps->max_entries[i] = bpf_map__max_entries(map);
 	}
 	return 0;
+}
+
+int maps_bind(const struct maps *maps, int prog_fd)
+{
+	int err = 0;
+
+	for (int i = 0; i < MAPS_COUNT && !err; i++)
+		err = bpf_prog_bind_map(prog_fd, maps->fd[i], NULL);
+	return err;
 }
 
 static int map_shared(const struct maps *maps, enum maps_index index, void **memory)

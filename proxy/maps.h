@@ -67,6 +67,14 @@ int maps_seed(const struct maps *maps, __u64 *seed);
 /** maps_from_object - open the maps of @obj, which is loaded; Return: 0 or a negative errno */
 int maps_from_object(struct maps *maps, struct bpf_object *obj);
 
+/**
+ * maps_bind - keep all maps for as long as the program @prog_fd exists, used by it or not
+ *
+ * So each filter leads to the whole datapath, even if the other one has been removed.
+ * Return: 0 or a negative errno.
+ */
+int maps_bind(const struct maps *maps, int prog_fd);
+
 /** maps_mmap - map the shared memory; Return: 0 or a negative errno */
 int maps_mmap(struct maps *maps);
 

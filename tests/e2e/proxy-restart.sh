@@ -117,6 +117,31 @@ contains "the table keeps its size" "$(cat $TMP/third.err)" "its size of 262144 
 check "it works" exchange
 stop third
 
+# --- half a datapath: what a kill in the middle of start or end leaves, or somebody's tc
+for hook in egress ingress; do
+	start_tool half client proxy --keep "${MAP[@]}" eth0
+	talk across-$hook client TCP:$ORIGINAL:$ORIGINAL_PORT
+	says "a connection is open" across-$hook one one
+	stop half
+	[ $hook = egress ] && pref=1010 || pref=1020
+	in_host client tc filter del dev eth0 $hook pref $pref
+	for verb in --list --flush-flows "--add $ORIGINAL:81=$TARGET:$TARGET_PORT/tcp"; do
+		status=0
+		# shellcheck disable=SC2086
+		output=$(proxy $verb eth0 2>&1 > $TMP/half) || status=$?
+		equal "without the $hook filter, ${verb%% *} says so" "$status $output" \
+			"1 proxy: somebody has removed the $hook filter of proxy from eth0: 'proxy eth0' \
+takes over what is left"
+	done
+	start_tool half client proxy "${MAP[@]}" eth0
+	equal "the next proxy attaches both filters" "$(filters)" "proxy_egress proxy_ingress "
+	check "which work" exchange
+	says "the connection goes on" across-$hook two two
+	stop across-$hook || true
+	stop half
+	equal "and ends well" "$(filters)" ""
+done
+
 # --- a datapath of another layout
 start_tool layout client proxy "${MAP[@]}" eth0
 # map_id NAME: of the running datapath
