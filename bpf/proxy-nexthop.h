@@ -77,7 +77,8 @@ static __noinline int nexthop_redirect(struct __sk_buff *skb, const struct proxy
 {
 	struct bpf_redir_neigh params = { .nh_family = AF_INET };
 
-	/* Another device may lead back here: a bridge or a macvlan whose packets leave by this one. */
+	/* Another device may lead back here: a bridge or a macvlan whose packets leave by this one.
+	 */
 	skb->tc_index = TC_INDEX_DONE;
 	if (nexthop->oif != skb->ifindex && nexthop->flags & PROXY_NEXTHOP_L3)
 		return bpf_redirect(nexthop->oif, 0);
