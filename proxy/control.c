@@ -142,13 +142,13 @@ static int carry_out(struct engine *engine, char *request, struct mapping_error 
 	return -EINVAL;
 }
 
-void control_serve(struct engine *engine, int owner_fd)
+void control_serve(struct engine *engine, const struct owner *owner)
 {
 	char request[OWNER_TEXT_MAX];
 	struct mapping_error error;
 	int fd;
 
-	while ((fd = owner_accept(owner_fd, request)) >= 0)
+	while ((fd = owner_accept(owner, request)) >= 0)
 		owner_answer(fd, carry_out(engine, request, &error) ? error.text : "");
 }
 
@@ -192,11 +192,13 @@ static int do_it(const struct options *opt, const struct iface *iface, char *req
 {
 	struct mapping_error error;
 	struct engine engine;
+	struct owner owner;
 	pid_t holder;
-	int owner_fd = owner_acquire(iface->ifindex, &holder), err;
+	int err = owner_acquire(&owner, iface->ifindex, &holder);
 
-	if (owner_fd < 0) {
-		log_err(owner_fd, "cannot become the owner of the datapath of %s", iface->name);
+	if (err) {
+		log_err(err, "cannot become the owner of the datapath of %s", iface->name);
+		owner_release(&owner);
 		return EXIT_FAILURE;
 	}
 	engine_init(&engine, opt, iface);
@@ -210,7 +212,7 @@ static int do_it(const struct options *opt, const struct iface *iface, char *req
 		maps_reclaim(&engine.maps);
 	}
 	engine_close(&engine);
-	close(owner_fd);
+	owner_release(&owner);
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -231,7 +233,11 @@ int control_verb(const struct options *opt, const struct iface *iface)
 	err = owner_request(iface->ifindex, request, answer);
 	if (err == -ECONNREFUSED)
 		return do_it(opt, iface, request);
-	if (err)
+	if (err == -EPERM)
+		log_note("cannot reach the proxy that serves %s: not permitted (needs "
+			 "CAP_SYS_ADMIN)",
+			 iface->name);
+	else if (err)
 		log_err(err, "cannot reach the proxy that serves %s", iface->name);
 	else if (*answer)
 		log_note("%s", answer);

@@ -5,6 +5,7 @@
 
 #include "engine.h"
 #include "options.h"
+#include "owner.h"
 
 /**
  * control_verb - carry out the verb of the command line on a datapath that runs or was kept
@@ -12,7 +13,7 @@
  */
 int control_verb(const struct options *opt, const struct iface *iface);
 
-/** control_serve - carry out the requests that wait on @owner_fd */
-void control_serve(struct engine *engine, int owner_fd);
+/** control_serve - carry out the requests that wait for @owner */
+void control_serve(struct engine *engine, const struct owner *owner);
 
 #endif /* PROXY_CONTROL_H */

@@ -23,7 +23,8 @@ struct session {
 	const struct options *opt;
 	struct engine engine;
 	struct loop loop;
-	struct loop_fd owner, iface, routes;
+	struct owner owner;
+	struct loop_fd requests, iface, routes;
 	struct loop_timer report_timer, end_timer, tick_timer, probe_timer, routes_timer,
 		down_timer;
 	__u64 reports;
@@ -146,7 +147,7 @@ static void on_request(void *arg)
 {
 	struct session *session = arg;
 
-	control_serve(&session->engine, session->owner.fd);
+	control_serve(&session->engine, &session->owner);
 	on_probe(session);
 }
 
@@ -186,8 +187,9 @@ static int wait_for_end(struct session *session)
 	struct loop *loop = &session->loop;
 	int err;
 
+	session->requests.fd = session->owner.socket_fd;
 	session->routes.fd = session->engine.hops.watch_fd;
-	err = loop_add(loop, &session->owner) ?:
+	err = loop_add(loop, &session->requests) ?:
 	      loop_add(loop, &session->iface) ?:
 	      loop_add(loop, &session->routes);
 	if (err)
@@ -210,18 +212,18 @@ static int last_report(struct session *session, int err)
 	return err == -EPIPE ? 0 : err;
 }
 
-static int acquire(const struct iface *iface)
+static int acquire(struct owner *owner, const struct iface *iface)
 {
 	pid_t holder;
-	int fd = owner_acquire(iface->ifindex, &holder);
+	int err = owner_acquire(owner, iface->ifindex, &holder);
 
-	if (fd == -EBUSY && holder)
+	if (err == -EBUSY && holder)
 		log_note("%s is served by proxy (pid %d) already", iface->name, (int)holder);
-	else if (fd == -EBUSY)
+	else if (err == -EBUSY)
 		log_note("%s is served by another proxy already", iface->name);
-	else if (fd < 0)
-		log_err(fd, "cannot become the owner of %s", iface->name);
-	return fd;
+	else if (err)
+		log_err(err, "cannot become the owner of %s", iface->name);
+	return err;
 }
 
 static int run(const struct options *opt, const struct iface *iface,
@@ -234,7 +236,7 @@ static int run(const struct options *opt, const struct iface *iface,
 	session = (struct session){
 		.opt = opt,
 		.loop = LOOP_INIT,
-		.owner = { .ready = on_request, .arg = &session },
+		.requests = { .ready = on_request, .arg = &session },
 		.iface = { .ready = on_iface, .arg = &session },
 		.routes = { .ready = on_routes, .arg = &session },
 		.report_timer = { .expired = on_report, .arg = &session },
@@ -245,9 +247,11 @@ static int run(const struct options *opt, const struct iface *iface,
 		.down_timer = { .expired = on_down, .arg = &session },
 	};
 	engine_init(engine, opt, iface);
-	session.owner.fd = acquire(iface);
-	if (session.owner.fd < 0)
-		return session.owner.fd;
+	err = acquire(&session.owner, iface);
+	if (err) {
+		owner_release(&session.owner);
+		return err;
+	}
 	session.iface.fd = iface_watch_open();
 	err = session.iface.fd < 0 ? session.iface.fd
 				   : loop_open(&session.loop, on_signal, &session);
@@ -259,7 +263,7 @@ static int run(const struct options *opt, const struct iface *iface,
 	err = engine_start(engine, list);
 	if (err)
 		goto out;
-	err = owner_listen(session.owner.fd);
+	err = owner_listen(&session.owner);
 	if (err)
 		log_err(err, "cannot take requests");
 	log_note("attached to %s (ingress, egress), %zu mapping%s", iface->name, list->texts,
@@ -275,7 +279,7 @@ out:
 	if (session.iface.fd >= 0)
 		close(session.iface.fd);
 	/* The last: whoever owns the interface next finds nothing half removed. */
-	close(session.owner.fd);
+	owner_release(&session.owner);
 	return err ?: undo;
 }
 

@@ -3,24 +3,31 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <bpf/bpf.h>
+
+#ifndef SO_NETNS_COOKIE /* of Linux 5.14 */
+#define SO_NETNS_COOKIE 71
+#endif
+
+#define TOKEN_NAME "proxy_owner"
+
 enum { RETRIES = 200, RETRY_MS = 10, BACKLOG = 16, REQUEST_PATIENCE_MS = 100 };
 
-static socklen_t owner_name(int ifindex, struct sockaddr_un *addr)
-{
-	int len;
-
-	memset(addr, 0, sizeof(*addr));
-	addr->sun_family = AF_UNIX;
-	/* sun_path[0] stays 0: an abstract name. */
-	len = snprintf(addr->sun_path + 1, sizeof(addr->sun_path) - 1, "proxy/ifindex/%d", ifindex);
-	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
-}
+/* The one entry of the map that is a token. All zero: its owner is just making it. */
+struct token {
+	__u64 netns;
+	__u32 ifindex;
+	__u32 uid;     /* of the process that listens */
+	char name[24]; /* of its socket: abstract, and not to be guessed */
+};
 
 static int owner_socket(void)
 {
@@ -29,63 +36,172 @@ static int owner_socket(void)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Return: a connected socket or a negative errno; -ECONNREFUSED: nobody listens. */
-static int owner_connect(int ifindex)
+static socklen_t owner_addr(const struct token *token, struct sockaddr_un *addr)
 {
+	memset(addr, 0, sizeof(*addr));
+	addr->sun_family = AF_UNIX;
+	/* sun_path[0] stays 0: an abstract name. */
+	memcpy(addr->sun_path + 1, token->name, sizeof(token->name));
+	return offsetof(struct sockaddr_un, sun_path) + 1 +
+	       (socklen_t)strnlen(token->name, sizeof(token->name));
+}
+
+/* Read the map of this id, if it is a token. Return: whether it is. */
+static bool token_read(__u32 id, struct token *token)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info), zero = 0;
+	int fd = bpf_map_get_fd_by_id(id);
+	bool found;
+
+	if (fd < 0) /* it has just gone */
+		return false;
+	found = !bpf_obj_get_info_by_fd(fd, &info, &len) && !strcmp(info.name, TOKEN_NAME) &&
+		info.type == BPF_MAP_TYPE_ARRAY && info.value_size == sizeof(*token) &&
+		!bpf_map_lookup_elem(fd, &zero, token);
+	close(fd);
+	return found;
+}
+
+/*
+ * Find the oldest token for the interface and the namespace of @wanted.
+ * @before: if not 0, only among those with lower ids, and one that is just being made counts, too:
+ *	    it may be for them; it is found with an empty name
+ *
+ * Return: 0, -ENOENT, or another negative errno; -EPERM: only CAP_SYS_ADMIN sees the maps of
+ *others.
+ */
+static int token_find(const struct token *wanted, __u32 before, struct token *found)
+{
+	static const struct token making;
+	__u32 id = 0;
+	int err;
+
+	while (!(err = bpf_map_get_next_id(id, &id)) && (!before || id < before)) {
+		if (!token_read(id, found))
+			continue;
+		if (found->netns == wanted->netns && found->ifindex == wanted->ifindex)
+			return 0;
+		if (before && !memcmp(found, &making, sizeof(making)))
+			return 0;
+	}
+	return err ?: -ENOENT;
+}
+
+/* What the token for @ifindex in this network namespace begins with. @fd: any socket */
+static int token_init(struct token *token, int fd, int ifindex)
+{
+	socklen_t len = sizeof(token->netns);
+
+	memset(token, 0, sizeof(*token));
+	token->ifindex = (__u32)ifindex;
+	return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &token->netns, &len) ? -errno : 0;
+}
+
+/* Connect @fd to the process that @token is of. @peer: set on success */
+static int token_connect(const struct token *token, int fd, struct ucred *peer)
+{
+	struct timeval patience = { .tv_sec = 1 };
+	socklen_t len = sizeof(*peer);
 	struct sockaddr_un addr;
-	socklen_t len = owner_name(ifindex, &addr);
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	if (connect(fd, (struct sockaddr *)&addr, owner_addr(token, &addr)) ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &len))
+		return -errno;
+	/* It has ended since, and somebody else has taken the name, which is no secret. */
+	return peer->uid == token->uid ? 0 : -ECONNREFUSED;
+}
+
+/* Return: 0 with *holder set if the process that @token is of listens, a negative errno if not. */
+static int token_listens(const struct token *token, pid_t *holder)
+{
+	struct ucred peer = { 0 };
 	int fd = owner_socket(), err;
 
 	if (fd < 0)
 		return fd;
-	if (!connect(fd, (struct sockaddr *)&addr, len))
-		return fd;
-	err = -errno;
+	err = token_connect(token, fd, &peer);
 	close(fd);
+	if (err == -EAGAIN) /* there is no room for one more request */
+		err = 0;
+	if (!err)
+		*holder = peer.pid;
 	return err;
 }
 
-/* Return: 0 with *holder set if somebody listens, a negative errno otherwise. */
-static int owner_holder(int ifindex, pid_t *holder)
+/* Make a token. @id: set to the map's */
+static int token_make(struct owner *owner, const struct token *token, __u32 *id)
 {
-	struct ucred peer = { 0 };
-	socklen_t len = sizeof(peer);
-	int fd = owner_connect(ifindex);
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info), zero = 0;
+	int err;
 
-	if (fd < 0)
-		return fd;
-	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
-	close(fd);
-	*holder = peer.pid;
-	return 0;
+	owner->token_fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, TOKEN_NAME, sizeof(zero),
+					 sizeof(*token), 1, NULL);
+	if (owner->token_fd < 0)
+		return -errno;
+	err = bpf_obj_get_info_by_fd(owner->token_fd, &info, &len);
+	*id = info.id;
+	return err ?: bpf_map_update_elem(owner->token_fd, &zero, token, BPF_ANY);
 }
 
-int owner_acquire(int ifindex, pid_t *holder)
+int owner_acquire(struct owner *owner, int ifindex, pid_t *holder)
 {
+	struct token token, rival;
 	struct sockaddr_un addr;
-	socklen_t len = owner_name(ifindex, &addr);
-	int fd = owner_socket(), err = -EBUSY;
+	__u64 nonce;
+	__u32 id = 0;
+	int err;
 
-	if (fd < 0)
-		return fd;
+	*owner = (struct owner)OWNER_INIT;
 	*holder = 0;
-	for (int i = 0; i < RETRIES && err == -EBUSY; i++) {
-		if (!bind(fd, (struct sockaddr *)&addr, len))
-			return fd;
-		if (errno != EADDRINUSE)
-			err = -errno;
-		else if (!owner_holder(ifindex, holder))
+	owner->uid = geteuid();
+	owner->socket_fd = owner_socket();
+	if (owner->socket_fd < 0)
+		return owner->socket_fd;
+	err = token_init(&token, owner->socket_fd, ifindex);
+	if (!err && getrandom(&nonce, sizeof(nonce), 0) < 0)
+		err = -errno;
+	if (err)
+		return err;
+	token.uid = geteuid();
+	snprintf(token.name, sizeof(token.name), "proxy/%016llx", nonce);
+	if (bind(owner->socket_fd, (struct sockaddr *)&addr, owner_addr(&token, &addr)))
+		return -errno;
+	err = token_make(owner, &token, &id);
+	/* Of two that start at once, each sees the other's token: the older one stays. */
+	for (int i = 0; i < RETRIES && !err; i++) {
+		/* Who may not look finds the filters of another owner in the way. */
+		if (token_find(&token, id, &rival))
+			return 0;
+		if (*rival.name && !token_listens(&rival, holder))
 			break;
-		else
-			poll(NULL, 0, RETRY_MS);
+		poll(NULL, 0, RETRY_MS);
 	}
-	close(fd);
-	return err;
+	return err ?: -EBUSY;
 }
 
-int owner_listen(int owner_fd)
+void owner_release(struct owner *owner)
 {
-	return listen(owner_fd, BACKLOG) ? -errno : 0;
+	if (owner->socket_fd >= 0)
+		close(owner->socket_fd);
+	if (owner->token_fd >= 0)
+		close(owner->token_fd);
+	*owner = (struct owner)OWNER_INIT;
+}
+
+int owner_listen(struct owner *owner)
+{
+	struct token token;
+	__u32 zero = 0;
+	int err = bpf_map_lookup_elem(owner->token_fd, &zero, &token);
+
+	token.uid = geteuid();
+	err = err ?: bpf_map_update_elem(owner->token_fd, &zero, &token, BPF_ANY);
+	if (!err && listen(owner->socket_fd, BACKLOG))
+		err = -errno;
+	return err;
 }
 
 /* Wait a moment for the peer, so that no silent one can stop the owner's own work. */
@@ -103,19 +219,19 @@ static ssize_t receive_line(int fd, char *text, int patience_ms)
 	return got;
 }
 
-int owner_accept(int owner_fd, char *request)
+int owner_accept(const struct owner *owner, char *request)
 {
-	struct pollfd poller = { .fd = owner_fd, .events = POLLIN };
+	struct pollfd poller = { .fd = owner->socket_fd, .events = POLLIN };
 
 	while (poll(&poller, 1, 0) == 1) {
-		int fd = accept4(owner_fd, NULL, NULL, SOCK_CLOEXEC);
+		int fd = accept4(owner->socket_fd, NULL, NULL, SOCK_CLOEXEC);
 		struct ucred peer = { .uid = (uid_t)-1 };
 		socklen_t len = sizeof(peer);
 
 		if (fd < 0)
 			return -EAGAIN;
 		if (!getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) &&
-		    (!peer.uid || peer.uid == geteuid()) &&
+		    (!peer.uid || peer.uid == owner->uid) &&
 		    receive_line(fd, request, REQUEST_PATIENCE_MS) > 0)
 			return fd;
 		close(fd);
@@ -138,17 +254,25 @@ void owner_answer(int request_fd, const char *text)
 int owner_request(int ifindex, const char *request, char *answer)
 {
 	enum { ANSWER_PATIENCE_MS = 10000 };
-	int fd = owner_connect(ifindex);
-	ssize_t got;
+	struct token token, wanted;
+	struct ucred peer;
+	int fd = owner_socket(), err;
+	ssize_t got = 0;
 
 	if (fd < 0)
 		return fd;
-	got = send(fd, request, strlen(request), MSG_NOSIGNAL) < 0
-		      ? -errno
-		      : receive_line(fd, answer, ANSWER_PATIENCE_MS);
+	err = token_init(&wanted, fd, ifindex) ?: token_find(&wanted, 0, &token);
+	if (err == -ENOENT)
+		err = -ECONNREFUSED;
+	if (!err)
+		err = token_connect(&token, fd, &peer);
+	if (!err)
+		got = send(fd, request, strlen(request), MSG_NOSIGNAL) < 0
+			      ? -errno
+			      : receive_line(fd, answer, ANSWER_PATIENCE_MS);
 	close(fd);
-	if (got <= 0)
-		return got ? (int)got : -ECONNRESET;
+	if (err || got <= 0)
+		return err ?: got ? (int)got : -ECONNRESET;
 	memmove(answer, answer + 1, (size_t)got);
 	return 0;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One process at a time owns the datapath of an interface: the one that has bound an abstract unix
- * socket named after the ifindex. Such names belong to the network namespace, as the interface
- * does, and vanish with the process, so the lock cannot go stale. A proxy that runs listens on the
- * socket for the requests of --add, --delete and --flush-flows.
+ * One process at a time owns the datapath of an interface: the one that holds the oldest token for
+ * it. A token is a BPF map that nothing but the owner refers to, so it vanishes with the process,
+ * and only root can make one or find one. It names a unix socket, which a proxy that runs listens
+ * on for the requests of --add, --delete and --flush-flows.
  */
 #ifndef PROXY_OWNER_H
 #define PROXY_OWNER_H
@@ -14,26 +14,45 @@
 /* A request or an answer: one line of text, one datagram. */
 enum { OWNER_TEXT_MAX = 512 };
 
+struct owner {
+	int token_fd;
+	int socket_fd; /* for poll(), once owner_listen() was called: a request waits */
+	uid_t uid;     /* besides root, whose requests are taken */
+};
+
+#define OWNER_INIT                                                                                 \
+	{                                                                                          \
+		.token_fd = -1, .socket_fd = -1                                                    \
+	}
+
 /**
- * owner_acquire - become the owner of @ifindex
- * @holder: set to the process that owns it, for -EBUSY; 0 if that is in another pid namespace
+ * owner_acquire - become the owner of @ifindex, in this network namespace
+ * @holder: set to the process that owns it, for -EBUSY; 0 if that is in another pid namespace, or
+ *	    does not listen
  *
  * An owner that does not listen is about to finish: it is waited for, at most two seconds.
- * Return: a file descriptor that holds the ownership; -EBUSY; another negative errno.
+ * Return: 0; -EBUSY; another negative errno. owner_release() is right in any case.
  */
-int owner_acquire(int ifindex, pid_t *holder);
+int owner_acquire(struct owner *owner, int ifindex, pid_t *holder);
 
-/** owner_listen - take requests from now on; Return: 0 or a negative errno */
-int owner_listen(int owner_fd);
+/** owner_release - let another process become the owner */
+void owner_release(struct owner *owner);
+
+/**
+ * owner_listen - take requests from now on; Return: 0 or a negative errno
+ *
+ * Clients know the owner by the user id that the process has at this moment.
+ */
+int owner_listen(struct owner *owner);
 
 /**
  * owner_accept - the next request
  * @request: at least OWNER_TEXT_MAX bytes; set to a terminated text
  *
- * Requests of users other than root and the owner's are dropped.
+ * Requests of users other than root and the one that started the owner are dropped.
  * Return: a descriptor for owner_answer(), or -EAGAIN if none waits.
  */
-int owner_accept(int owner_fd, char *request);
+int owner_accept(const struct owner *owner, char *request);
 
 /** owner_answer - send @text, "" for success, and close @request_fd */
 void owner_answer(int request_fd, const char *text);
