@@ -81,9 +81,12 @@ static ssize_t receive(int fd, void *buf, size_t size)
 	return got < 0 ? -errno : got;
 }
 
+/* Return: the error of an NLMSG_ERROR, 0 for an acknowledgement; never more than 0. */
 static int error_of(const struct nlmsghdr *msg)
 {
-	return ((const struct nlmsgerr *)NLMSG_DATA(msg))->error;
+	int error = ((const struct nlmsgerr *)NLMSG_DATA(msg))->error;
+
+	return msg->nlmsg_len < NLMSG_LENGTH(sizeof(error)) || error > 0 ? -EPROTO : error;
 }
 
 /*
