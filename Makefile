@@ -47,7 +47,7 @@ LIBS := $(shell $(PKG_CONFIG) --libs libbpf 2>/dev/null || echo -lbpf)
 endif
 
 # The goals that compile something; only they ask for compilers, and note the flags in use.
-NO_BUILD := bench clean demo deps format help lint soak test uninstall
+NO_BUILD := bench clean demo deps format fuzz help lint soak test uninstall
 ifneq ($(filter-out $(NO_BUILD),$(or $(MAKECMDGOALS),all)),)
 need = $(if $(shell command -v $(firstword $(1))),,\
 	 $(error $(firstword $(1)) is missing: run scripts/install-deps.sh build))
@@ -135,8 +135,31 @@ $(foreach t,$(BPF_TESTS),$(eval $(call test_rule,bpf,$(t),,test,)))
 $(E2E_TOOLS:%=$(BUILD)/tests/e2e/%): $(BUILD)/tests/e2e/%: $(BUILD)/tests/e2e/%.o
 	$(call quiet,LINK)$(CC) $(SAN) $(CFLAGS) $(LDFLAGS) $< $(LIBS) -lpthread $(LDLIBS) -o $@
 
+# tests/fuzz/X-fuzz.c is a libFuzzer target, linked in the same way. It is clang's work, whatever CC.
+FUZZFLAGS    := $(SANFLAGS) -g -O1
+FUZZ_TARGETS := $(basename $(notdir $(wildcard tests/fuzz/*-fuzz.c)))
+
+$(BUILD)/fuzz/%.o: %.c $(BUILD)/flags Makefile | $(SKELS)
+	$(call quiet,CLANG)mkdir -p $(@D) && \
+	$(CLANG) $(C_FLAGS) $(FUZZFLAGS) -fsanitize=fuzzer-no-link -Itests -MMD -MP -c $< -o $@
+
+$(eval $(call archive_rule,fuzz/lib,$(call objects,fuzz/,lib)))
+$(foreach t,$(TOOLS),\
+  $(eval $(call archive_rule,fuzz/$(t),$(filter-out %/main.o,$(call objects,fuzz/,$(t))))))
+
+# $(call fuzz_rule,NAME)
+define fuzz_rule
+$(BUILD)/tests/fuzz/$(1): $(BUILD)/fuzz/tests/fuzz/$(1).o \
+		$(foreach t,$(TOOLS),$(if $(filter $(t)%,$(1)),$(BUILD)/fuzz/$(t).a)) \
+		$(BUILD)/fuzz/lib.a
+	$$(call quiet,LINK)mkdir -p $$(@D) && \
+	$$(CLANG) $$(FUZZFLAGS) -fsanitize=fuzzer $$(LDFLAGS) $$^ $$(LIBS) -lpthread $$(LDLIBS) -o $$@
+endef
+$(foreach t,$(FUZZ_TARGETS),$(eval $(call fuzz_rule,$(t))))
+
 TEST_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/*/*-bpf.c))
 unit-tests: $(UNIT_TESTS:%=$(BUILD)/tests/unit/%)
+fuzz-tests: $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/%)
 bpf-tests: $(BPF_TESTS:%=$(BUILD)/tests/bpf/%) $(TEST_OBJECTS)
 e2e-tests: all bench-programs $(E2E_TOOLS:%=$(BUILD)/tests/e2e/%) $(TEST_OBJECTS)
 
@@ -165,6 +188,9 @@ test:
 
 soak:
 	+@SOAK=1 tests/run.sh
+
+fuzz:
+	+@tests/run.sh --fuzz
 
 bench:
 	+@scripts/bench/run.sh $(BENCH)
@@ -200,6 +226,7 @@ help:
 	'make test       install, build, lint and run all tests (root)' \
 	'make check      the tests that need no root' \
 	'make soak       all tests in their long variants (root, hours)' \
+	'make fuzz       search for inputs that break a parser (FUZZ_SECONDS=60 for each)' \
 	'make bench      measure the cost (root, 20 minutes; BENCH="OPTIONS")' \
 	'make lint       formatters, static analysis, man pages' \
 	'make format     let clang-format lay out the C files' \
@@ -213,10 +240,10 @@ help:
 	'CFLAGS, CPPFLAGS, LDFLAGS, LDLIBS, CLANG, BPFTOOL, PKG_CONFIG: as usual'
 
 # make's own variables on the command line reach the scripts through the environment.
-export BUILD
+export BUILD FUZZ_SECONDS
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all bench bench-programs bpf-tests check clean demo deps e2e-tests format help install lint \
-	skeletons soak test uninstall unit-tests
+.PHONY: all bench bench-programs bpf-tests check clean demo deps e2e-tests format fuzz fuzz-tests \
+	help install lint skeletons soak test uninstall unit-tests

@@ -24,7 +24,7 @@ usage()
 
 # What is needed: SET[,SET...], how to see that it is there, and what it is called by apt, dnf,
 # pacman, zypper and apk ("-": comes with another one; "a/b": b where there is no a). "command:X"
-# is a program, "header:X" a file that the C compiler includes, "static:X" a library for STATIC=1.
+# is a program, "header:X" a file that the C compiler includes, "fuzzer:X" that X links libFuzzer.
 needs()
 {
 	cat <<-'NEEDS'
@@ -44,6 +44,7 @@ needs()
 	demo,test        command:socat         socat            socat                 socat             socat             socat
 	demo,test,bench  command:sysctl        procps           procps-ng             procps-ng         procps            procps-ng
 	test             header:sanitizer/asan_interface.h gcc    libasan               gcc               gcc               -
+	test             fuzzer:clang          libclang-rt-dev/libclang-rt-14-dev compiler-rt     compiler-rt       -                 -
 	test             command:setpriv       util-linux       util-linux            util-linux        util-linux        setpriv
 	test,bench       command:ping          iputils-ping     iputils               iputils           iputils           iputils
 	test             command:nc            netcat-openbsd   netcat                openbsd-netcat    netcat-openbsd    netcat-openbsd
@@ -117,6 +118,10 @@ present()
 {
 	case $1 in
 	command:*) command -v "${1#*:}" > /dev/null ;;
+	fuzzer:*)
+		echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' |
+			"${1#*:}" -fsanitize=fuzzer,address,undefined -x c - -o /dev/null 2> /dev/null
+		;;
 	header:*) echo "#include <${1#*:}>" | cc -E -x c - > /dev/null 2>&1 ;;
 	esac
 }

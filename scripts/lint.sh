@@ -237,7 +237,7 @@ lint_gcc()
 
 lint_clang()
 {
-	make_in clang all bpf-tests
+	make_in clang all bpf-tests fuzz-tests
 }
 
 # options_of_help TOOL, options_of_man FILE: each option once, one a line

@@ -15,6 +15,7 @@ usage()
 	the functions that it runs by RUN() and whose name contains that word.
 
 	  --unit, --bpf, --e2e   only these layers (unit needs no root)
+	  --fuzz                 the fuzz targets of tests/fuzz, FUZZ_SECONDS each (default 60)
 	  -j N                   N tests at once (default: the number of processors)
 	  -t SECONDS             time limit of one test (default 240; with SOAK=1 7200)
 	  -l, --list             only list the tests
@@ -32,7 +33,7 @@ limit=240
 [ "${SOAK:-0}" = 1 ] && limit=7200
 while [ $# -gt 0 ]; do
 	case $1 in
-	--unit | --bpf | --e2e) layers+=("${1#--}") ;;
+	--unit | --bpf | --e2e | --fuzz) layers+=("${1#--}") ;;
 	-j) jobs=$2; shift ;;
 	-j?*) jobs=${1#-j} ;;
 	-t) limit=$2; shift ;;
@@ -46,7 +47,10 @@ while [ $# -gt 0 ]; do
 	shift
 done
 # The long ones first: the short ones fill the gaps at the end.
-[ ${#layers[@]} -gt 0 ] || layers=(e2e bpf unit)
+if [ ${#layers[@]} -eq 0 ]; then
+	layers=(e2e bpf unit)
+	[[ " ${patterns[*]-}" != *" fuzz/"* ]] || layers+=(fuzz)
+fi
 export BUILD=${BUILD:-build}
 declare -A parts=() # test -> the only part of it that is wanted
 
@@ -66,6 +70,7 @@ for layer in "${layers[@]}"; do
 	for file in "tests/$layer"/*; do
 		case $layer/$file in
 		e2e/*.sh) name=e2e/$(basename "$file" .sh) ;;
+		fuzz/*-fuzz.c) name=$layer/$(basename "$file" .c) ;;
 		unit/*-test.c | unit/*-test.sh | bpf/*-test.c | bpf/*-test.sh) name=$layer/$(basename "${file%.*}") ;;
 		*) continue ;;
 		esac
@@ -124,8 +129,12 @@ trap 'exit 130' INT TERM HUP
 run_test()
 {
 	local command status
+	local limit=$limit
 	if [ "$1" = lint ]; then
 		command=(scripts/lint.sh)
+	elif [[ $1 == fuzz/* ]]; then
+		command=(tests/fuzz/run.sh "${1#fuzz/}")
+		limit=$((${FUZZ_SECONDS:-60} + 120))
 	elif [ -f "tests/$1.sh" ]; then
 		command=("tests/$1.sh")
 	elif [[ $1 == bpf/* ]]; then
