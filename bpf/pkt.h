@@ -8,9 +8,13 @@
 
 #include <bpf/bpf_helpers.h>
 
-/* The way of nearly every packet is laid out in one piece. */
+/* The way of nearly every packet is laid out in one piece. libbpf 1.7 defines both as well. */
+#ifndef likely
 #define likely(condition) __builtin_expect(!!(condition), 1)
+#endif
+#ifndef unlikely
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
+#endif
 
 /* Offsets stay below this, which tells the verifier that the sums with them cannot wrap. */
 #define PKT_OFF_MAX 0x7fffU

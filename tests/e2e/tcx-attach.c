@@ -17,7 +17,8 @@
 
 #include <bpf/bpf.h>
 
-enum { TCX_INGRESS = 46, TCX_EGRESS = 47, TCX_NEXT = -1, PROGRAMS_MAX = 64 };
+/* Newer headers than Debian 12's have these under other names: BPF_TCX_INGRESS, TCX_NEXT. */
+enum { TCX_INGRESS = 46, TCX_EGRESS = 47, VERDICT_NEXT = -1, PROGRAMS_MAX = 64 };
 
 static void list(int ifindex, int type)
 {
@@ -66,7 +67,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	if (!listing)
-		return attach(ifindex, argc == 3 ? (int)strtol(argv[2], NULL, 10) : TCX_NEXT);
+		return attach(ifindex, argc == 3 ? (int)strtol(argv[2], NULL, 10) : VERDICT_NEXT);
 	list(ifindex, TCX_INGRESS);
 	list(ifindex, TCX_EGRESS);
 	return 0;
