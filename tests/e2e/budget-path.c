@@ -715,14 +715,20 @@ int main(int argc, char **argv)
 	if (!obj)
 		die("cannot open %s: %s", argv[1], strerror(errno));
 	use_maps(obj, &info);
+	/* The settings are those of this program: what the tool did not load may not load. */
+	bpf_object__for_each_program(prog, obj)
+	{
+		bpf_program__set_autoload(prog, !strcmp(bpf_program__name(prog), info.name));
+	}
 	if (bpf_object__load(obj))
 		die("cannot load %s: %s", argv[1], strerror(errno));
 	prog = bpf_object__find_program_by_name(obj, info.name);
 	if (!prog)
 		die("%s has no program %s", argv[1], info.name);
 
-	machine.packet = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	/* Not by MAP_32BIT, which is x86's alone. Nothing else lies there. */
+	machine.packet = mmap((void *)0x40000000, 4096, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	if (machine.packet == MAP_FAILED)
 		die("no memory below 4 GB: %s", strerror(errno));
 	printf("%u %u\n", info.xlated_prog_len / (__u32)sizeof(struct bpf_insn),
