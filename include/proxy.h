@@ -216,10 +216,7 @@ struct proxy_nexthop {
 _Static_assert(sizeof(struct proxy_nexthop) == 16, "proxy_nexthop is shared with user space");
 
 /* The source of ARP replies for an original address that no host has: "\x02proxy". */
-#define PROXY_MAC                                                                                  \
-	{                                                                                          \
-		0x02, 0x70, 0x72, 0x6f, 0x78, 0x79                                                 \
-	}
+#define PROXY_MAC 0x02, 0x70, 0x72, 0x6f, 0x78, 0x79
 
 enum proxy_host_flags {
 	PROXY_HOST_ANSWER = 1 << 0, /* an original: answer ARP requests if nobody else does */

@@ -43,7 +43,7 @@ int loop_open(struct loop *loop, void (*on_signal)(void *arg, int signal), void 
 {
 	sigset_t set = loop_signals();
 
-	*loop = (struct loop)LOOP_INIT;
+	*loop = LOOP_INIT;
 	loop->on_signal = on_signal;
 	loop->arg = arg;
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -61,7 +61,7 @@ void loop_close(struct loop *loop)
 		close(loop->signals.fd);
 	if (loop->epoll_fd >= 0)
 		close(loop->epoll_fd);
-	*loop = (struct loop)LOOP_INIT;
+	*loop = LOOP_INIT;
 }
 
 int loop_add(struct loop *loop, struct loop_fd *watch)

@@ -36,10 +36,7 @@ struct loop {
 	int err;		   /* as given to loop_end() */
 };
 
-#define LOOP_INIT                                                                                  \
-	{                                                                                          \
-		.epoll_fd = -1, .signals.fd = -1                                                   \
-	}
+#define LOOP_INIT ((struct loop){ .epoll_fd = -1, .signals.fd = -1 })
 
 /**
  * loop_block_signals - block the signals that the loop reads; the first thing main() does

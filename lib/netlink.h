@@ -12,10 +12,7 @@ struct netlink {
 	__u32 seq;
 };
 
-#define NETLINK_INIT                                                                               \
-	{                                                                                          \
-		.fd = -1                                                                           \
-	}
+#define NETLINK_INIT ((struct netlink){ .fd = -1 })
 
 /** netlink_open - Return: 0 or a negative errno; netlink_close() is right in either case. */
 int netlink_open(struct netlink *nl);

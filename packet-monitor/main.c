@@ -326,7 +326,7 @@ int main(int argc, char **argv)
 	loop_block_signals();
 	log_setup("packet-monitor", false);
 	for (int i = 0; i < INTERFACES_MAX; i++)
-		session.monitors[i] = (struct monitor)MONITOR_INIT;
+		session.monitors[i] = MONITOR_INIT;
 	options_parse(&session.opt, argc, argv);
 	log_setup("packet-monitor", session.opt.verbose);
 	return run(&session) ? EXIT_FAILURE : EXIT_SUCCESS;

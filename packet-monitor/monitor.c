@@ -250,5 +250,5 @@ void monitor_close(struct monitor *monitor)
 	free(monitor->untracked);
 	if (monitor->watch_fd >= 0)
 		close(monitor->watch_fd);
-	*monitor = (struct monitor)MONITOR_INIT;
+	*monitor = MONITOR_INIT;
 }

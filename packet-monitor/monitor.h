@@ -46,10 +46,7 @@ struct monitor {
 		    [MONITOR_RECENT]; /* bytes between snapshots, the last one last */
 };
 
-#define MONITOR_INIT                                                                               \
-	{                                                                                          \
-		.watch_fd = -1                                                                     \
-	}
+#define MONITOR_INIT ((struct monitor){ .watch_fd = -1 })
 
 /**
  * monitor_open - load the programs and prepare the flow table for the interface @name

@@ -45,7 +45,7 @@ static int merge(struct mapping_list *list, const struct mapping_list *added)
 	return err;
 }
 
-static int add(struct mapping_list *list, const char *text, struct mapping_error *error)
+static int control_add(struct mapping_list *list, const char *text, struct mapping_error *error)
 {
 	struct mapping_list added = { 0 };
 	int err = mapping_list_add(&added, text, 0, error);
@@ -68,7 +68,7 @@ static bool named(const struct mapping *mapping, const struct mapping *name, boo
 }
 
 /* @text: FROM[/PROTO], or a whole mapping, which then has to match. */
-static int delete (struct mapping_list *list, const char *text, struct mapping_error *error)
+static int control_delete(struct mapping_list *list, const char *text, struct mapping_error *error)
 {
 	bool with_target = strchr(text, '=');
 	struct mapping_list parsed = { 0 };
@@ -107,7 +107,7 @@ static int change(struct engine *engine, bool adding, const char *arg, bool kill
 	if (err)
 		snprintf(error->text, sizeof(error->text), "%s", strerror(-err));
 	else
-		err = adding ? add(&list, arg, error) : delete (&list, arg, error);
+		err = adding ? control_add(&list, arg, error) : control_delete(&list, arg, error);
 	if (!err)
 		err = mapping_list_finish(&list, error) ?:
 		      engine_check(engine, &list, error) ?:

@@ -44,7 +44,7 @@ void engine_init(struct engine *engine, const struct options *opt, const struct 
 	memset(engine, 0, sizeof(*engine));
 	engine->opt = opt;
 	engine->iface = *iface;
-	engine->hops = (struct nexthops)NEXTHOPS_INIT;
+	engine->hops = NEXTHOPS_INIT;
 	engine->at =
 		(struct attachment){ .ifindex = iface->ifindex, .ingress_fd = -1, .tcx = opt->tcx };
 	maps_init(&engine->maps);
@@ -362,7 +362,7 @@ int engine_open(struct engine *engine, bool change)
 
 int engine_stop(struct engine *engine)
 {
-	static const __u8 mac[] = PROXY_MAC;
+	static const __u8 mac[] = { PROXY_MAC };
 	int err;
 
 	if (!engine->attached)

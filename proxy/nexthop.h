@@ -54,10 +54,7 @@ struct nexthops {
 	__u64 looked_at; /* when all routes were last looked up */
 };
 
-#define NEXTHOPS_INIT                                                                              \
-	{                                                                                          \
-		.nl = NETLINK_INIT, .watch_fd = -1, .arp_fd = -1                                   \
-	}
+#define NEXTHOPS_INIT ((struct nexthops){ .nl = NETLINK_INIT, .watch_fd = -1, .arp_fd = -1 })
 
 /**
  * nexthops_open - begin to follow routes and neighbours

@@ -200,7 +200,7 @@ static void run(const struct options *opt)
 	int target = bpf_object__find_map_fd_by_name(walker, "target");
 	int states = bpf_object__find_map_fd_by_name(walker, "states");
 	int config = bpf_object__find_map_fd_by_name(walker, "config");
-	double base[ROUNDS_MAX], full[ROUNDS_MAX];
+	double base[ROUNDS_MAX] = { 0 }, full[ROUNDS_MAX] = { 0 };
 	int prog_fd, verdict = 0, base_verdict = 0;
 	struct walker_config orderly = opt->walk;
 

@@ -194,9 +194,9 @@ static void test_mac(void)
 				   .proto = IPPROTO_TCP,
 				   .tcp_flags = TCP_ACK };
 	__u8 in[FRAME_MAX], out[FRAME_MAX];
-	size_t out_len;
+	size_t in_len = frame_build(in, &spec), out_len;
 
-	rig_run(&rig, RIG_EGRESS, in, frame_build(in, &spec), out, &out_len);
+	rig_run(&rig, RIG_EGRESS, in, in_len, out, &out_len);
 	CHECK_EQ(out[5], MAC + 1, "is used at once");
 	rig_nexthop(&rig, TARGET, MAC);
 }

@@ -31,8 +31,10 @@ struct called {
 static void call(struct called *called)
 {
 	note(called->letter);
-	if (called->times && !--called->times)
+	if (called->times == 1)
 		loop_end(&loop, 0);
+	if (called->times)
+		called->times--;
 }
 
 static void on_called(void *arg)

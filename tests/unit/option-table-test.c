@@ -31,7 +31,7 @@ static const char *capture(FILE *stream, void (*fn)(void *), void *arg)
 	fflush(stream);
 	dup2(saved, fileno(stream));
 	close(saved);
-	rewind(file);
+	fseek(file, 0, SEEK_SET);
 	len = fread(text, 1, sizeof(text) - 1, file);
 	text[len] = '\0';
 	fclose(file);
