@@ -32,14 +32,17 @@ SKELS   := $(patsubst bpf/%-bpf.c,$(BUILD)/%.skel.h,$(wildcard bpf/*-bpf.c))
 WARN     := -Wall -Wextra -Wshadow -Wvla -Wno-format-zero-length $(if $(WERROR),-Werror)
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SAN      := $(if $(SANITIZE),$(SANFLAGS))
+# The same files come out of every folder.
+MAPPED   := -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(abspath $(BUILD))=build
 # The user's CPPFLAGS and CFLAGS come last, so that they win.
-C_FLAGS  := -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) -Wmissing-prototypes \
+C_FLAGS  := -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) -Wmissing-prototypes $(MAPPED) \
 	    -Iinclude -Ilib -I$(BUILD) $(shell $(PKG_CONFIG) --cflags libbpf 2>/dev/null) \
 	    $(CPPFLAGS) $(CFLAGS)
-# -target bpf loses the multiarch directory with asm/types.h (Debian, Ubuntu).
-MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null || $(CC) -dumpmachine)
+# -target bpf loses the folder that asm/types.h is in on Debian and Ubuntu. CC knows it.
+ASM_FOLDER := $(shell $(CC) -M -include asm/types.h -x c /dev/null 2>/dev/null | tr ' ' '\n' | \
+		      sed -n 's,/asm/types\.h$$,,p')
 BPF_FLAGS := -std=gnu11 -O2 -g -target bpf -mcpu=v3 -fno-stack-protector $(WARN) -Iinclude \
-	     -ffile-prefix-map=$(CURDIR)=. -idirafter /usr/include/$(MULTIARCH)
+	     $(MAPPED) $(ASM_FOLDER:%=-idirafter %)
 ifeq ($(STATIC),1)
 LIBS := -static $(shell $(PKG_CONFIG) --static --libs libbpf libelf zlib 2>/dev/null)
 else
@@ -52,8 +55,14 @@ ifneq ($(filter-out $(NO_BUILD),$(or $(MAKECMDGOALS),all)),)
 need = $(if $(shell command -v $(firstword $(1))),,\
 	 $(error $(firstword $(1)) is missing: run scripts/install-deps.sh build))
 $(foreach program,CC CLANG BPFTOOL PKG_CONFIG,$(call need,$($(program))))
-$(if $(shell $(PKG_CONFIG) --exists libbpf && echo yes),,\
-  $(error libbpf is missing: run scripts/install-deps.sh build))
+# What older ones make of the programs, verifiers do not accept.
+clang_version := $(shell $(CLANG) -dumpversion)
+$(if $(filter 1 2 3 4 5 6 7 8 9 10 11 12 13,$(firstword $(subst ., ,$(clang_version)))),\
+  $(error $(CLANG) is version $(clang_version): the programs need clang 14 or newer (CLANG=)))
+libbpf_version := $(shell $(PKG_CONFIG) --modversion libbpf 2>/dev/null)
+$(if $(libbpf_version),,$(error libbpf is missing: run scripts/install-deps.sh build))
+$(if $(filter 0.%,$(libbpf_version)),\
+  $(error libbpf is version $(libbpf_version): the tools need 1.0 or newer (PKG_CONFIG_PATH=)))
 # Objects depend on this file, which is rewritten when a flag has changed.
 flags := $(strip $(CC) $(C_FLAGS) $(SAN) $(CLANG) $(BPF_FLAGS) $(LIBS) $(LDFLAGS) $(LDLIBS))
 ifneq ($(flags),$(strip $(file <$(BUILD)/flags)))

@@ -46,6 +46,17 @@ build -n V=1 -W bpf/pkt.h > "$TMP/what-if"
 check "a change of a BPF header rebuilds the BPF side" grep -q "bpf.* -c bpf/" "$TMP/what-if"
 check "other flags rebuild everything" eval 'build -n V=1 CFLAGS=-O1 | grep -q -- "-O1.* -c lib/log.c"'
 
+# One commit, two folders: whoever builds it can compare.
+for folder in one another/folder; do
+	mkdir -p "$TMP/$folder"
+	tar -c --exclude=./.git --exclude=./build --exclude=./build-* . | tar -x -C "$TMP/$folder"
+	check "plain make builds in $folder" env -u BUILD make -s -j "$(nproc)" -C "$TMP/$folder"
+done
+for tool in "${TOOLS[@]}"; do
+	check "and makes the same $tool" \
+		cmp "$TMP/one/build/bin/$tool" "$TMP/another/folder/build/bin/$tool"
+done
+
 check "a build folder in the tree may be named by its full path" \
 	eval 'make -q BUILD="${BUILD#"$ROOT"/}" && make -q BUILD="$BUILD"'
 
@@ -61,6 +72,15 @@ for variable in CC CLANG BPFTOOL PKG_CONFIG; do
 		"$(make BUILD="$TMP/none" $variable=nosuch 2>&1 || true)" \
 		"nosuch is missing: run scripts/install-deps.sh build"
 done
+# What is there may be too old.
+mkdir "$TMP/old"
+printf '#!/bin/sh\necho 13.0.1\n' > "$TMP/old/clang-13"
+chmod +x "$TMP/old/clang-13"
+contains "clang 13 is refused" "$(make BUILD="$TMP/none" CLANG="$TMP/old/clang-13" 2>&1 || true)" \
+	"clang-13 is version 13.0.1: the programs need clang 14 or newer (CLANG=)"
+printf '%s\n' 'Name: libbpf' 'Description: old' 'Version: 0.8.1' 'Libs: -lbpf' > "$TMP/old/libbpf.pc"
+contains "libbpf 0.8 is refused" "$(PKG_CONFIG_PATH=$TMP/old make BUILD="$TMP/none" 2>&1 || true)" \
+	"libbpf is version 0.8.1: the tools need 1.0 or newer (PKG_CONFIG_PATH=)"
 check "make help needs none of them" make CC=nosuch CLANG=nosuch BPFTOOL=nosuch help
 check "a build folder can be removed" build -s clean
 check_not "and is gone" test -e "$OUT"
