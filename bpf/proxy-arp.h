@@ -70,7 +70,7 @@ static __always_inline int arp_read(struct __sk_buff *skb, struct arp_frame *arp
 /* Answer @request for ourselves. The reply is written over it, for as long as that takes. */
 static __always_inline void arp_answer(struct __sk_buff *skb, const struct arp_frame *request)
 {
-	static const __u8 mac[ETH_ALEN] __attribute__((aligned(2))) = { PROXY_MAC };
+	static const __u8 mac[ETH_ALEN] __attribute__((aligned(2))) = PROXY_MAC;
 	struct arp_frame reply = *request;
 
 	__builtin_memcpy(reply.dmac, request->sha, ETH_ALEN);
@@ -144,7 +144,7 @@ static __always_inline int arp_believable(const struct __sk_buff *skb, const str
 /** arp_ingress - any message from an original address that the kernel believes: there is a host */
 static __noinline int arp_ingress(struct __sk_buff *skb)
 {
-	static const __u8 mac[ETH_ALEN] __attribute__((aligned(2))) = { PROXY_MAC };
+	static const __u8 mac[ETH_ALEN] __attribute__((aligned(2))) = PROXY_MAC;
 	struct proxy_host *host;
 	struct arp_frame arp;
 	__be32 sender;

@@ -215,8 +215,13 @@ struct proxy_nexthop {
 };
 _Static_assert(sizeof(struct proxy_nexthop) == 16, "proxy_nexthop is shared with user space");
 
-/* The source of ARP replies for an original address that no host has: "\x02proxy". */
-#define PROXY_MAC 0x02, 0x70, 0x72, 0x6f, 0x78, 0x79
+/*
+ * The source of ARP replies for an original address that no host has: "\x02proxy". (The versions of
+ * clang-format do not agree on where an initialiser's lines end.)
+ */
+/* clang-format off */
+#define PROXY_MAC { 0x02, 0x70, 0x72, 0x6f, 0x78, 0x79 }
+/* clang-format on */
 
 enum proxy_host_flags {
 	PROXY_HOST_ANSWER = 1 << 0, /* an original: answer ARP requests if nobody else does */

@@ -362,7 +362,7 @@ int engine_open(struct engine *engine, bool change)
 
 int engine_stop(struct engine *engine)
 {
-	static const __u8 mac[] = { PROXY_MAC };
+	static const __u8 mac[] = PROXY_MAC;
 	int err;
 
 	if (!engine->attached)

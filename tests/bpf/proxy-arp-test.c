@@ -21,7 +21,7 @@ static __u8 in[FRAME_MAX], out[FRAME_MAX];
 static const __u8 broadcast[6] = { 255, 255, 255, 255, 255, 255 };
 /* The test runs take place on lo, whose MAC address is 0: a frame for the client has that. */
 static const __u8 client_mac[6] = { 0 }, host_mac[6] = { 2, 0, 0, 0, 0, 3 };
-static const __u8 proxy_mac[6] = { PROXY_MAC };
+static const __u8 proxy_mac[6] = PROXY_MAC;
 
 /* Changes to a reply: @len @bytes at @at of the frame. */
 struct variant {

@@ -255,7 +255,7 @@ static void make_frames(void)
 	put_udp(f, 1000, 2000);
 	frame_end(f, ports, IPPROTO_UDP, PM_KIND_IPV4, 0);
 	f->key.addr[0] = frames[0].key.addr[0];
-	memcpy(f->bytes + 2, &(__be16){ bpf_htons((__u16)f->len) }, 2);
+	((struct iphdr *)f->bytes)->tot_len = bpf_htons((__u16)f->len);
 
 	f = add_tunnel("TCP in VXLAN", IPPROTO_UDP);
 	put_udp(f, 40000, 4789);
