@@ -110,44 +110,70 @@ static __noinline int local_reply(struct __sk_buff *skb, const struct packet *p,
 }
 
 /*
+ * Find or make the flow of @req->p. Return: FLOW_OPEN, with @flow set; or why there is none,
+ * PROXY_OK if the packet passes as it is.
+ */
+static __always_inline int egress_flow(struct __sk_buff *skb, struct flow_request *req,
+				       struct proxy_flow **flow)
+{
+	const struct packet *p = &req->p;
+	const struct proxy_mapping *mapping;
+	int unmapped, err;
+	__u32 tick;
+
+	mapping = mapping_find(p->daddr, p->dport, p->proto, &unmapped);
+
+	if (mapping) {
+		req->key = reply_of(mapping, p);
+		*flow = flow_lookup(&req->key, &req->number);
+		tick = flow_tick(*flow);
+		req->tick = flow_is(*flow, p) ? tick : PROXY_TICK_GONE;
+		if (req->tick != PROXY_TICK_GONE && !flow_reopens(*flow, p) &&
+		    flow_claim(*flow, tick))
+			return FLOW_OPEN;
+	} else if (unmapped) {
+		req->key = (struct proxy_reply){};
+		req->tick = PROXY_TICK_GONE;
+		req->number = 0;
+	} else {
+		goto none;
+	}
+	err = flow_open(skb, mapping, req);
+	if (err == FLOW_OPEN)
+		*flow = flow_at(req->number);
+	else if (!mapping)
+		goto none;
+	return err;
+none:
+	if (p->fragment)
+		fragment_first(p, PROXY_FRAGMENT_OUT, 0, 0);
+	return PROXY_OK;
+}
+
+/*
  * Translate a TCP or UDP packet with ports. Return: PROXY_OK, with @nexthop set if it was
  * translated, or why it could not be.
  */
 static __always_inline enum proxy_counter
 egress_ports(struct __sk_buff *skb, struct flow_request *req, __u32 generation, __u32 *nexthop)
 {
-	const struct proxy_mapping *mapping;
 	struct packet *p = &req->p;
 	struct nexthop_mac known;
 	enum proxy_counter reason;
 	struct proxy_flow *flow;
 	struct change change;
 	struct tuple to;
-	__u32 tick;
+	int found;
 
 	if (local_mappings() && local_reply(skb, p, &reason)) {
 		*nexthop = NEXTHOP_BACK;
 		return reason;
 	}
-	mapping = mapping_find(p->daddr, p->dport, p->proto);
-	if (!mapping) {
-		if (p->fragment)
-			fragment_first(p, PROXY_FRAGMENT_OUT, 0, 0);
-		return PROXY_OK;
-	}
-	req->key = reply_of(mapping, p);
-	flow = flow_lookup(&req->key, &req->number);
-	tick = flow_tick(flow);
-	req->tick = flow_is(flow, p) ? tick : PROXY_TICK_GONE;
-	if (req->tick == PROXY_TICK_GONE || flow_reopens(flow, p) || !flow_claim(flow, tick)) {
-		int err = flow_open(skb, mapping, req);
-
-		flow = flow_at(req->number);
-		if (err != FLOW_OPEN)
-			return err;
-		if (!flow)
-			return PROXY_FAILED;
-	}
+	found = egress_flow(skb, req, &flow);
+	if (found != FLOW_OPEN)
+		return found;
+	if (!flow)
+		return PROXY_FAILED;
 	flow_note(flow, flow_bits_out(p), PROXY_FLOW_RST_OUT);
 	if (p->tcp_flags & TCP_RST)
 		cache_forget(p, CACHE_EGRESS);

@@ -17,14 +17,21 @@
 #define PORT_TRIES 32
 #define REMOVAL_TRIES 8
 
-/** mapping_find - where packets to @addr and @port go, or NULL if they are none of our business */
-static __always_inline struct proxy_mapping *mapping_find(__be32 addr, __be16 port, __u8 proto)
+/**
+ * mapping_find - find where packets to @addr and @port go
+ * @unmapped: if there is no mapping, set to whether a pin may lead to a flow all the same
+ * Return: the mapping; NULL if there is none.
+ */
+static __always_inline struct proxy_mapping *mapping_find(__be32 addr, __be16 port, __u8 proto,
+							  int *unmapped)
 {
 	struct proxy_dest dest = { .addr = addr, .port = port, .proto = proto };
 	struct proxy_mapping *mapping = bpf_map_lookup_elem(&egress, &dest);
 
-	if (mapping)
+	*unmapped = 0;
+	if (mapping || !state.flags)
 		return mapping;
+	*unmapped = state.flags & PROXY_STATE_UNMAPPED;
 	if (!(state.flags & PROXY_STATE_WILDCARDS))
 		return NULL;
 	dest.port = 0;
@@ -303,6 +310,7 @@ static __always_inline int may_begin(const struct packet *p)
 
 /**
  * flow_find - the flow of @p, which the client sent, if there is one
+ * @mapping: of the packet; NULL if it has none: then only a pin leads to its flow
  *
  * It is not claimed: good for looking at it, since its slot is not used again within the time that
  * a packet takes.
@@ -310,13 +318,16 @@ static __always_inline int may_begin(const struct packet *p)
 static __always_inline const struct proxy_flow *flow_find(const struct proxy_mapping *mapping,
 							  const struct packet *p)
 {
-	struct proxy_reply key = reply_of(mapping, p);
 	const struct proxy_flow *flow;
+	struct proxy_reply key;
 	__u32 number;
 
-	flow = flow_lookup(&key, &number);
-	if (flow_is(flow, p))
-		return flow;
+	if (mapping) {
+		key = reply_of(mapping, p);
+		flow = flow_lookup(&key, &number);
+		if (flow_is(flow, p))
+			return flow;
+	}
 	if (!state.pins)
 		return NULL;
 	key = client_side(p);
@@ -575,7 +586,7 @@ static __always_inline struct proxy_flow *flow_get_pinned(struct flow_request *r
 
 	if (!flow)
 		return NULL;
-	/* The mapping has another target now: connections stay, all else moves there. */
+	/* The mapping has gone or has another target now: connections stay, all else moves. */
 	if ((flow->key.remote != req->key.remote || flow->key.rport != req->key.rport) &&
 	    (p->proto == IPPROTO_UDP || flow_reopens(flow, p))) {
 		if (p->proto == IPPROTO_UDP)
@@ -672,7 +683,7 @@ static __always_inline int flow_find_or_make(struct __sk_buff *skb,
 					     const struct proxy_mapping *mapping,
 					     struct flow_request *req)
 {
-	__u32 pin = mapping->flags & PROXY_MAPPING_PIN, pinned = 0, direct, bits;
+	__u32 pin = state.flags & PROXY_STATE_PIN, pinned = 0, direct, bits;
 	const struct packet *p = &req->p;
 	enum proxy_counter reason;
 	struct proxy_flow *flow;
@@ -685,9 +696,9 @@ static __always_inline int flow_find_or_make(struct __sk_buff *skb,
 	if (flow && !flow_reopens(flow, p))
 		return FLOW_OPEN;
 
+	if (!mapping)
+		return PROXY_OK;
 	direct = mapping->flags & PROXY_MAPPING_DIRECT;
-	if (mapping->flags & PROXY_MAPPING_DRAINING)
-		return PROXY_DRAINING;
 	bits = flow_bits_out(p);
 	if (flow) {
 		__sync_fetch_and_and(&flow->state, ~0xffffU);
@@ -724,6 +735,8 @@ static __always_inline int flow_find_or_make(struct __sk_buff *skb,
 
 /**
  * flow_open - the slow path: a flow that is not where its mapping leads, or does not exist yet
+ * @mapping: NULL if there is none any more: the flow is then used, but not made; the key in @req is
+ * 0
  *
  * A global function: the verifier goes through it once, and not once for each way that a packet can
  * take to get here.
@@ -733,7 +746,7 @@ static __always_inline int flow_find_or_make(struct __sk_buff *skb,
 __noinline int flow_open(struct __sk_buff *skb, const struct proxy_mapping *mapping,
 			 struct flow_request *req)
 {
-	if (!mapping || !req)
+	if (!req)
 		return PROXY_FAILED;
 	return flow_find_or_make(skb, mapping, req);
 }

@@ -110,6 +110,7 @@ static __noinline enum proxy_counter icmp_egress(struct __sk_buff *skb, const st
 	const struct proxy_flow *flow;
 	struct packet sent = {};
 	struct quote quote = {};
+	int unmapped;
 
 	if (quote_read(skb, outer, &quote))
 		return PROXY_OK;
@@ -119,12 +120,12 @@ static __noinline enum proxy_counter icmp_egress(struct __sk_buff *skb, const st
 	sent.sport = quote.p.dport;
 	sent.dport = quote.p.sport;
 	sent.proto = quote.p.proto;
-	mapping = mapping_find(sent.daddr, sent.dport, sent.proto);
-	if (!mapping)
+	mapping = mapping_find(sent.daddr, sent.dport, sent.proto, &unmapped);
+	if (!mapping && !unmapped)
 		return PROXY_OK;
 	flow = flow_find(mapping, &sent);
 	if (!flow)
-		return mapping->flags & PROXY_MAPPING_DIRECT ? PROXY_OK : PROXY_ICMP;
+		return !mapping || mapping->flags & PROXY_MAPPING_DIRECT ? PROXY_OK : PROXY_ICMP;
 	if (flow_is_identity(flow))
 		return PROXY_OK;
 	to.saddr = flow->key.remote;

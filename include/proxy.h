@@ -20,14 +20,18 @@
  * Raised whenever a struct of this file changes: a new proxy takes over the maps of an old one only
  * if both agree on it.
  */
-enum { PROXY_LAYOUT = 6 };
+enum { PROXY_LAYOUT = 7 };
 
 /* Key of "egress": where a packet was going. 8 bytes, for a cheap hash on every packet. */
 struct proxy_dest {
 	__be32 addr;
 	__be16 port; /* 0: any port of this address (an exact match wins) */
 	__u8 proto;  /* IPPROTO_TCP or IPPROTO_UDP */
-	__u8 reserved;
+	/*
+	 * 0 in what programs look up. 1: a mapping that was deleted, noted here by user space as
+	 * long as flows have its id.
+	 */
+	__u8 deleted;
 };
 _Static_assert(sizeof(struct proxy_dest) == 8, "proxy_dest is shared with user space");
 
@@ -37,17 +41,13 @@ enum proxy_mapping_flags {
 	 * known, since a mapped flow must not get the same 5-tuple.
 	 */
 	PROXY_MAPPING_DIRECT = 1 << 0,
-	/* Deleted while flows run: those go on, new ones pass untouched. */
-	PROXY_MAPPING_DRAINING = 1 << 1,
-	/* The target is about to change: new flows are pinned. */
-	PROXY_MAPPING_PIN = 1 << 2,
 	/* The target is an address of this host: packets turn back at the interface. */
-	PROXY_MAPPING_LOCAL = 1 << 3,
+	PROXY_MAPPING_LOCAL = 1 << 1,
 	/*
 	 * Some socket of this host may be connected to the target without having sent anything
 	 * since the proxy began: its ports are taken, though no flow says so.
 	 */
-	PROXY_MAPPING_ASK = 1 << 4,
+	PROXY_MAPPING_ASK = 1 << 2,
 };
 
 /* Value of "egress": where it goes instead. */
@@ -275,6 +275,8 @@ _Static_assert(sizeof(struct proxy_fragment_rule) == 16, "proxy_fragment_rule is
 enum proxy_state_flags {
 	PROXY_STATE_WILDCARDS = 1 << 0, /* some key of "egress" has port 0 */
 	PROXY_STATE_LOCAL = 1 << 1,	/* some mapping is PROXY_MAPPING_LOCAL */
+	PROXY_STATE_PIN = 1 << 2,	/* mappings are about to change: new flows are pinned */
+	PROXY_STATE_UNMAPPED = 1 << 3,	/* some pinned flow may have no mapping any more */
 };
 
 /* A MAC address is trusted for so long after the last heartbeat of user space. */
@@ -345,7 +347,6 @@ _Static_assert(sizeof(struct proxy_mapping_stats) == 32, "proxy_mapping_stats is
 	X(FRAGMENT, fragment, "fragment whose first one has not been seen: passed")                \
 	X(ICMP, icmp, "ICMP error about no known flow: passed")                                    \
 	X(NO_FLOW, no_flow, "TCP segment that cannot begin a flow: passed")                        \
-	X(DRAINING, draining, "new flow of a mapping that has been deleted: passed")               \
 	X(TOO_BIG, too_big, "larger than the MTU of the target's device: sender told")             \
 	X(FULL, full, "new flow, but the flow table or the memory is full: dropped")               \
 	X(NO_PORT, no_port, "new flow, but no source port is free: dropped")                       \

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "commit.h"
 #include "log.h"
 #include "output.h"
 #include "owner.h"
@@ -59,40 +60,40 @@ static int control_add(struct mapping_list *list, const char *text, struct mappi
 	return err;
 }
 
-static bool named(const struct mapping *mapping, const struct mapping *name, bool with_target)
-{
-	return mapping->from.addr == name->from.addr && mapping->from.port == name->from.port &&
-	       (!name->from.proto || mapping->from.proto == name->from.proto) &&
-	       (!with_target ||
-		(mapping->to_addr == name->to_addr && mapping->to_port == name->to_port));
-}
-
 /* @text: FROM[/PROTO], or a whole mapping, which then has to match. */
-static int control_delete(struct mapping_list *list, const char *text, struct mapping_error *error)
+static int control_parse_name(const char *text, struct mapping *name, struct mapping_error *error)
 {
-	bool with_target = strchr(text, '=');
 	struct mapping_list parsed = { 0 };
-	struct mapping name = { 0 };
-	size_t kept = 0;
 	int err;
 
-	if (with_target) {
-		err = mapping_list_add(&parsed, text, 0, error);
-		if (!err) {
-			name = parsed.entries[0];
-			if (parsed.count > 1)
-				name.from.proto = 0;
-		}
-		mapping_list_free(&parsed);
-	} else {
-		err = mapping_parse_dest(text, &name.from, error);
-	}
+	if (!strchr(text, '='))
+		return mapping_parse_dest(text, &name->from, error);
+	err = mapping_list_add(&parsed, text, 0, error);
+	if (!err)
+		*name = parsed.entries[0];
+	if (parsed.count > 1)
+		name->from.proto = 0;
+	mapping_list_free(&parsed);
+	return err;
+}
+
+/* Take a mapping from the list; with @kill, also the flows of one that has been deleted before. */
+static int control_delete(struct engine *engine, struct mapping_list *list, const char *text,
+			  bool kill, struct mapping_error *error)
+{
+	struct mapping name = { 0 };
+	bool found = false;
+	size_t kept = 0;
+	int err = control_parse_name(text, &name, error);
+
 	if (err)
 		return err;
+	if (kill)
+		found = !commit_kill_deleted(&engine->table, &engine->maps, &engine->hops, &name);
 	for (size_t i = 0; i < list->count; i++)
-		if (!named(&list->entries[i], &name, with_target))
+		if (!mapping_named(&list->entries[i], &name))
 			list->entries[kept++] = list->entries[i];
-	if (kept == list->count)
+	if (kept == list->count && !found)
 		return no_mapping(error, text);
 	list->count = kept;
 	return 0;
@@ -107,7 +108,8 @@ static int change(struct engine *engine, bool adding, const char *arg, bool kill
 	if (err)
 		snprintf(error->text, sizeof(error->text), "%s", strerror(-err));
 	else
-		err = adding ? control_add(&list, arg, error) : control_delete(&list, arg, error);
+		err = adding ? control_add(&list, arg, error)
+			     : control_delete(engine, &list, arg, kill, error);
 	if (!err)
 		err = mapping_list_finish(&list, error) ?:
 		      engine_check(engine, &list, error) ?:
@@ -120,7 +122,6 @@ static int carry_out(struct engine *engine, char *request, struct mapping_error 
 {
 	char *arg = strchr(request, ' ');
 	char *bang;
-	int err;
 
 	if (arg)
 		*arg++ = 0;
@@ -132,11 +133,8 @@ static int carry_out(struct engine *engine, char *request, struct mapping_error 
 	if (arg && !strcmp(request, VERB_DELETE))
 		return change(engine, false, arg, bang, error);
 	if (!strcmp(request, VERB_FLUSH)) {
-		err = table_flush(&engine->maps);
-		if (err)
-			snprintf(error->text, sizeof(error->text), "cannot flush the flows: %s",
-				 strerror(-err));
-		return err;
+		commit_flush(&engine->maps);
+		return 0;
 	}
 	snprintf(error->text, sizeof(error->text), "the running proxy does not know '%s'", request);
 	return -EINVAL;

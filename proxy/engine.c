@@ -17,6 +17,7 @@
 #include <bpf/bpf.h>
 
 #include "arp.h"
+#include "commit.h"
 #include "log.h"
 #include "loop.h"
 #include "memory.h"
@@ -258,13 +259,13 @@ static void heartbeat(struct engine *engine)
 static void adopt_nexthops(struct engine *engine)
 {
 	__u32 limit = maps_flow_limit(&engine->maps);
-	const struct table *table = &engine->table;
+	const struct mapping_list *plan = &engine->table.plan;
 	struct proxy_flow flow;
 
-	for (size_t i = 0; i < table->count; i++)
-		if (table_shown(&table->entries[i]))
-			nexthops_adopt(&engine->hops, table->entries[i].to.nexthop,
-				       table->entries[i].to.addr);
+	for (size_t i = 0; i < plan->count; i++)
+		if (table_shown(&plan->entries[i]))
+			nexthops_adopt(&engine->hops, plan->entries[i].to.nexthop,
+				       plan->entries[i].to.addr);
 	for (__u32 slot = 0; slot < limit; slot++)
 		if (maps_flow(&engine->maps, slot, &flow))
 			nexthops_flow_seen(&engine->hops, flow.nexthop, flow.key.remote,
@@ -399,7 +400,7 @@ static int refuse(struct mapping_error *error, const struct mapping_list *list,
 	snprintf(error->text, sizeof(error->text),
 		 "%s%s=%s: ", mapping_place_text(list, mapping, place),
 		 mapping_addr_text(mapping->from.addr, mapping->from.port, from),
-		 mapping_addr_text(mapping->to_addr, mapping->to_port, to));
+		 mapping_addr_text(mapping->to.addr, mapping->to.port, to));
 	used = strlen(error->text);
 	va_start(args, fmt);
 	vsnprintf(error->text + used, sizeof(error->text) - used, fmt, args);
@@ -428,14 +429,14 @@ static int check_one(struct engine *engine, const struct mapping_list *list,
 	int err;
 
 	if (engine->iface.loopback) {
-		if (!is_local(engine, mapping->from.addr) || !is_local(engine, mapping->to_addr))
+		if (!is_local(engine, mapping->from.addr) || !is_local(engine, mapping->to.addr))
 			return refuse(
 				error, list, mapping,
 				"both must be addresses of this host on %s, the loopback device",
 				engine->iface.name);
 		return 0;
 	}
-	if (is_loopback(mapping->from.addr) || is_loopback(mapping->to_addr))
+	if (is_loopback(mapping->from.addr) || is_loopback(mapping->to.addr))
 		return refuse(
 			error, list, mapping,
 			"loopback addresses can be mapped on the loopback device only, not %s",
@@ -443,7 +444,7 @@ static int check_one(struct engine *engine, const struct mapping_list *list,
 	if (!netlink_route_get(&engine->hops.nl, mapping->from.addr, &route) &&
 	    route.type == RTN_BROADCAST)
 		return refuse(error, list, mapping, "FROM is a broadcast address");
-	err = nexthops_get(&engine->hops, mapping->to_addr, &index);
+	err = nexthops_get(&engine->hops, mapping->to.addr, &index);
 	if (err)
 		return refuse(error, list, mapping, "too many targets for the running datapath"),
 		       err;
@@ -490,7 +491,7 @@ static bool strict_rp_filter(int ifindex)
 }
 
 /* What is suspicious about a mapping, or false. */
-static bool suspect(struct engine *engine, const struct table_entry *entry, char *text, size_t size)
+static bool suspect(struct engine *engine, const struct mapping *entry, char *text, size_t size)
 {
 	const struct nexthop *hop = nexthops_at(&engine->hops, entry->to.nexthop);
 	const char *ifname = engine->iface.name;
@@ -539,11 +540,11 @@ void engine_warn(struct engine *engine)
 	tc_link_warn(links, 2, engine->iface.name);
 	if (engine->iface.loopback)
 		return;
-	for (size_t i = 0; i < engine->table.count; i++) {
-		const struct table_entry *entry = &engine->table.entries[i];
+	for (size_t i = 0; i < engine->table.plan.count; i++) {
+		const struct mapping *entry = &engine->table.plan.entries[i];
 
-		if (!table_shown(entry) || entry->to.flags & PROXY_MAPPING_DRAINING ||
-		    !suspect(engine, entry, text, sizeof(text)) || !strcmp(text, last))
+		if (!table_in_force(entry) || !suspect(engine, entry, text, sizeof(text)) ||
+		    !strcmp(text, last))
 			continue;
 		snprintf(last, sizeof(last), "%s", text);
 		if (warned++ < WARNINGS_MAX)
@@ -581,8 +582,8 @@ static void plan_probes(struct engine *engine)
 	if (!probes->addrs)
 		probes->addrs = calloc(PROBES_MAX, sizeof(*probes->addrs));
 	probes->count = 0;
-	for (size_t i = 0; probes->addrs && i < engine->table.count; i++) {
-		const struct table_entry *entry = &engine->table.entries[i];
+	for (size_t i = 0; probes->addrs && i < engine->table.plan.count; i++) {
+		const struct mapping *entry = &engine->table.plan.entries[i];
 
 		if (!table_shown(entry) || entry->from.addr == last || probes->count == PROBES_MAX)
 			continue;
@@ -647,7 +648,7 @@ static void ask_absent(struct engine *engine, __u64 now)
 int engine_serve(struct engine *engine, const struct mapping_list *list, bool kill,
 		 struct mapping_error *error)
 {
-	int err = table_apply(&engine->table, &engine->maps, &engine->hops, list, kill, error);
+	int err = commit_mappings(&engine->table, &engine->maps, &engine->hops, list, kill, error);
 
 	if (err)
 		return err;
@@ -679,10 +680,10 @@ static int count_traffic(struct engine *engine)
 	if (!stats)
 		return -ENOMEM;
 	maps_mapping_stats(&engine->maps, stats, table->id_end);
-	for (size_t i = 0; i < table->count; i++) {
-		const struct proxy_mapping *to = &table->entries[i].to;
+	for (size_t i = 0; i < table->plan.count; i++) {
+		const struct proxy_mapping *to = &table->plan.entries[i].to;
 
-		if (table_shown(&table->entries[i]))
+		if (table_shown(&table->plan.entries[i]))
 			nexthops_traffic(&engine->hops, to->nexthop, stats[to->id].packets_out,
 					 stats[to->id].packets_in);
 	}

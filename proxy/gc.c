@@ -8,7 +8,6 @@
 
 #include <bpf/bpf.h>
 
-#include "log.h"
 #include "number.h"
 #include "sockets.h"
 
@@ -163,11 +162,8 @@ static int look_at(struct gc *gc, struct maps *maps, struct table *table, struct
 static int pass_done(struct gc *gc, struct maps *maps, struct table *table, struct nexthops *hops,
 		     __u64 made)
 {
-	struct mapping_error error;
-	int err = table_flows_done(table, maps, hops, &error);
+	int err = table_flows_done(table, maps, hops);
 
-	if (err)
-		log_note("%s", error.text);
 	nexthops_flows_done(hops);
 	gc->flows = gc->counting;
 	gc->made = made;

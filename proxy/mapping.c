@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "number.h"
+#include "resolve.h"
 
 /* Longest text that can be right: two addresses with ports, "=", a protocol. */
 enum { TEXT_MAX = 64 };
@@ -126,6 +127,14 @@ int mapping_parse_dest(const char *text, struct proxy_dest *dest, struct mapping
 	return err;
 }
 
+bool mapping_named(const struct mapping *mapping, const struct mapping *name)
+{
+	return mapping->from.addr == name->from.addr && mapping->from.port == name->from.port &&
+	       (!name->from.proto || mapping->from.proto == name->from.proto) &&
+	       (!name->to.addr ||
+		(mapping->to.addr == name->to.addr && mapping->to.port == name->to.port));
+}
+
 static int parse(const char *text, struct mapping *mapping, struct mapping_error *error)
 {
 	size_t len = strlen(text);
@@ -141,12 +150,12 @@ static int parse(const char *text, struct mapping *mapping, struct mapping_error
 	*to++ = 0;
 	err = parse_proto(to, &mapping->from.proto, error) ?:
 	      parse_addr(copy, &mapping->from.addr, &mapping->from.port, error) ?:
-	      parse_addr(to, &mapping->to_addr, &mapping->to_port, error);
+	      parse_addr(to, &mapping->to.addr, &mapping->to.port, error);
 	if (err)
 		return err;
-	if (!mapping->to_port)
-		mapping->to_port = mapping->from.port;
-	if (mapping->from.addr == mapping->to_addr && mapping->from.port == mapping->to_port)
+	if (!mapping->to.port)
+		mapping->to.port = mapping->from.port;
+	if (mapping->from.addr == mapping->to.addr && mapping->from.port == mapping->to.port)
 		return refuse(error, "'%s' maps an address to itself", text);
 	return 0;
 }
@@ -244,7 +253,6 @@ int mapping_list_load(struct mapping_list *list, const char *path, struct mappin
 	return err;
 }
 
-/* By address and protocol, then by port, any port first. */
 static int compare_dest(const struct proxy_dest *a, const struct proxy_dest *b)
 {
 	__u32 addr_a = ntohl(a->addr), addr_b = ntohl(b->addr);
@@ -254,7 +262,9 @@ static int compare_dest(const struct proxy_dest *a, const struct proxy_dest *b)
 		return addr_a < addr_b ? -1 : 1;
 	if (a->proto != b->proto)
 		return a->proto < b->proto ? -1 : 1;
-	return (port_a > port_b) - (port_a < port_b);
+	if (port_a != port_b)
+		return port_a < port_b ? -1 : 1;
+	return (int)a->deleted - (int)b->deleted;
 }
 
 static int compare(const void *a, const void *b)
@@ -263,6 +273,12 @@ static int compare(const void *a, const void *b)
 
 	return compare_dest(&one->from, &two->from)
 		       ?: (one->line > two->line) - (one->line < two->line);
+}
+
+void mapping_list_sort(struct mapping_list *list)
+{
+	if (list->count)
+		qsort(list->entries, list->count, sizeof(*list->entries), compare);
 }
 
 /* The first entry that is not before @from; may be one past the end. */
@@ -294,15 +310,17 @@ struct mapping *mapping_list_find(const struct mapping_list *list, const struct 
 static const struct mapping *next_in_chain(const struct mapping_list *list,
 					   const struct mapping *mapping)
 {
-	struct proxy_dest to = { .addr = mapping->to_addr, .proto = mapping->from.proto };
+	const struct proxy_dest to = { .addr = mapping->to.addr,
+				       .port = mapping->to.port,
+				       .proto = mapping->from.proto };
 	const struct mapping *found = lower_bound(list, &to);
 
-	/* Any port of the address sorts first, and catches every port. */
-	if (found < list->entries + list->count && found->from.addr == to.addr &&
-	    found->from.proto == to.proto && (!mapping->to_port || !found->from.port))
-		return found;
-	to.port = mapping->to_port;
-	return mapping_list_find(list, &to);
+	if (to.port)
+		return resolve(list, &to);
+	return found < list->entries + list->count && found->from.addr == to.addr &&
+			       found->from.proto == to.proto
+		       ? found
+		       : NULL;
 }
 
 const char *mapping_place_text(const struct mapping_list *list, const struct mapping *mapping,
@@ -319,8 +337,7 @@ int mapping_list_finish(struct mapping_list *list, struct mapping_error *error)
 	char from[MAPPING_ADDR_LEN], to[MAPPING_ADDR_LEN];
 	char place[MAPPING_PLACE_LEN];
 
-	if (list->count)
-		qsort(list->entries, list->count, sizeof(*list->entries), compare);
+	mapping_list_sort(list);
 	for (size_t i = 1; i < list->count; i++) {
 		const struct mapping *first = &list->entries[i - 1], *second = &list->entries[i];
 
@@ -338,7 +355,7 @@ int mapping_list_finish(struct mapping_list *list, struct mapping_error *error)
 				error, "%s%s=%s: the target is mapped on; map to the final target",
 				mapping_place_text(list, mapping, place),
 				mapping_addr_text(mapping->from.addr, mapping->from.port, from),
-				mapping_addr_text(mapping->to_addr, mapping->to_port, to));
+				mapping_addr_text(mapping->to.addr, mapping->to.port, to));
 	}
 	return 0;
 }

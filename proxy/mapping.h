@@ -15,10 +15,8 @@
 /* One address and protocol to rewrite. A text without a protocol makes two of these. */
 struct mapping {
 	struct proxy_dest from;
-	__be32 to_addr;
-	__be16 to_port; /* 0: the packet's own, which FROM without a port allows */
-	__u16 reserved;
-	int line; /* of the file; 0: the command line */
+	struct proxy_mapping to; /* as parsed: the address and the port alone */
+	int line;		 /* of the file; 0: the command line */
 };
 
 /* Why a mapping is refused: one line for people. */
@@ -48,6 +46,9 @@ int mapping_list_add(struct mapping_list *list, const char *text, int line,
 /** mapping_list_append - append a copy of @mapping; Return: 0 or -ENOMEM */
 int mapping_list_append(struct mapping_list *list, const struct mapping *mapping);
 
+/** mapping_list_sort - sort by FROM: address, protocol, port (any port first), deleted last */
+void mapping_list_sort(struct mapping_list *list);
+
 /**
  * mapping_list_load - append what the lines of the file @path map; "#" begins a comment
  *
@@ -65,10 +66,7 @@ int mapping_list_load(struct mapping_list *list, const char *path, struct mappin
  */
 int mapping_list_finish(struct mapping_list *list, struct mapping_error *error);
 
-/**
- * mapping_list_find - the entry for exactly @from in a list that mapping_list_finish() has sorted
- * Return: the entry or NULL.
- */
+/** mapping_list_find - find the entry for exactly @from in a sorted list; Return: it, or NULL */
 struct mapping *mapping_list_find(const struct mapping_list *list, const struct proxy_dest *from);
 
 /**
@@ -77,6 +75,12 @@ struct mapping *mapping_list_find(const struct mapping_list *list, const struct 
  * Return: 0, or -EINVAL with @error set.
  */
 int mapping_parse_dest(const char *text, struct proxy_dest *dest, struct mapping_error *error);
+
+/**
+ * mapping_named - tell whether @mapping is one that @name stands for
+ * @name: a protocol of 0 stands for both; without a target (to.addr 0), any target will do
+ */
+bool mapping_named(const struct mapping *mapping, const struct mapping *name);
 
 /* "255.255.255.255:65535" */
 enum { MAPPING_ADDR_LEN = 22 };

@@ -302,7 +302,8 @@ int maps_pin(const struct maps *maps, __u32 slot)
 	return err;
 }
 
-void maps_unpin(const struct maps *maps, __u32 slot)
+/* Undo that, if it is pinned. */
+static void maps_unpin(const struct maps *maps, __u32 slot)
 {
 	struct proxy_flow *flow = &maps->flows[slot];
 

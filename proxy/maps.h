@@ -147,7 +147,4 @@ __u64 maps_now(void);
  */
 int maps_pin(const struct maps *maps, __u32 slot);
 
-/** maps_unpin - undo that, if it is pinned */
-void maps_unpin(const struct maps *maps, __u32 slot);
-
 #endif /* PROXY_MAPS_H */

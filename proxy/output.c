@@ -68,7 +68,7 @@ static int finish(void)
 	return 0;
 }
 
-static void print_mapping(const struct report *report, const struct table_entry *entry)
+static void print_mapping(const struct report *report, const struct mapping *entry)
 {
 	const struct proxy_mapping_stats *stats = &report->stats[entry->to.id];
 	const char *proto = mapping_proto_text(entry->from.proto);
@@ -82,21 +82,22 @@ static void print_mapping(const struct report *report, const struct table_entry 
 		       "\"packets_in\":%llu,\"bytes_in\":%llu,\"flows\":%u,\"draining\":%s}\n",
 		       report->ts, report->ifname, proto, from, to, stats->packets_out,
 		       stats->bytes_out, stats->packets_in, stats->bytes_in,
-		       report->flows[entry->to.id],
-		       entry->to.flags & PROXY_MAPPING_DRAINING ? "true" : "false");
+		       report->flows[entry->to.id], entry->from.deleted ? "true" : "false");
 	else
 		printf("%s -> %s %s out %llu packets %llu bytes, in %llu packets %llu bytes, "
 		       "flows %u%s\n",
 		       from, to, proto, stats->packets_out, stats->bytes_out, stats->packets_in,
 		       stats->bytes_in, report->flows[entry->to.id],
-		       entry->to.flags & PROXY_MAPPING_DRAINING ? ", deleted" : "");
+		       entry->from.deleted ? ", deleted" : "");
 }
 
 static void print_mappings(const struct report *report)
 {
-	for (size_t i = 0; i < report->table->count; i++)
-		if (table_shown(&report->table->entries[i]))
-			print_mapping(report, &report->table->entries[i]);
+	const struct mapping_list *plan = &report->table->plan;
+
+	for (size_t i = 0; i < plan->count; i++)
+		if (table_shown(&plan->entries[i]))
+			print_mapping(report, &plan->entries[i]);
 }
 
 static const char *flow_state(const struct proxy_flow *flow)

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The mappings of a datapath: the content of its map "egress", and of what depends on it ("hosts",
- * "prefilter", the flags in "state"), mirrored here and changed only through here.
- */
+/* The content of a datapath's map "egress", mirrored, and what its flows tell of it. */
 #ifndef PROXY_TABLE_H
 #define PROXY_TABLE_H
 
@@ -14,29 +11,16 @@
 #include "maps.h"
 #include "nexthop.h"
 
-/* An entry of "egress". */
-struct table_entry {
-	struct proxy_dest from;
-	struct proxy_mapping to;
-};
-
-/* What is known per mapping id. */
-struct table_id {
-	bool taken;
-	__u32 flows;	  /* in the last complete pass over the flow table */
-	__u32 counting;	  /* in the pass that is under way */
-	__u64 quiet_pass; /* DRAINING: number of the first pass that tells whether flows are left */
-};
-
 struct table {
-	struct table_entry *entries; /* sorted by address, protocol, port */
-	size_t count;
-	struct table_id *ids;
+	struct mapping_list plan; /* the entries of "egress", sorted */
+	bool *taken;		  /* by mapping id: an entry has it */
 	__u32 id_max;
 	__u32 id_end; /* no id from here on is taken */
-	__u64 pass;   /* number of the pass over the flow table that is under way */
-	__u64 *bits;  /* prefilter of the flows that this pass has met */
-	bool changed; /* since this pass began */
+	/* Of the pass over the flows that is under way: */
+	bool *met;     /* by mapping id: a flow has it */
+	bool unmapped; /* some pinned flow has no mapping */
+	__u64 *bits;   /* prefilter of the flows */
+	bool changed;  /* the entries have changed since it began */
 };
 
 /**
@@ -47,26 +31,48 @@ int table_open(struct table *table, const struct maps *maps);
 
 void table_close(struct table *table);
 
-/** table_shown - whether an entry is a mapping to show, not one that a target needs for itself */
-static inline bool table_shown(const struct table_entry *entry)
+/** table_shown - tell whether an entry is a mapping, in force or deleted, and not a target's own */
+static inline bool table_shown(const struct mapping *entry)
 {
 	return !(entry->to.flags & PROXY_MAPPING_DIRECT);
 }
 
-/** table_mappings - append the mappings in force, but not those that only serve old flows */
+/** table_in_force - tell whether an entry is a mapping that new flows meet */
+static inline bool table_in_force(const struct mapping *entry)
+{
+	return table_shown(entry) && !entry->from.deleted;
+}
+
+/** table_target - the key of the entry that the target of mapping @entry has for itself */
+static inline struct proxy_dest table_target(const struct mapping *entry)
+{
+	return (struct proxy_dest){ .addr = entry->to.addr,
+				    .port = entry->to.port,
+				    .proto = entry->from.proto };
+}
+
+/** table_mappings - append the mappings in force to @list; Return: 0 or -ENOMEM */
 int table_mappings(const struct table *table, struct mapping_list *list);
 
 /**
- * table_apply - make the datapath serve exactly the mappings of @list
- * @list: as mapping_list_finish() has left it
- * @kill: flows of mappings that change or go are removed; otherwise TCP flows keep their target
- *	  until they end
- *
- * Each entry changes atomically. Nothing has changed if this fails for want of room.
- * Return: 0, or a negative errno with @error set.
+ * table_id_take - take a mapping id that is free, and set its counters to 0
+ * @from: where to begin to look; advanced
+ * @id: set to it
+ * Return: 0 or -ENOSPC.
  */
-int table_apply(struct table *table, struct maps *maps, struct nexthops *hops,
-		const struct mapping_list *list, bool kill, struct mapping_error *error);
+int table_id_take(struct table *table, const struct maps *maps, __u32 *from, __u32 *id);
+
+/** table_settle - after a change of the entries, count their ids and next hops anew */
+void table_settle(struct table *table, struct nexthops *hops);
+
+/**
+ * table_drop - remove deleted mappings that no flow has any more
+ * @met: by mapping id: whether a flow has it; of the others no flow can be made
+ *
+ * The entries of targets that served only those go, too. Return: 0 or -ENOMEM.
+ */
+int table_drop(struct table *table, const struct maps *maps, struct nexthops *hops,
+	       const bool *met);
 
 /**
  * table_ask_less - for targets that no socket of this host is connected to, have new flows not ask
@@ -75,19 +81,18 @@ int table_apply(struct table *table, struct maps *maps, struct nexthops *hops,
  * To be done when the programs see all packets: sockets that come later are known by theirs.
  * Return: whether some still ask, so that another look later may be worth it.
  */
-bool table_ask_less(struct table *table, struct maps *maps);
+bool table_ask_less(struct table *table, const struct maps *maps);
 
 /** table_relocate - take account of targets that have become an address of this host, or ceased */
-int table_relocate(struct table *table, struct maps *maps, struct nexthops *hops);
+int table_relocate(struct table *table, const struct maps *maps, const struct nexthops *hops);
 
 /** table_flow_seen - a pass over the flow table has met this flow */
 void table_flow_seen(struct table *table, const struct proxy_flow *flow);
 
-/** table_flows_done - the pass is complete: end the deleted mappings that no flow uses any more */
-int table_flows_done(struct table *table, struct maps *maps, struct nexthops *hops,
-		     struct mapping_error *error);
-
-/** table_flush - forget all flows; Return: 0 or a negative errno */
-int table_flush(const struct maps *maps);
+/**
+ * table_flows_done - the pass is complete: remove what no flow needs any more
+ * Return: 0 or -ENOMEM.
+ */
+int table_flows_done(struct table *table, const struct maps *maps, struct nexthops *hops);
 
 #endif /* PROXY_TABLE_H */

@@ -100,12 +100,18 @@ static void map_all(void)
  */
 static void change_mapping(void)
 {
-	static const __u16 flags[] = { 0, 0, 0, PROXY_MAPPING_PIN, PROXY_MAPPING_DRAINING };
 	size_t which = rnd(4), i;
-	__u16 new_flags = PICK(flags), port = rnd(4) ? TARGET_PORT : TARGET_PORT + 1;
+	bool deleted = !rnd(5);
+	__u16 port = rnd(4) ? TARGET_PORT : TARGET_PORT + 1;
 
-	rig_mapping_set(&rig, setup[which].from, setup[which].from_port, setup[which].proto, TARGET,
-			port, new_flags);
+	model.pin_new = !rnd(4);
+	rig_pin_new(&rig, model.pin_new);
+	if (deleted)
+		rig_mapping_delete(&rig, setup[which].from, setup[which].from_port,
+				   setup[which].proto);
+	else
+		rig_mapping_set(&rig, setup[which].from, setup[which].from_port, setup[which].proto,
+				TARGET, port, 0);
 	for (i = 0; i < model.n_mappings; i++) {
 		struct model_mapping *mapping = &model.mappings[i];
 
@@ -113,7 +119,7 @@ static void change_mapping(void)
 		    mapping->proto == setup[which].proto &&
 		    mapping->from_port == setup[which].from_port) {
 			mapping->to_port = port;
-			mapping->flags = new_flags;
+			mapping->deleted = deleted;
 		}
 	}
 }

@@ -98,22 +98,10 @@ static bool known(const struct model *model, __u32 addr)
 	return false;
 }
 
-static struct model_mapping *find_mapping(struct model *model, __u8 proto, __u32 addr, __u16 port)
+static const struct model_mapping *find_mapping(const struct model *model, __u8 proto, __u32 addr,
+						__u16 port)
 {
-	struct model_mapping *any = NULL;
-	size_t i;
-
-	for (i = 0; i < model->n_mappings; i++) {
-		struct model_mapping *mapping = &model->mappings[i];
-
-		if (mapping->proto != proto || mapping->from != addr)
-			continue;
-		if (mapping->from_port == port)
-			return mapping;
-		if (!mapping->from_port)
-			any = mapping;
-	}
-	return any;
+	return model_find_mapping(model->mappings, model->n_mappings, proto, addr, port);
 }
 
 static struct model_flow *find_reply(struct model *model, __u8 proto, __u32 remote, __u16 rport,
@@ -190,18 +178,19 @@ static bool legal_port(__u16 old, __u16 port)
 }
 
 /*
- * The flow of a packet at egress, made if need be. Return: NULL if there is none, for @reason.
+ * The flow of a packet at egress, made if need be; without a mapping, only one that is pinned.
+ * Return: NULL if there is none, for @reason.
  */
 static struct model_flow *open_flow(struct model *model, const struct model_mapping *mapping,
 				    const struct view *view, enum proxy_counter *reason,
 				    const char **wrong)
 {
 	const struct ends *ends = &view->ends;
-	__u32 remote = mapping->to;
-	__u16 rport = mapping->to_port ? mapping->to_port : ends->dport;
-	bool direct = mapping->flags & PROXY_MAPPING_DIRECT, tcp = view->proto == IPPROTO_TCP;
+	__u32 remote = mapping ? mapping->to : 0;
+	__u16 rport = mapping && mapping->to_port ? mapping->to_port : ends->dport;
+	bool direct = mapping && mapping->flags & PROXY_MAPPING_DIRECT;
+	bool tcp = view->proto == IPPROTO_TCP, pin = model->pin_new;
 	struct model_flow *flow, *fresh, *other;
-	bool pin = mapping->flags & PROXY_MAPPING_PIN;
 	struct model_pin *pinned = NULL;
 
 	*reason = PROXY_OK;
@@ -225,10 +214,8 @@ static struct model_flow *open_flow(struct model *model, const struct model_mapp
 	}
 	if (flow && !(tcp && ended(flow) && starts(view)))
 		return flow;
-	if (mapping->flags & PROXY_MAPPING_DRAINING) {
-		*reason = PROXY_DRAINING;
+	if (!mapping)
 		return NULL;
-	}
 	if (flow) {
 		flow->ack = flow->replied = flow->fin_in = flow->fin_out = false;
 		flow->rst_in = flow->rst_out = false;
@@ -435,7 +422,7 @@ static void translate(struct model *model, const struct view *view, const struct
 
 static enum proxy_counter ports_out(struct model *model, struct view *view, const char **wrong)
 {
-	struct model_mapping *mapping;
+	const struct model_mapping *mapping;
 	enum proxy_counter reason;
 	struct model_flow *flow;
 	struct ends to;
@@ -443,12 +430,9 @@ static enum proxy_counter ports_out(struct model *model, struct view *view, cons
 	if (!read_ports(view))
 		return PROXY_MALFORMED;
 	mapping = find_mapping(model, view->proto, view->ends.dst, view->ends.dport);
-	if (!mapping) {
-		if (view->fragment)
-			first_fragment(model, view, true, 0, false);
-		return PROXY_OK;
-	}
 	flow = open_flow(model, mapping, view, &reason, wrong);
+	if (!flow && !mapping && view->fragment)
+		first_fragment(model, view, true, 0, false);
 	if (!flow)
 		return reason;
 	note_out(flow, view);
@@ -531,20 +515,21 @@ static enum proxy_counter error(struct model *model, const struct view *view, bo
 			.sport = inside.dport,
 			.dport = inside.sport,
 		};
-		struct model_mapping *mapping = find_mapping(model, quote[9], sent.dst, sent.dport);
+		const struct model_mapping *mapping =
+			find_mapping(model, quote[9], sent.dst, sent.dport);
 		struct model_pin *pin = find_pin(model, quote[9], &sent);
 
-		if (!mapping)
-			return PROXY_OK;
-		flow = find_reply(model, quote[9], mapping->to,
-				  mapping->to_port ? mapping->to_port : sent.dport, sent.src,
-				  sent.sport);
+		if (mapping)
+			flow = find_reply(model, quote[9], mapping->to,
+					  mapping->to_port ? mapping->to_port : sent.dport,
+					  sent.src, sent.sport);
 		if (!is_from(flow, &sent))
 			flow = pin ? find_reply(model, quote[9], pin->remote, pin->rport, sent.src,
 						pin->lport)
 				   : NULL;
 		if (!flow)
-			return mapping->flags & PROXY_MAPPING_DIRECT ? PROXY_OK : PROXY_ICMP;
+			return !mapping || mapping->flags & PROXY_MAPPING_DIRECT ? PROXY_OK
+										 : PROXY_ICMP;
 		to.src = flow->remote;
 		to.sport = flow->rport;
 		to.dport = flow->lport;

@@ -11,17 +11,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "proxy-plan-model.h"
 #include "proxy-rig.h"
 
 enum { MODEL_MAPPINGS = 32, MODEL_FLOWS = 4096, MODEL_FRAGMENTS = 4096 };
-
-struct model_mapping {
-	__u32 from, to;
-	__u16 from_port, to_port; /* 0: any, the same */
-	__u8 proto;
-	__u16 flags; /* enum proxy_mapping_flags */
-	bool mac;    /* the frame gets the MAC address of "nexthop" */
-};
 
 struct model_flow {
 	__u8 proto;
@@ -52,6 +45,7 @@ struct model {
 	struct model_fragment fragments[MODEL_FRAGMENTS];
 	struct model_fragment strangers[MODEL_FRAGMENTS]; /* pairs of hosts, nothing is guessed */
 	size_t n_mappings, n_flows, n_pins, n_fragments, n_strangers;
+	bool pin_new; /* new flows are pinned */
 	__u8 nexthop[6];
 	__u64 counters[PROXY_COUNTER_MAX];
 	__u64 translated;

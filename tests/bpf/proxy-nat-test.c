@@ -601,13 +601,14 @@ static void changes(void)
 {
 	struct spec to = at_target(tcp_syn), moved, back, data = with_flags(tcp_syn, TCP_ACK);
 	struct spec other = with(tcp_syn, CLIENT, CLIENT_PORT + 1, ORIGINAL, ORIGINAL_PORT);
-	__u64 before;
+	__u8 about[FRAME_MAX];
+	size_t len, out_len;
 
 	rig_clear(&rig);
-	rig_mapping_set(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_TCP, TARGET, TARGET_PORT,
-			PROXY_MAPPING_PIN);
+	rig_pin_new(&rig, true);
 	packet("a connection begins while its mapping is about to change", RIG_EGRESS, tcp_syn,
 	       &to);
+	rig_pin_new(&rig, false);
 	rig_mapping_set(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_TCP, TARGET_2, TARGET_PORT, 0);
 	to = with_flags(to, TCP_ACK);
 	packet("it keeps its target", RIG_EGRESS, data, &to);
@@ -638,13 +639,22 @@ static void changes(void)
 	rig_clear(&rig);
 	to = at_target(tcp_syn);
 	packet("a connection of a mapping", RIG_EGRESS, tcp_syn, &to);
-	rig_mapping_set(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_TCP, TARGET, TARGET_PORT,
-			PROXY_MAPPING_DRAINING);
+	CHECK(pin_all(), "is pinned");
+	rig_mapping_delete(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_TCP);
 	to = with_flags(to, TCP_ACK);
 	packet("goes on when that is deleted", RIG_EGRESS, data, &to);
-	before = rig_counter(&rig, PROXY_DRAINING);
+	packet("and its replies do", RIG_INGRESS, with_flags(reply(to), TCP_ACK), &back);
+	len = frame_build(about, &back);
+	len = frame_error(in, CLIENT, ORIGINAL, 3, 3, about, len - L2_LEN);
+	rig_run(&rig, RIG_EGRESS, in, len, out, &out_len);
+	CHECK(get32(out + L2_LEN + 16) == ip(TARGET) && !frame_wrong(out, out_len),
+	      "and errors about these");
 	packet("a new one passes untouched", RIG_EGRESS, other, NULL);
-	CHECK_EQ(rig_counter(&rig, PROXY_DRAINING) - before, 1, "and is counted");
+	tcp_send(TCP_FIN | TCP_ACK, true);
+	tcp_send(TCP_FIN | TCP_ACK, false);
+	packet("also with the ports of the old one, when that has ended", RIG_EGRESS, tcp_syn,
+	       NULL);
+	packet("and goes on so", RIG_EGRESS, data, NULL);
 	rig_mapping_set(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_TCP, TARGET, TARGET_PORT, 0);
 }
 

@@ -154,10 +154,12 @@ void rig_mapping_set(struct rig *rig, const char *from, __u16 from_port, __u8 pr
 		.port = htons(from_port),
 		.proto = proto,
 	};
-	struct proxy_mapping mapping;
+	struct proxy_mapping mapping = { .id = rig->mappings };
 
-	if (bpf_map_lookup_elem(fd, &key, &mapping))
-		die("find a mapping");
+	if (bpf_map_lookup_elem(fd, &key, &mapping)) {
+		mapping.nexthop = host_pair(rig, htonl(ip(to)), key.addr, false, 0);
+		rig->mappings++;
+	}
 	mapping.addr = htonl(ip(to));
 	mapping.port = htons(to_port);
 	mapping.flags = flags;
@@ -165,6 +167,25 @@ void rig_mapping_set(struct rig *rig, const char *from, __u16 from_port, __u8 pr
 	if (bpf_map_update_elem(fd, &key, &mapping, BPF_ANY))
 		die("change a mapping");
 	rig_changed(rig);
+}
+
+void rig_mapping_delete(struct rig *rig, const char *from, __u16 from_port, __u8 proto)
+{
+	struct proxy_dest key = {
+		.addr = htonl(ip(from)),
+		.port = htons(from_port),
+		.proto = proto,
+	};
+
+	rig->maps.state->flags |= PROXY_STATE_UNMAPPED;
+	bpf_map_delete_elem(bpf_map__fd(rig->skel->maps.egress), &key);
+	rig_changed(rig);
+}
+
+void rig_pin_new(struct rig *rig, bool pin)
+{
+	rig->maps.state->flags &= ~PROXY_STATE_PIN;
+	rig->maps.state->flags |= pin ? PROXY_STATE_PIN : 0;
 }
 
 void rig_nexthop(struct rig *rig, const char *target, __u8 mac)

@@ -46,9 +46,15 @@ void rig_close(struct rig *rig);
 void rig_map(struct rig *rig, const char *from, __u16 from_port, __u8 proto, const char *to,
 	     __u16 to_port, __u16 flags);
 
-/** rig_mapping_set - change the flags and the target of a mapping that is there */
+/** rig_mapping_set - enter a mapping, or change the flags and the target of one that is there */
 void rig_mapping_set(struct rig *rig, const char *from, __u16 from_port, __u8 proto, const char *to,
 		     __u16 to_port, __u16 flags);
+
+/** rig_mapping_delete - delete a mapping, so that only a pin leads to its flows */
+void rig_mapping_delete(struct rig *rig, const char *from, __u16 from_port, __u8 proto);
+
+/** rig_pin_new - have new flows pinned, as the tool does while mappings change */
+void rig_pin_new(struct rig *rig, bool pin);
 
 /** rig_nexthop - make the MAC address of the next hop to @target known; its last byte is @mac */
 void rig_nexthop(struct rig *rig, const char *target, __u8 mac);

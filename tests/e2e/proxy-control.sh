@@ -186,4 +186,32 @@ equal "ends that connection's flow alone" \
 stop split || true
 stop other || true
 stop proxy
+
+# A mapping for one port goes, beside one for any port: what is new follows that, at once.
+start_tool proxy client proxy -m $ORIGINAL:$TARGET_PORT=$TARGET:$TARGET_PORT -m $ORIGINAL=$SECOND eth0
+talk exact client TCP:$ORIGINAL:$TARGET_PORT
+says "a connection by a mapping for one port" exact one "target one"
+equal "and one that has ended" "$(tcp $TARGET_PORT)" target
+check "--delete of that mapping" proxy --delete $ORIGINAL:$TARGET_PORT eth0
+equal "new connections go to the target for any port" "$(tcp $TARGET_PORT)" second
+says "the old one keeps its target" exact two "target two"
+equal "--list shows what is deleted beside what is in force" \
+	"$(proxy --list eth0 | sed 's/ out .*flows [0-9]*//' | sort)" \
+	"$ORIGINAL -> $SECOND tcp
+$ORIGINAL -> $SECOND udp
+$ORIGINAL:$TARGET_PORT -> $TARGET:$TARGET_PORT tcp, deleted"
+check_not "--kill --delete wants the right target" \
+	proxy --kill --delete $ORIGINAL:$TARGET_PORT=$SECOND:$TARGET_PORT eth0
+check_not "--delete finds nothing in force" proxy --delete $ORIGINAL:$TARGET_PORT eth0
+says "so the old one goes on" exact three "target three"
+equal "--kill --delete of what is deleted" \
+	"$(proxy --kill --delete $ORIGINAL:$TARGET_PORT eth0 2>&1)" ""
+check_not "takes it from the list" grep -q deleted <<< "$(proxy --list eth0)"
+echo four >& "${lines[exact]}"
+equal "new connections still go to the target for any port" "$(tcp $TARGET_PORT)" second
+check_not "the old one has ended" grep -qx "target four" $TMP/exact.out
+contains "nothing is left to delete" \
+	"$(proxy --kill --delete $ORIGINAL:$TARGET_PORT eth0 2>&1)" "there is no mapping"
+stop exact || true
+stop proxy
 finish

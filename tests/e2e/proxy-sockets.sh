@@ -24,7 +24,7 @@ asks()
 	local proto=6 port=$((($2 & 255) << 8 | $2 >> 8)) # in network byte order
 	[ $1 = tcp ] || proto=17
 	in_host client bpftool -j map dump id $egress | jq -e --argjson proto $proto --argjson port $port \
-		'.[].formatted | select(.key.proto == $proto and .key.port == $port) | .value.flags >= 16' > /dev/null
+		'.[].formatted | select(.key.proto == $proto and .key.port == $port) | .value.flags >= 4' > /dev/null
 }
 
 ports_changed()

@@ -23,7 +23,7 @@ static const char *show(const struct mapping_list *list)
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s=%s/%s",
 					 i ? " " : "",
 					 mapping_addr_text(m->from.addr, m->from.port, from),
-					 mapping_addr_text(m->to_addr, m->to_port, to),
+					 mapping_addr_text(m->to.addr, m->to.port, to),
 					 mapping_proto_text(m->from.proto));
 	}
 	return text;

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "hosts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+
+#include "table.h"
+
+/* One side of a mapping: @addr is an original or a target, @other the other side. */
+struct host_side {
+	__be32 addr;
+	__be32 other;
+	__u32 nexthop;
+	bool original;
+};
+
+static int hosts_compare(const void *a, const void *b)
+{
+	const struct host_side *one = a, *two = b;
+
+	if (one->addr != two->addr)
+		return one->addr < two->addr ? -1 : 1;
+	return (int)two->original - (int)one->original;
+}
+
+/* Fold the sides of one address, which lie next to each other, into what "hosts" says of it. */
+static size_t hosts_fold(const struct host_side *sides, size_t count, struct proxy_host *host)
+{
+	bool targets_differ = false, origs_differ = false;
+	size_t i;
+
+	memset(host, 0, sizeof(*host));
+	for (i = 0; i < count && sides[i].addr == sides[0].addr; i++) {
+		__be32 *sole = sides[i].original ? &host->sole_target : &host->sole_orig;
+		bool *differ = sides[i].original ? &targets_differ : &origs_differ;
+
+		*differ |= *sole && *sole != sides[i].other;
+		*sole = sides[i].other;
+		if (sides[i].original) {
+			host->flags |= PROXY_HOST_ANSWER;
+			host->nexthop = sides[i].nexthop;
+		}
+	}
+	if (targets_differ)
+		host->sole_target = 0;
+	if (origs_differ)
+		host->sole_orig = 0;
+	if (!host->sole_target)
+		host->nexthop = 0;
+	return i;
+}
+
+static struct host_side *hosts_sides(const struct mapping_list *plan, size_t *made)
+{
+	struct host_side *sides = calloc(2 * plan->count + 1, sizeof(*sides));
+	size_t n = 0;
+
+	for (size_t i = 0; sides && i < plan->count; i++) {
+		const struct mapping *entry = &plan->entries[i];
+
+		if (!table_in_force(entry))
+			continue;
+		sides[n++] = (struct host_side){ entry->from.addr, entry->to.addr,
+						 entry->to.nexthop, true };
+		sides[n++] = (struct host_side){ entry->to.addr, entry->from.addr, 0, false };
+	}
+	if (sides)
+		qsort(sides, n, sizeof(*sides), hosts_compare);
+	*made = n;
+	return sides;
+}
+
+/* The program's own fields of an entry stay as they are. */
+static int hosts_write_one(int map_fd, __be32 addr, const struct proxy_host *wanted)
+{
+	struct proxy_host host;
+
+	if (bpf_map_lookup_elem(map_fd, &addr, &host))
+		return bpf_map_update_elem(map_fd, &addr, wanted, BPF_ANY);
+	if (host.flags == wanted->flags && host.sole_target == wanted->sole_target &&
+	    host.sole_orig == wanted->sole_orig && host.nexthop == wanted->nexthop)
+		return 0;
+	host.flags = wanted->flags;
+	host.sole_target = wanted->sole_target;
+	host.sole_orig = wanted->sole_orig;
+	host.nexthop = wanted->nexthop;
+	return bpf_map_update_elem(map_fd, &addr, &host, BPF_EXIST);
+}
+
+int hosts_write(const struct maps *maps, const struct mapping_list *plan)
+{
+	size_t made, used;
+	struct host_side *sides = hosts_sides(plan, &made);
+	int err = sides ? 0 : -ENOMEM;
+	struct proxy_host host;
+
+	for (size_t i = 0; i < made && !err; i += used) {
+		used = hosts_fold(sides + i, made - i, &host);
+		err = hosts_write_one(maps->fd[MAPS_HOSTS], sides[i].addr, &host);
+	}
+	free(sides);
+	return err;
+}
+
+int hosts_delete(const struct maps *maps, const struct mapping_list *before,
+		 const struct mapping_list *plan)
+{
+	size_t old_made, new_made;
+	struct host_side *old = hosts_sides(before, &old_made);
+	struct host_side *kept = hosts_sides(plan, &new_made);
+	int err = old && kept ? 0 : -ENOMEM;
+
+	for (size_t i = 0, k = 0; !err && i < old_made; i++) {
+		while (k < new_made && kept[k].addr < old[i].addr)
+			k++;
+		if (k == new_made || kept[k].addr != old[i].addr)
+			bpf_map_delete_elem(maps->fd[MAPS_HOSTS], &old[i].addr);
+	}
+	free(old);
+	free(kept);
+	return err;
+}
