@@ -30,6 +30,8 @@
 #undef __always_inline
 #define __always_inline inline __attribute__((always_inline))
 #define __noinline __attribute__((noinline))
+/* The BPF compiler reads whole words by it, from memory that may be aligned to less. */
+#define __builtin_assume_aligned(address, alignment) (address)
 
 /* What the kernel knows of a packet's checksum (skb->ip_summed). */
 enum native_summed { NATIVE_NONE, NATIVE_PARTIAL, NATIVE_COMPLETE };
@@ -91,6 +93,12 @@ static inline __u32 native_sum(__u32 sum, const void *at, __u32 len)
 	while (all >> 16)
 		all = (all & 0xffff) + (all >> 16);
 	return (__u32)all;
+}
+
+/** native_sum_same - compare two sums: 0 and 0xffff are equal */
+static inline bool native_sum_same(__u32 a, __u32 b)
+{
+	return a % 0xffff == b % 0xffff;
 }
 
 static inline long bpf_skb_load_bytes(const struct native_skb *skb, __u32 off, void *to, __u32 len)

@@ -84,12 +84,6 @@ static __u32 make_frame(const struct test *test, __u8 *bytes)
 	return len;
 }
 
-/* Sums are equal modulo 65535: 0 and 0xffff are the same. */
-static bool same(__u32 a, __u32 b)
-{
-	return a % 0xffff == b % 0xffff;
-}
-
 static void expect_rewrite(const struct test *test, const struct tuple *to, const void *dmac)
 {
 	__u8 bytes[128];
@@ -117,15 +111,16 @@ static void expect_rewrite(const struct test *test, const struct tuple *to, cons
 	memcpy(&check, skb.bytes + l4 + check_offset(test->proto), 2);
 	field = pseudo_sum(skb.bytes, l4, len);
 	if (test->summed == NATIVE_PARTIAL)
-		EXPECT(same(check, field), "%s: %04x in place of %04x, to ports %08x", test->name,
-		       check, field, to->ports);
+		EXPECT(native_sum_same(check, field), "%s: %04x in place of %04x, to ports %08x",
+		       test->name, check, field, to->ports);
 	else
 		EXPECT(native_sum(field, skb.bytes + l4, len - l4) == 0xffff,
 		       "%s: checksum %04x, to %08x, ports %08x", test->name, check, to->daddr,
 		       to->ports);
 	EXPECT(test->proto != IPPROTO_UDP || check, "%s: UDP checksum of 0 means none", test->name);
 	if (test->summed == NATIVE_COMPLETE && !dmac)
-		EXPECT(same(skb.csum, native_sum(0, skb.bytes + ETH_HLEN, len - ETH_HLEN)),
+		EXPECT(native_sum_same(skb.csum,
+				       native_sum(0, skb.bytes + ETH_HLEN, len - ETH_HLEN)),
 		       "%s: the packet's sum, to %08x, ports %08x", test->name, to->daddr,
 		       to->ports);
 	EXPECT(!memcmp(skb.bytes + len - DATA, "hello", DATA), "%s: data", test->name);
@@ -180,7 +175,7 @@ static void check_arithmetic(void)
 	for (__u32 sum = 0; sum <= 0xffff; sum++) {
 		__u16 half = csum_half((__u16)sum);
 
-		EXPECT(same(csum_add16(half, half), sum), "%04x: %04x", sum, half);
+		EXPECT(native_sum_same(csum_add16(half, half), sum), "%04x: %04x", sum, half);
 	}
 	check_end();
 	check_begin("a checksum field follows every difference");

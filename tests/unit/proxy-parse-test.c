@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * bpf/proxy-parse.h, compiled for this machine: packets and ICMP quotes, cut off at every length
+ * and at every end of the linear part.
+ */
+#include "bpf-native.h"
+#include "check.h"
+#include "frame.h"
+
+#include "../../bpf/proxy-parse.h"
+
+enum { IP = ETH_HLEN, L4 = ETH_HLEN + sizeof(struct iphdr) };
+
+static struct frame frames[16];
+static __u32 frame_count;
+
+static struct frame *add(const char *name, __u8 proto, __u32 options, __u32 frag)
+{
+	struct frame *f = &frames[frame_count++];
+
+	*f = frame_begin(name, ETH_P_IP);
+	frame_ipv4(f, proto, options, frag);
+	f->headers = f->len;
+	return f;
+}
+
+/* @ports: whether the transport header, with its ports, is there */
+static void end(struct frame *f, bool ports)
+{
+	if (ports)
+		f->headers = f->payload = f->len;
+	frame_fill(f, 20, 0xaa);
+	frame_state_length(f, f->len);
+}
+
+static void make_frames(void)
+{
+	struct frame *f;
+
+	f = add("TCP", IPPROTO_TCP, 0, 0);
+	frame_tcp(f, 1000, 2000, 0);
+	end(f, true);
+	f = add("TCP with options", IPPROTO_TCP, 0, 0);
+	frame_tcp(f, 1000, 2000, 4);
+	end(f, true);
+	f = add("UDP", IPPROTO_UDP, 0, 0);
+	frame_udp(f, 1000, 2000);
+	end(f, true);
+	f = add("UDP behind IP options", IPPROTO_UDP, 3, 0);
+	frame_udp(f, 1000, 2000);
+	end(f, true);
+	f = add("first fragment", IPPROTO_UDP, 0, IP_MF);
+	frame_udp(f, 1000, 2000);
+	end(f, true);
+	f = add("later fragment", IPPROTO_TCP, 0, 3);
+	end(f, false);
+	f = add("another protocol", IPPROTO_ESP, 0, 0);
+	end(f, false);
+}
+
+/* Read @len bytes of @f. Return: what both readers agree on. */
+static enum proxy_counter read_both(const struct frame *f, __u32 len, __u32 linear)
+{
+	struct native_skb skb;
+	enum proxy_counter reason;
+	struct packet p, plain;
+
+	native_skb_init(&skb, f->bytes, len, linear);
+	reason = packet_read_other(&skb, &p, ETH_HLEN);
+	memset(&plain, 0, sizeof(plain));
+	if (packet_read_plain(&skb, &plain))
+		EXPECT(reason == PROXY_OK && !memcmp(&plain, &p, sizeof(p)),
+		       "%s, %u of %u bytes: plain, but not so for packet_read_other()", f->name,
+		       linear, len);
+	if (reason == PROXY_OK && f->payload)
+		EXPECT(p.headers == f->headers && p.sport == bpf_htons(1000) &&
+			       p.dport == bpf_htons(2000),
+		       "%s, %u of %u bytes: ports", f->name, linear, len);
+	native_skb_free(&skb);
+	return reason;
+}
+
+static void check_packets(void)
+{
+	check_begin("packets that end within their headers are malformed, others are read");
+	for (__u32 i = 0; i < frame_count; i++) {
+		struct frame f = frames[i];
+
+		for (__u32 len = 0; len <= f.len; len++)
+			for (__u32 linear = 0; linear <= len; linear++)
+				EXPECT(read_both(&f, len, linear) ==
+					       (len < f.len ? PROXY_MALFORMED : PROXY_OK),
+				       "%s cut at %u, %u linear", f.name, len, linear);
+		for (__u32 len = IP; len <= f.len; len++) {
+			frame_state_length(&f, len);
+			for (__u32 linear = 0; linear <= f.len; linear++)
+				EXPECT(read_both(&f, f.len, linear) ==
+					       (len < f.headers ? PROXY_MALFORMED : PROXY_OK),
+				       "%s of %u bytes, %u linear", f.name, len, linear);
+		}
+	}
+	check_end();
+}
+
+/* An error about a packet with @options words of IP options. Return: where the quoted ports end. */
+static __u32 make_error(struct frame *f, __u8 type, __u8 proto, __u32 options)
+{
+	__u32 enough;
+
+	*f = frame_begin("error", ETH_P_IP);
+	frame_ipv4(f, IPPROTO_ICMP, 0, 0);
+	frame_put(f, (const __u8[8]){ type }, 8);
+	frame_ipv4(f, proto, options, 0);
+	enough = f->len + 8;
+	frame_tcp(f, 3000, 4000, 0);
+	/* The quote states more than there is. */
+	memcpy(f->bytes + L4 + 8 + 2, "\x05\xdc", 2);
+	frame_state_length(f, f->len);
+	return enough;
+}
+
+static int read_quote(const struct frame *f, __u32 len, __u32 linear, struct quote *quote)
+{
+	struct native_skb skb;
+	struct packet outer;
+	int err = -EINVAL;
+
+	memset(quote, 0, sizeof(*quote));
+	native_skb_init(&skb, f->bytes, len, linear);
+	if (packet_read_other(&skb, &outer, ETH_HLEN) == PROXY_OK)
+		err = quote_read(&skb, &outer, quote);
+	native_skb_free(&skb);
+	return err;
+}
+
+static void check_quotes(void)
+{
+	struct quote quote;
+	struct frame f;
+
+	check_begin("ICMP errors are read if they quote the ports");
+	for (__u32 options = 0; options <= 10; options += 5) {
+		__u32 enough = make_error(&f, ICMP_DEST_UNREACH, IPPROTO_TCP, options),
+		      full = f.len;
+
+		for (__u32 len = L4 + 8; len <= full; len++) {
+			frame_state_length(&f, len);
+			for (__u32 linear = 0; linear <= len; linear++) {
+				int err = read_quote(&f, len, linear, &quote);
+
+				EXPECT(!err == (len >= enough), "%u bytes, %u linear: %d", len,
+				       linear, err);
+				EXPECT(err || (quote.p.end == len && quote.ip == L4 + 8 &&
+					       quote.p.l4 == enough - 8 &&
+					       quote.p.sport == bpf_htons(3000) &&
+					       quote.p.dport == bpf_htons(4000)),
+				       "%u bytes, %u linear: fields", len, linear);
+			}
+		}
+	}
+	check_end();
+	make_error(&f, 8, IPPROTO_TCP, 0);
+	CHECK_EQ(read_quote(&f, f.len, f.len, &quote), -ENOENT, "an echo request quotes nothing");
+	make_error(&f, ICMP_TIME_EXCEEDED, IPPROTO_ICMP, 0);
+	CHECK_EQ(read_quote(&f, f.len, f.len, &quote), -ENOENT, "a quoted ICMP message: no ports");
+}
+
+int main(void)
+{
+	make_frames();
+	check_packets();
+	check_quotes();
+	return check_exit();
+}
