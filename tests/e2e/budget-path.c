@@ -41,6 +41,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "bpf-insn.h"
+
 enum {
 	FRAME_LEN = 74, /* IPv6 and TCP, without payload */
 	STACK_LEN = 512,
@@ -336,127 +338,9 @@ static __u64 load(const void *from, int size)
 	return value;
 }
 
-static int size_of(__u8 code)
-{
-	switch (BPF_SIZE(code)) {
-	case BPF_B:
-		return 1;
-	case BPF_H:
-		return 2;
-	case BPF_W:
-		return 4;
-	default:
-		return 8;
-	}
-}
-
-static __u64 swap_bytes(__u64 value, int bits, bool to_big)
-{
-	if (bits == 16)
-		return to_big ? htons(value) : (__u16)value;
-	if (bits == 32)
-		return to_big ? htonl(value) : (__u32)value;
-	return to_big ? __builtin_bswap64(value) : value;
-}
-
-static __u64 alu(const struct bpf_insn *insn, __u64 dst, __u64 src)
-{
-	bool wide = BPF_CLASS(insn->code) == BPF_ALU64;
-
-	if (BPF_OP(insn->code) == BPF_END)
-		return swap_bytes(dst, insn->imm, BPF_SRC(insn->code) == BPF_TO_BE);
-	if (!wide) {
-		dst = (__u32)dst;
-		src = (__u32)src;
-	}
-	switch (BPF_OP(insn->code)) {
-	case BPF_ADD:
-		dst += src;
-		break;
-	case BPF_SUB:
-		dst -= src;
-		break;
-	case BPF_MUL:
-		dst *= src;
-		break;
-	case BPF_DIV:
-		dst = src ? dst / src : 0;
-		break;
-	case BPF_MOD:
-		dst = src ? dst % src : dst;
-		break;
-	case BPF_OR:
-		dst |= src;
-		break;
-	case BPF_AND:
-		dst &= src;
-		break;
-	case BPF_XOR:
-		dst ^= src;
-		break;
-	case BPF_LSH:
-		dst <<= src & (wide ? 63 : 31);
-		break;
-	case BPF_RSH:
-		dst >>= src & (wide ? 63 : 31);
-		break;
-	case BPF_ARSH:
-		dst = wide ? (__u64)((__s64)dst >> (src & 63)) : (__u32)((__s32)dst >> (src & 31));
-		break;
-	case BPF_NEG:
-		dst = -dst;
-		break;
-	case BPF_MOV:
-		dst = src;
-		break;
-	default:
-		die("unknown ALU operation %#x", insn->code);
-	}
-	return wide ? dst : (__u32)dst;
-}
-
-static bool jump(const struct bpf_insn *insn, __u64 dst, __u64 src)
-{
-	bool wide = BPF_CLASS(insn->code) == BPF_JMP;
-	__s64 sdst = wide ? (__s64)dst : (__s32)dst, ssrc = wide ? (__s64)src : (__s32)src;
-
-	if (!wide) {
-		dst = (__u32)dst;
-		src = (__u32)src;
-	}
-	switch (BPF_OP(insn->code)) {
-	case BPF_JA:
-		return true;
-	case BPF_JEQ:
-		return dst == src;
-	case BPF_JNE:
-		return dst != src;
-	case BPF_JGT:
-		return dst > src;
-	case BPF_JGE:
-		return dst >= src;
-	case BPF_JLT:
-		return dst < src;
-	case BPF_JLE:
-		return dst <= src;
-	case BPF_JSET:
-		return dst & src;
-	case BPF_JSGT:
-		return sdst > ssrc;
-	case BPF_JSGE:
-		return sdst >= ssrc;
-	case BPF_JSLT:
-		return sdst < ssrc;
-	case BPF_JSLE:
-		return sdst <= ssrc;
-	default:
-		die("unknown jump %#x", insn->code);
-	}
-}
-
 static void atomic(const struct bpf_insn *insn, __u8 *addr, __u64 r[11])
 {
-	int size = size_of(insn->code);
+	int size = insn_size(insn);
 	__u64 old = load(addr, size), src = r[insn->src_reg], new = old;
 
 	switch (insn->imm & ~BPF_FETCH) {
@@ -524,16 +408,18 @@ static __u64 execute(struct machine *m, const struct bpf_insn *insns, int pc, co
 		__u64 src = BPF_SRC(insn->code) == BPF_X ? r[insn->src_reg] : (__u64)insn->imm;
 		__u64 *dst = &r[insn->dst_reg];
 		__u8 *addr;
+		bool taken;
 
 		if (m->counts.insns++ == STEPS_MAX)
 			die("the program does not end");
 		switch (BPF_CLASS(insn->code)) {
 		case BPF_ALU:
 		case BPF_ALU64:
-			*dst = alu(insn, *dst, src);
+			if (!insn_alu(insn, *dst, src, dst))
+				die("unknown ALU operation %#x", insn->code);
 			break;
 		case BPF_LDX:
-			*dst = load((void *)(r[insn->src_reg] + insn->off), size_of(insn->code));
+			*dst = load((void *)(r[insn->src_reg] + insn->off), insn_size(insn));
 			break;
 		case BPF_ST:
 		case BPF_STX:
@@ -543,7 +429,7 @@ static __u64 execute(struct machine *m, const struct bpf_insn *insns, int pc, co
 			if (BPF_MODE(insn->code) == BPF_ATOMIC)
 				atomic(insn, addr, r);
 			else
-				memcpy(addr, &src, size_of(insn->code));
+				memcpy(addr, &src, insn_size(insn));
 			break;
 		case BPF_LD:
 			*dst = load_imm64(m, insn);
@@ -553,12 +439,15 @@ static __u64 execute(struct machine *m, const struct bpf_insn *insns, int pc, co
 		case BPF_JMP32:
 			if (insn->code == (BPF_JMP | BPF_EXIT))
 				return r[0];
-			if (insn->code != (BPF_JMP | BPF_CALL))
-				pc += jump(insn, *dst, src) ? insn->off : 0;
-			else if (insn->src_reg == BPF_PSEUDO_CALL)
+			if (insn->code != (BPF_JMP | BPF_CALL)) {
+				if (!insn_jump(insn, *dst, src, &taken))
+					die("unknown jump %#x", insn->code);
+				pc += taken ? insn->off : 0;
+			} else if (insn->src_reg == BPF_PSEUDO_CALL) {
 				r[0] = execute(m, insns, pc + 1 + insn->imm, &r[1], depth + 1);
-			else
+			} else {
 				r[0] = call_helper(m, insn->imm, r);
+			}
 			break;
 		}
 	}
