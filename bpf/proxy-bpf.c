@@ -227,14 +227,11 @@ static __always_inline enum proxy_counter egress_error(struct __sk_buff *skb,
 	return icmp_egress(skb, p, nexthop);
 }
 
-/*
- * The long way of an IPv4 packet that leaves for an address of ours, be it @req's or still to be
- * read. Return: the verdict.
- */
-static __always_inline int egress_ipv4(struct __sk_buff *skb, struct flow_request *req, int read,
+/* The slow path of an IPv4 packet that leaves for an address of ours. Return: the verdict. */
+static __always_inline int egress_ipv4(struct __sk_buff *skb, struct flow_request *req,
 				       __u32 generation)
 {
-	enum proxy_counter reason = read ? PROXY_OK : packet_read_other(skb, &req->p, cfg_l2_len);
+	enum proxy_counter reason = packet_read(skb, &req->p, cfg_l2_len);
 	__u32 nexthop = PROXY_NEXTHOP_NONE;
 
 	if (unlikely(reason != PROXY_OK))
@@ -254,7 +251,6 @@ static __always_inline int at_egress(struct __sk_buff *skb, __u32 l2_len)
 	struct flow_request req;
 	struct cached *hit;
 	__u32 generation;
-	int plain;
 	__be32 daddr;
 
 	if (skb->protocol != bpf_htons(ETH_P_IP)) {
@@ -266,15 +262,18 @@ static __always_inline int at_egress(struct __sk_buff *skb, __u32 l2_len)
 	    !maybe_known(daddr) || nexthop_reentered(skb))
 		return TC_ACT_UNSPEC;
 	generation = cache_generation();
-	plain = l2_len == ETH_HLEN && !skb->vlan_present && packet_read_plain(skb, &req.p);
-	hit = plain ? cache_find(&req.p, CACHE_EGRESS, generation) : NULL;
-	if (likely(hit))
-		return remembered(skb, &req.p, hit, CACHE_EGRESS);
+	if (l2_len == ETH_HLEN && !skb->vlan_present && packet_read_plain(skb, &req.p)) {
+		hit = cache_find(&req.p, CACHE_EGRESS, generation);
+		if (likely(hit))
+			return remembered(skb, &req.p, hit, CACHE_EGRESS);
+	} else {
+		req.p.l4 = PACKET_UNREAD;
+	}
 	if (!known_address(daddr))
 		return TC_ACT_UNSPEC;
 	if (skb->vlan_present)
 		return untouched(PROXY_VLAN);
-	return egress_ipv4(skb, &req, plain, generation);
+	return egress_ipv4(skb, &req, generation);
 }
 
 SEC("tc")
@@ -314,13 +313,13 @@ static __always_inline enum proxy_counter ingress_ports(struct __sk_buff *skb, s
 }
 
 /*
- * The long way of an IPv4 packet from an address of ours (@known), or of any ICMP message, since an
- * error may come from any router, and its quote tells whether it is for us. Return: the verdict.
+ * The slow path of an IPv4 packet from an address of ours (@known), or of any ICMP message, since
+ * an error may come from any router, and its quote tells whether it is for us. Return: the verdict.
  */
-static __always_inline int ingress_ipv4(struct __sk_buff *skb, struct packet *p, int read,
-					int known, __u32 generation)
+static __always_inline int ingress_ipv4(struct __sk_buff *skb, struct packet *p, int known,
+					__u32 generation)
 {
-	enum proxy_counter reason = read ? PROXY_OK : packet_read_other(skb, p, cfg_l2_len);
+	enum proxy_counter reason = packet_read(skb, p, cfg_l2_len);
 	__u32 nexthop = PROXY_NEXTHOP_NONE;
 	int found;
 
@@ -342,9 +341,9 @@ static __always_inline int at_ingress(struct __sk_buff *skb, __u32 l2_len)
 		__be16 check;
 		__be32 saddr;
 	} peek;
-	int known, plain = 0;
 	__u32 generation;
 	struct packet p;
+	int known;
 
 	if (skb->protocol != bpf_htons(ETH_P_IP)) {
 		if (skb->protocol == bpf_htons(ETH_P_ARP))
@@ -357,20 +356,21 @@ static __always_inline int at_ingress(struct __sk_buff *skb, __u32 l2_len)
 	if (!known && peek.proto != IPPROTO_ICMP)
 		return TC_ACT_UNSPEC;
 	generation = cache_generation();
+	p.l4 = PACKET_UNREAD;
 	if (likely(known)) {
-		struct cached *hit;
+		if (l2_len == ETH_HLEN && !skb->vlan_present && packet_read_plain(skb, &p)) {
+			struct cached *hit = cache_find(&p, CACHE_INGRESS, generation);
 
-		plain = l2_len == ETH_HLEN && !skb->vlan_present && packet_read_plain(skb, &p);
-		hit = plain ? cache_find(&p, CACHE_INGRESS, generation) : NULL;
-		if (likely(hit))
-			return remembered(skb, &p, hit, CACHE_INGRESS);
+			if (likely(hit))
+				return remembered(skb, &p, hit, CACHE_INGRESS);
+		}
 		known = known_address(peek.saddr);
 		if (!known && peek.proto != IPPROTO_ICMP)
 			return TC_ACT_UNSPEC;
 	}
 	if (skb->vlan_present)
 		return untouched(known ? PROXY_VLAN : PROXY_OK);
-	return ingress_ipv4(skb, &p, plain, known, generation);
+	return ingress_ipv4(skb, &p, known, generation);
 }
 
 SEC("tc")

@@ -33,9 +33,12 @@ enum {
 	TCP_ACK = 0x10,
 };
 
+/* Zero: the only 4-byte number that verifiers before 5.16 know again after it was on the stack. */
+enum { PACKET_UNREAD };
+
 /* The header fields of a packet that NAT needs. Offsets are from the start of the frame. */
 struct packet {
-	__u32 l4;      /* the transport header */
+	__u32 l4;      /* the transport header; PACKET_UNREAD: nothing else is set yet */
 	__u32 end;     /* end of the IP packet: link-layer padding may follow */
 	__u32 headers; /* length of all headers: each segment of a GSO packet repeats them */
 	__be32 saddr;
@@ -224,6 +227,16 @@ static __noinline enum proxy_counter packet_read_other(struct __sk_buff *skb, st
 	__builtin_memset(p, 0, sizeof(*p));
 	reason = packet_read_ip(skb, p, l2_len);
 	return reason == PROXY_OK && packet_has_ports(p) ? packet_read_ports(skb, p) : reason;
+}
+
+/**
+ * packet_read - read the headers of @p unless packet_read_plain() has read them
+ * Return: as packet_read_other().
+ */
+static __always_inline enum proxy_counter packet_read(struct __sk_buff *skb, struct packet *p,
+						      __u32 l2_len)
+{
+	return p->l4 == PACKET_UNREAD ? packet_read_other(skb, p, l2_len) : PROXY_OK;
 }
 
 /* <linux/icmp.h> cannot be included for the bpf target. */
