@@ -111,9 +111,9 @@ static __noinline int local_reply(struct __sk_buff *skb, const struct packet *p,
 
 /*
  * Find or make the flow of @req->p. Return: FLOW_OPEN, with @flow set; or why there is none,
- * PROXY_OK if the packet passes as it is.
+ * PROXY_OK if the packet passes as it is. @direct: look at direct flows only.
  */
-static __always_inline int egress_flow(struct __sk_buff *skb, struct flow_request *req,
+static __always_inline int egress_flow(struct __sk_buff *skb, struct flow_request *req, int direct,
 				       struct proxy_flow **flow)
 {
 	const struct packet *p = &req->p;
@@ -122,7 +122,8 @@ static __always_inline int egress_flow(struct __sk_buff *skb, struct flow_reques
 	__u32 tick;
 
 	mapping = mapping_find(p->daddr, p->dport, p->proto, &unmapped);
-
+	if (direct && (!mapping || !(mapping->flags & PROXY_MAPPING_DIRECT)))
+		return PROXY_OK;
 	if (mapping) {
 		req->key = reply_of(mapping, p);
 		*flow = flow_lookup(&req->key, &req->number);
@@ -152,10 +153,11 @@ none:
 
 /*
  * Translate a TCP or UDP packet with ports. Return: PROXY_OK, with @nexthop set if it was
- * translated, or why it could not be.
+ * translated, or why it could not be. @direct: only direct flows are translated here.
  */
-static __always_inline enum proxy_counter
-egress_ports(struct __sk_buff *skb, struct flow_request *req, __u32 generation, __u32 *nexthop)
+static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
+						       struct flow_request *req, __u32 generation,
+						       int direct, __u32 *nexthop)
 {
 	struct packet *p = &req->p;
 	struct nexthop_mac known;
@@ -165,11 +167,11 @@ egress_ports(struct __sk_buff *skb, struct flow_request *req, __u32 generation, 
 	struct tuple to;
 	int found;
 
-	if (local_mappings() && local_reply(skb, p, &reason)) {
+	if (!direct && local_mappings() && local_reply(skb, p, &reason)) {
 		*nexthop = NEXTHOP_BACK;
 		return reason;
 	}
-	found = egress_flow(skb, req, &flow);
+	found = egress_flow(skb, req, direct, &flow);
 	if (found != FLOW_OPEN)
 		return found;
 	if (!flow)
@@ -237,7 +239,7 @@ static __always_inline int egress_ipv4(struct __sk_buff *skb, struct flow_reques
 	if (unlikely(reason != PROXY_OK))
 		return untouched(reason);
 	if (likely(packet_has_ports(&req->p)))
-		reason = egress_ports(skb, req, generation, &nexthop);
+		reason = egress_ports(skb, req, generation, 0, &nexthop);
 	else if (req->p.proto == IPPROTO_ICMP)
 		reason = egress_error(skb, &req->p, &nexthop);
 	else if (is_later_fragment(&req->p))
@@ -287,6 +289,46 @@ SEC("tc")
 int proxy3_egress(struct __sk_buff *skb)
 {
 	return at_egress(skb, 0);
+}
+
+/*
+ * At another device that targets are reached by: nothing is mapped there, but the flows that go to
+ * a target directly are known, too, so that they cannot collide with a mapped flow. Return: the
+ * verdict.
+ */
+static __always_inline int at_other_egress(struct __sk_buff *skb, __u32 l2_len)
+{
+	__u32 nexthop = PROXY_NEXTHOP_NONE;
+	enum proxy_counter reason;
+	struct flow_request req;
+	__be32 daddr;
+
+	if (skb->protocol != bpf_htons(ETH_P_IP) ||
+	    pkt_read(skb, l2_len + offsetof(struct iphdr, daddr), &daddr, sizeof(daddr)) ||
+	    !maybe_known(daddr) || !known_address(daddr) || skb->vlan_present)
+		return TC_ACT_UNSPEC;
+	/* Translated already. The mark stays: a bridge sends the packet through proxy_egress again.
+	 */
+	if (skb->tc_index == state.mark)
+		return TC_ACT_UNSPEC;
+	reason = packet_read_other(skb, &req.p, l2_len);
+	if (reason == PROXY_OK && packet_has_ports(&req.p))
+		reason = egress_ports(skb, &req, 0, 1, &nexthop);
+	else if (reason == PROXY_OK && req.p.proto == IPPROTO_ICMP)
+		reason = icmp_egress(skb, &req.p, &nexthop);
+	return reason == PROXY_OK ? nexthop_apply(skb, nexthop) : untouched(reason);
+}
+
+SEC("tc")
+int proxy_direct(struct __sk_buff *skb)
+{
+	return at_other_egress(skb, ETH_HLEN);
+}
+
+SEC("tc")
+int proxy3_direct(struct __sk_buff *skb)
+{
+	return at_other_egress(skb, 0);
 }
 
 /* As egress_ports(), for a packet that may come from a target; there is no next hop to find. */

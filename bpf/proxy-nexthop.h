@@ -44,7 +44,7 @@ static __always_inline int turn_back(struct __sk_buff *skb)
 /** nexthop_reentered - whether @skb has been translated already; forgets it, so once only */
 static __always_inline int nexthop_reentered(struct __sk_buff *skb)
 {
-	if (skb->tc_index != TC_INDEX_DONE)
+	if (likely(!skb->tc_index) || skb->tc_index != state.mark)
 		return 0;
 	skb->tc_index = 0;
 	return 1;
@@ -79,7 +79,7 @@ static __noinline int nexthop_redirect(struct __sk_buff *skb, const struct proxy
 
 	/* Another device may lead back here: a bridge or a macvlan whose packets leave by this one.
 	 */
-	skb->tc_index = TC_INDEX_DONE;
+	skb->tc_index = state.mark;
 	if (nexthop->oif != skb->ifindex && nexthop->flags & PROXY_NEXTHOP_L3)
 		return bpf_redirect(nexthop->oif, 0);
 	if (!cfg_l2_len) {

@@ -8,8 +8,11 @@
  * marked have 0.
  */
 enum tc_index_mark {
-	/* proxy_egress has translated it: bpf_redirect_neigh() sends it through there again */
-	TC_INDEX_DONE = 0x7078,
+	/*
+	 * proxy_egress has translated it and sends it on by bpf_redirect_neigh(), which may lead
+	 * through its datapath again. The other 15 bits say whose: several work on one host.
+	 */
+	TC_INDEX_DONE = 0x8000,
 	/* proxy has put it in at ingress: no wire has carried it, so packet-monitor skips it */
 	TC_INDEX_INJECTED = 0x7079,
 };

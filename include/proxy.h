@@ -20,7 +20,7 @@
  * Raised whenever a struct of this file changes: a new proxy takes over the maps of an old one only
  * if both agree on it.
  */
-enum { PROXY_LAYOUT = 7 };
+enum { PROXY_LAYOUT = 8 };
 
 /* Key of "egress": where a packet was going. 8 bytes, for a cheap hash on every packet. */
 struct proxy_dest {
@@ -296,7 +296,9 @@ struct proxy_state {
 	 */
 	__u32 generation;
 	__u32 mapping_ids; /* entries of "mapping_stats" for each CPU */
-	__u32 pins;	   /* whether any flow has ever been pinned */
+	__u16 pins;	   /* whether any flow has ever been pinned */
+	__u16 mark; /* the datapath's own TC_INDEX_DONE (bpf/tc-index.h), set before it is attached
+		     */
 	/*
 	 * A bit for each PROXY_SUMMARY_SPAN bits of "prefilter": whether one of them is set.
 	 * Packets that are none of our business leave here, after the one cache line that all need.

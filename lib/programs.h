@@ -16,7 +16,9 @@
 	PROGRAM(PROXY_INGRESS, proxy_ingress, BPF_TC_INGRESS, TC_PRIO_SECOND)                      \
 	PROGRAM(PROXY_EGRESS, proxy_egress, BPF_TC_EGRESS, TC_PRIO_FIRST)                          \
 	PROGRAM(PROXY3_INGRESS, proxy3_ingress, BPF_TC_INGRESS, TC_PRIO_SECOND)                    \
-	PROGRAM(PROXY3_EGRESS, proxy3_egress, BPF_TC_EGRESS, TC_PRIO_FIRST)
+	PROGRAM(PROXY3_EGRESS, proxy3_egress, BPF_TC_EGRESS, TC_PRIO_FIRST)                        \
+	PROGRAM(PROXY_DIRECT, proxy_direct, BPF_TC_EGRESS, TC_PRIO_BETWEEN)                        \
+	PROGRAM(PROXY3_DIRECT, proxy3_direct, BPF_TC_EGRESS, TC_PRIO_BETWEEN)
 
 #define PROGRAM_ID(id, name, hook, priority) PROGRAM_##id,
 enum program { PROGRAMS(PROGRAM_ID) PROGRAM_COUNT };

@@ -19,7 +19,9 @@
  * is before all others, or behind all.
  */
 enum tc_link_priority {
-	TC_PRIO_FIRST = 1010,  /* ingress: packet-monitor; egress: proxy */
+	TC_PRIO_FIRST = 1010, /* ingress: packet-monitor; egress: proxy */
+	/* egress: proxy_direct, behind the proxy of this device and before packet-monitor */
+	TC_PRIO_BETWEEN = 1015,
 	TC_PRIO_SECOND = 1020, /* ingress: proxy; egress: packet-monitor */
 };
 

@@ -41,12 +41,10 @@ static struct tc_link ingress_link(const struct attachment *at)
 	return own_link(at, PROGRAM_PROXY_INGRESS);
 }
 
-/* For the ingress of another device. */
-static struct tc_link other_link(const struct attachment *at, int ifindex)
+static struct tc_link other_link(const struct attachment *at, enum program program, int ifindex)
 {
-	struct tc_link link = ingress_link(at);
+	struct tc_link link = tc_link_for(program, ifindex, at->tcx);
 
-	link.ifindex = ifindex;
 	link.handle = OTHER_HANDLE + (__u32)at->ifindex;
 	return link;
 }
@@ -145,15 +143,18 @@ int attach_find_tcx(const struct attachment *at, const char *ifname, struct maps
 static struct attachment_other *find_other(const struct attachment *at, int ifindex)
 {
 	for (size_t i = 0; i < at->other_count; i++)
-		if (at->others[i].link.ifindex == ifindex)
+		if (at->others[i].ingress.ifindex == ifindex)
 			return &at->others[i];
 	return NULL;
 }
 
-static int attach_other(struct attachment *at, struct tc_link *link)
+static int attach_other(struct attachment *at, int ifindex)
 {
-	struct attachment_other *grown;
-	int fd = at->ingress_for(at->arg, link->ifindex), err;
+	struct attachment_other *grown, other = {
+		.ingress = other_link(at, PROGRAM_PROXY_INGRESS, ifindex),
+		.egress = other_link(at, PROGRAM_PROXY_DIRECT, ifindex),
+	};
+	int fd = at->program_for(at->arg, ifindex, PROGRAM_PROXY_INGRESS), err;
 
 	if (fd < 0)
 		return fd;
@@ -161,10 +162,23 @@ static int attach_other(struct attachment *at, struct tc_link *link)
 	if (!grown)
 		return -ENOMEM;
 	at->others = grown;
-	err = tc_link_attach(link, fd, true);
+	err = tc_link_attach(&other.ingress, fd, true);
 	if (!err)
-		at->others[at->other_count++] = (struct attachment_other){ .link = *link };
+		at->others[at->other_count++] = other;
 	return err;
+}
+
+static void attach_direct(const struct attachment *at, struct attachment_other *other)
+{
+	int fd = at->program_for(at->arg, other->egress.ifindex, PROGRAM_PROXY_DIRECT);
+	int err = fd < 0 ? fd : tc_link_attach(&other->egress, fd, true);
+	char name[IF_NAMESIZE] = "?";
+
+	other->direct = true;
+	if (!err)
+		return;
+	if_indextoname((unsigned int)other->egress.ifindex, name);
+	log_err(err, "cannot attach to the egress of %s, by which a target is reached", name);
 }
 
 void attach_adopt(struct attachment *at)
@@ -172,12 +186,12 @@ void attach_adopt(struct attachment *at)
 	struct if_nameindex *all = if_nameindex();
 
 	for (struct if_nameindex *i = all; i && i->if_index; i++) {
-		struct tc_link link = other_link(at, (int)i->if_index);
+		struct tc_link link = other_link(at, PROGRAM_PROXY_INGRESS, (int)i->if_index);
 		char name[BPF_OBJ_NAME_LEN];
 
 		if (!tc_link_query(&link, &link.prog_id) && !prog_name(link.prog_id, name) &&
 		    tc_link_expects(&link, name))
-			attach_other(at, &link);
+			attach_other(at, link.ifindex);
 	}
 	if (all)
 		if_freenameindex(all);
@@ -185,16 +199,15 @@ void attach_adopt(struct attachment *at)
 
 void attach_device(struct attachment *at, int ifindex)
 {
-	struct tc_link link = other_link(at, ifindex);
 	char name[IF_NAMESIZE] = "?";
 	int err;
 
 	if (ifindex == at->ifindex || find_other(at, ifindex))
 		return;
-	err = attach_other(at, &link);
+	err = attach_other(at, ifindex);
 	if_indextoname((unsigned int)ifindex, name);
 	if (err)
-		log_err(err, "cannot attach to %s, by which replies of a target come", name);
+		log_err(err, "cannot attach to %s, by which a target is reached", name);
 }
 
 /* One line that names the likely cause. */
@@ -258,7 +271,9 @@ void attach_follow(struct attachment *at, const struct nexthops *hops, __u64 now
 	for (size_t i = 0; i < at->other_count;) {
 		struct attachment_other *other = &at->others[i];
 
-		if (wanted(at, hops, other->link.ifindex))
+		if (!other->direct)
+			attach_direct(at, other);
+		if (wanted(at, hops, other->ingress.ifindex))
 			other->unused_since = 0;
 		else if (!other->unused_since)
 			other->unused_since = now;
@@ -266,7 +281,8 @@ void attach_follow(struct attachment *at, const struct nexthops *hops, __u64 now
 			i++;
 			continue;
 		}
-		tc_link_detach(&other->link);
+		tc_link_detach(&other->egress);
+		tc_link_detach(&other->ingress);
 		*other = at->others[--at->other_count];
 	}
 }
@@ -276,8 +292,10 @@ int attach_stop(struct attachment *at)
 	/* Egress first: no packet is sent to a target any more whose replies nobody restores. */
 	int err = tc_link_detach(&at->egress), other = tc_link_detach(&at->ingress);
 
-	for (size_t i = 0; i < at->other_count; i++)
-		other = tc_link_detach(&at->others[i].link) ?: other;
+	for (size_t i = 0; i < at->other_count; i++) {
+		other = tc_link_detach(&at->others[i].egress) ?: other;
+		other = tc_link_detach(&at->others[i].ingress) ?: other;
+	}
 	attach_close(at);
 	return err ?: other;
 }

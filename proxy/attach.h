@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The filters of a datapath: proxy_egress and proxy_ingress on the interface, and proxy_ingress on
- * every other device by which replies of a target come in.
+ * The filters of a datapath: proxy_egress and proxy_ingress on the interface, and proxy_direct and
+ * proxy_ingress on every other device by which a target is reached.
  */
 #ifndef PROXY_ATTACH_H
 #define PROXY_ATTACH_H
@@ -14,10 +14,12 @@
 #include "nexthop.h"
 #include "tc-link.h"
 
-/* The ingress of another device. */
+/* Another device by which targets are reached. */
 struct attachment_other {
-	struct tc_link link;
-	__u64 unused_since; /* when the last target ceased to be reached by it; 0: one is */
+	struct tc_link ingress; /* proxy_ingress: replies of mapped flows */
+	struct tc_link egress;	/* proxy_direct: flows to the targets themselves; see @direct */
+	bool direct;		/* whether that has been tried */
+	__u64 unused_since;	/* when the last target ceased to be reached by it; 0: one is */
 };
 
 struct attachment {
@@ -27,8 +29,11 @@ struct attachment {
 	bool tcx; /* by tcx instead of clsact */
 	/* "egress" or "ingress": attach_find() has found the other filter only; else NULL */
 	const char *missing;
-	/* proxy_ingress for another device, which may have another link layer; or negative errno */
-	int (*ingress_for)(void *arg, int ifindex);
+	/*
+	 * PROGRAM_PROXY_INGRESS or PROGRAM_PROXY_DIRECT for another device, which may have another
+	 * link layer: its descriptor, or a negative errno.
+	 */
+	int (*program_for)(void *arg, int ifindex, enum program program);
 	void *arg;
 	struct tc_link egress;
 	struct tc_link ingress;
@@ -59,14 +64,15 @@ int attach_whole(const struct attachment *at, const char *ifname);
  */
 int attach_find_tcx(const struct attachment *at, const char *ifname, struct maps *maps);
 
-/** attach_adopt - with our program, replace a former proxy's on other devices */
+/** attach_adopt - with our programs, replace a former proxy's on other devices */
 void attach_adopt(struct attachment *at);
 
 /**
- * attach_device - have the filter on a device by which replies are about to come
+ * attach_device - attach to a device by which replies are about to come
  *
  * To be done before a packet leaves by that device: replies that are not restored would make this
- * host reset their connections.
+ * host reset their connections. Flows to the targets themselves are known there only from
+ * attach_follow() on, since loading that program takes a tenth of a second.
  */
 void attach_device(struct attachment *at, int ifindex);
 
@@ -79,9 +85,10 @@ void attach_device(struct attachment *at, int ifindex);
 int attach_start(struct attachment *at, const char *ifname, bool takeover);
 
 /**
- * attach_follow - have the filter on those other devices by which targets are reached, only
- * @now: CLOCK_MONOTONIC; a device that is not used any more keeps it for a while, since replies may
- *	 still take the old way
+ * attach_follow - attach to the other devices by which targets are reached, and detach from those
+ *		   by which none is reached any more
+ * @now: CLOCK_MONOTONIC; a device that is not used any more keeps its filters for a while, since
+ *	 replies may still take the old way
  */
 void attach_follow(struct attachment *at, const struct nexthops *hops, __u64 now);
 

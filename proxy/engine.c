@@ -62,7 +62,8 @@ void engine_close(struct engine *engine)
 	table_close(&engine->table);
 	nexthops_close(&engine->hops);
 	maps_close(&engine->maps);
-	proxy__destroy(engine->other_skel);
+	proxy__destroy(engine->other_skels[0]);
+	proxy__destroy(engine->other_skels[1]);
 	proxy__destroy(engine->skel);
 	engine_init(engine, engine->opt, &engine->iface);
 }
@@ -119,10 +120,12 @@ static void set_table(struct proxy *skel, __u32 slots, __u64 seed)
 	skel->rodata->cfg_seed = seed;
 }
 
-/* The programs for devices with @l2_len bytes before the IP header. */
+/* The programs for the interface, which has @l2_len bytes before the IP header. */
 static void choose(struct proxy *skel, int l2_len)
 {
 	skel->rodata->cfg_l2_len = (__u32)l2_len;
+	bpf_program__set_autoload(skel->progs.proxy_direct, false);
+	bpf_program__set_autoload(skel->progs.proxy3_direct, false);
 	bpf_program__set_autoload(skel->progs.proxy_egress, l2_len);
 	bpf_program__set_autoload(skel->progs.proxy_ingress, l2_len);
 	bpf_program__set_autoload(skel->progs.proxy3_egress, !l2_len);
@@ -139,7 +142,12 @@ static int ingress_fd(const struct proxy *skel, int l2_len)
 	return bpf_program__fd(l2_len ? skel->progs.proxy_ingress : skel->progs.proxy3_ingress);
 }
 
-/* A second proxy_ingress, with the same maps, for devices with the other kind of link layer. */
+static int direct_fd(const struct proxy *skel, int l2_len)
+{
+	return bpf_program__fd(l2_len ? skel->progs.proxy_direct : skel->progs.proxy3_direct);
+}
+
+/* The programs for other devices with @l2_len bytes before the IP header, with the same maps. */
 static int load_other(struct engine *engine, int l2_len)
 {
 	struct proxy *skel = proxy__open();
@@ -153,22 +161,29 @@ static int load_other(struct engine *engine, int l2_len)
 	set_table(skel, engine->maps.index.size.slots, slot_table_seed(&engine->maps.index));
 	bpf_program__set_autoload(skel->progs.proxy_egress, false);
 	bpf_program__set_autoload(skel->progs.proxy3_egress, false);
+	bpf_program__set_autoload(l2_len ? skel->progs.proxy_direct : skel->progs.proxy3_direct,
+				  true);
+	if (l2_len == engine->iface.l2_len) {
+		/* The interface's own does for other devices as well. */
+		bpf_program__set_autoload(skel->progs.proxy_ingress, false);
+		bpf_program__set_autoload(skel->progs.proxy3_ingress, false);
+	}
 	bpf_program__set_autoload(skel->progs.proxy_reap, false);
 	bpf_program__set_autoload(skel->progs.proxy_touch, false);
 	err = maps_reuse(&engine->maps, skel->obj) ?: set_own_sizes(skel) ?: proxy__load(skel);
 	if (err)
 		proxy__destroy(skel);
 	else
-		engine->other_skel = skel;
+		engine->other_skels[!l2_len] = skel;
 	return err;
 }
 
-/* proxy_ingress for another device. Without programs of our own, only the running one is at hand.
- */
-static int ingress_for(void *arg, int ifindex)
+/* Without programs of our own, only the running proxy_ingress is at hand. */
+static int program_for(void *arg, int ifindex, enum program program)
 {
 	struct engine *engine = arg;
 	char name[IF_NAMESIZE];
+	struct proxy **skel;
 	struct iface iface;
 	int err;
 
@@ -177,12 +192,16 @@ static int ingress_for(void *arg, int ifindex)
 	err = iface_open(name, &iface);
 	if (err)
 		return err;
-	if (iface.l2_len == engine->iface.l2_len)
+	if (program == PROGRAM_PROXY_INGRESS && iface.l2_len == engine->iface.l2_len)
 		return engine->at.ingress_fd;
 	if (!engine->skel)
 		return -EOPNOTSUPP;
-	err = engine->other_skel ? 0 : load_other(engine, iface.l2_len);
-	return err ?: ingress_fd(engine->other_skel, iface.l2_len);
+	skel = &engine->other_skels[!iface.l2_len];
+	err = *skel ? 0 : load_other(engine, iface.l2_len);
+	if (err)
+		return err;
+	return program == PROGRAM_PROXY_INGRESS ? ingress_fd(*skel, iface.l2_len)
+						: direct_fd(*skel, iface.l2_len);
 }
 
 static int check_memory(const struct options *opt)
@@ -245,6 +264,7 @@ static int load(struct engine *engine, const struct maps *old, size_t mappings)
 	if (!shared) {
 		slot_table_begin(&engine->maps.index, seed);
 		engine->maps.state->layout = PROXY_LAYOUT;
+		engine->maps.state->mark = (__u16)(0x8000 | seed);
 		engine->maps.state->mapping_ids = mapping_ids(mappings);
 	}
 	return 0;
@@ -282,7 +302,7 @@ static int open_parts(struct engine *engine, bool used_before)
 {
 	int err = table_open(&engine->table, &engine->maps);
 
-	engine->at.ingress_for = ingress_for;
+	engine->at.program_for = program_for;
 	engine->at.arg = engine;
 	engine->hops.new_device = new_device;
 	engine->hops.arg = engine;
@@ -333,6 +353,7 @@ int engine_start(struct engine *engine, const struct mapping_list *list)
 		log_note("%s", error.text);
 		goto out;
 	}
+	attach_follow(&engine->at, &engine->hops, loop_now_ns());
 	err = attach_start(&engine->at, engine->iface.name, takeover);
 	engine->attached = !err;
 out:
@@ -514,8 +535,10 @@ static bool suspect(struct engine *engine, const struct mapping *entry, char *te
 			 "and leaves by %s is mapped",
 			 from, ifname);
 	else if (route.oif != engine->iface.ifindex)
-		snprintf(text, size, "the route to %s leaves by %s, so its packets never reach %s",
-			 from, device, ifname);
+		snprintf(text, size,
+			 "the route to %s leaves by %s, so only packets that %s sends on by %s are "
+			 "mapped",
+			 from, device, device, ifname);
 	else if (hop && hop->error)
 		snprintf(text, size, "the target %s cannot be reached: %s", to,
 			 strerror(-hop->error));

@@ -31,8 +31,9 @@ struct probes {
 struct engine {
 	const struct options *opt;
 	struct iface iface;
-	struct proxy *skel;	  /* NULL: opened, not running */
-	struct proxy *other_skel; /* for devices with another link layer; NULL: not needed yet */
+	struct proxy *skel; /* NULL: opened, not running */
+	/* For other devices with and without a link layer; NULL: not needed yet. */
+	struct proxy *other_skels[2];
 	struct maps maps;
 	struct nexthops hops;
 	struct table table;

@@ -181,10 +181,10 @@ programs_in_list()
 	sed -n 's/^\tPROGRAM([A-Z0-9_]*, \([a-z0-9_]*\),.*/\1/p' lib/programs.h | sort
 }
 
-# Of the programs of a section, those whose name says that they are for a hook.
+# Of the programs of a section, those that are for a hook.
 programs_in_bpf()
 {
-	sed -n '/^SEC("tc")/{n;s/^int \([a-z0-9_]*_[a-z]*gress\)(.*/\1/p}' bpf/*-bpf.c | sort
+	sed -n '/^SEC("tc")/{n;s/^int \([a-z0-9_]*_[a-z]*gress\|[a-z0-9_]*_direct\)(.*/\1/p}' bpf/*-bpf.c | sort
 }
 
 programs_in_script()

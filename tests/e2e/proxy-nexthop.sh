@@ -84,12 +84,12 @@ says "and the connection goes on" near three "near three"
 # --- another interface
 ip -n client route replace $TARGET via 10.1.0.2
 through gw3 "the target is reached by another interface" five
-# filter_on DEV NAME
-filter_on()
+# filters_on DEV NAME...
+filters_on()
 {
-	[ "$(our_filters client "$1" | sort -u)" = "$2" ]
+	[ "$(our_filters client "$1" | xargs)" = "${*:2}" ]
 }
-check "whose ingress has a filter now" wait_for 3 filter_on eth1 proxy_ingress
+check "which has filters now" wait_for 3 filters_on eth1 proxy_ingress proxy_direct
 ip -n target route replace 10.0.0.0/24 via 10.2.0.3
 through gw3 "replies come in there, too" six
 kill -KILL "${pids[proxy]}"
@@ -114,13 +114,13 @@ for name in client gw3; do
 done
 ip -n gw3 route replace 10.0.0.0/24 dev tun9
 ip -n client route replace $TARGET dev tun9
-check "a tunnel has a filter before packets take it" wait_for 3 filter_on tun9 proxy3_ingress
+check "a tunnel has filters before packets take it" wait_for 3 filters_on tun9 proxy3_ingress proxy3_direct
 ip -n target route replace 10.0.0.0/24 via 10.2.0.3
 through gw3 "the target is reached by the tunnel" tunnel
 ip -n client route replace $TARGET via 10.0.0.2
 ip -n target route replace 10.0.0.0/24 via 10.2.0.1
 through gw1 "back to the first interface" again
-check "the filter on the tunnel is removed" wait_for 25 filter_on tun9 ""
+check "the filters on the tunnel are removed" wait_for 25 filters_on tun9
 
 # --- no way at all for a while
 ip -n client route del $TARGET
@@ -138,7 +138,7 @@ check "the gateway goes away and comes back" wait_for 10 grep -qx "target eleven
 equal "nothing was dropped" \
 	"$(jq -r 'select(.type == "total") | .full + .no_port + .failed' $TMP/proxy.out | tail -n 1)" 0
 ip -n client route replace $TARGET via 10.1.0.2
-check "once more by the other interface" wait_for 3 filter_on eth1 proxy_ingress
+check "once more by the other interface" wait_for 3 filters_on eth1 proxy_ingress proxy_direct
 stop proxy
-equal "a normal end removes that filter, too" "$(our_filters client eth1)" ""
+equal "a normal end removes those filters, too" "$(our_filters client eth1)" ""
 finish

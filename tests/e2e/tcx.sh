@@ -149,7 +149,8 @@ start far far socat TCP-LISTEN:7,reuseaddr,fork EXEC:cat
 wait_for 10 listening far tcp 7
 ip -n far route add 10.0.0.0/24 via 10.1.0.1
 start_tool proxy client proxy --tcx -m $ORIGINAL:$ORIGINAL_PORT=10.1.0.2:7/tcp eth0
-equal "proxy: another device: its ingress has the program" "$(programs client far0)" proxy_ingress
+equal "proxy: another device: both hooks have programs" "$(programs client far0)" \
+	"proxy_ingress proxy_direct"
 check "proxy: another device: it works" exchange
 stop proxy
 equal "proxy: another device: nothing is left" "$(programs client far0)" ""
