@@ -275,22 +275,24 @@ static __always_inline void flow_count(struct __sk_buff *skb, const struct packe
  */
 static __always_inline int socket_has(struct __sk_buff *skb, const struct proxy_reply *key)
 {
-	struct bpf_sock_tuple tuple = {
-		.ipv4.saddr = key->remote,
-		.ipv4.daddr = key->local,
-		.ipv4.sport = key->rport,
-		.ipv4.dport = key->lport,
+	/* Not all of the union, whose IPv6 part is longer: the stack is tight here. */
+	typeof(((struct bpf_sock_tuple *)NULL)->ipv4) ipv4 = {
+		.saddr = key->remote,
+		.daddr = key->local,
+		.sport = key->rport,
+		.dport = key->lport,
 	};
+	struct bpf_sock_tuple *tuple = (void *)&ipv4;
 	struct bpf_sock *sk;
 	int taken;
 
 	if (key->proto == IPPROTO_TCP) {
-		sk = bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+		sk = bpf_skc_lookup_tcp(skb, tuple, sizeof(ipv4), BPF_F_CURRENT_NETNS, 0);
 		if (!sk)
 			return 0;
 		taken = sk->state != BPF_TCP_LISTEN;
 	} else {
-		sk = bpf_sk_lookup_udp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+		sk = bpf_sk_lookup_udp(skb, tuple, sizeof(ipv4), BPF_F_CURRENT_NETNS, 0);
 		if (!sk)
 			return 0;
 		taken = sk->dst_ip4 == key->remote && sk->dst_port == key->rport;

@@ -88,7 +88,8 @@ static __always_inline void *slot_find_first(__u64 hash, const void *key, slot_m
  * slot_sum - the entries of @bucket that have the tag of @hash, their low halves added up
  *
  * Hardly ever is there more than one, so this tells its slot + 1, or that there is none. Without a
- * branch, since the verifier would follow each.
+ * branch, since the verifier would follow each. One entry after the other: some compilers would
+ * compare first and add up in the end, with all that is between on the stack.
  */
 static __always_inline __u64 slot_sum(const struct slot_bucket *bucket, __u64 hash)
 {
@@ -99,6 +100,7 @@ static __always_inline __u64 slot_sum(const struct slot_bucket *bucket, __u64 ha
 		__u64 same = ((entry ^ hash) >> 32) - 1; /* if so, the upper half is all ones */
 
 		sum += (__u32)entry & same >> 32;
+		asm volatile("" : "+r"(sum));
 	}
 	return sum;
 }
