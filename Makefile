@@ -50,7 +50,7 @@ LIBS := $(shell $(PKG_CONFIG) --libs libbpf 2>/dev/null || echo -lbpf)
 endif
 
 # The goals that compile something; only they ask for compilers, and note the flags in use.
-NO_BUILD := bench clean demo deps format fuzz help lint soak test uninstall
+NO_BUILD := bench clean coverage demo deps format fuzz help lint soak test uninstall
 ifneq ($(filter-out $(NO_BUILD),$(or $(MAKECMDGOALS),all)),)
 need = $(if $(shell command -v $(firstword $(1))),,\
 	 $(error $(firstword $(1)) is missing: run scripts/install-deps.sh build))
@@ -184,6 +184,24 @@ $(BENCH_PROGRAMS): $(BUILD)/%: $(BUILD)/%.o
 
 bench-programs: $(BENCH_PROGRAMS) $(BENCH_OBJECTS) $(BUILD)/tests/e2e/tcx-attach
 
+# --- for editors ---------------------------------------------------------------------------------
+
+# $(call compile_command,FILE,COMPILER AND FLAGS): an entry of compile_commands.json
+define compile_command
+,{ "directory": "$(CURDIR)", "file": "$(1)",
+  "command": "$(subst ",\",$(strip $(2))) -c $(1)" }
+
+endef
+# clangd looks for this file in the folder build/ of its own accord.
+$(BUILD)/compile_commands.json: $(SKELS) Makefile
+	$(file >$@,[$(foreach f,$(wildcard bpf/*-bpf.c tests/*/*-bpf.c scripts/*/*-bpf.c),\
+		$(call compile_command,$(f),$(CLANG) $(BPF_FLAGS)))\
+		$(foreach f,$(filter-out %-bpf.c,$(wildcard $(TOOLS:%=%/*.c) lib/*.c tests/*/*.c \
+			scripts/*/*.c)),$(call compile_command,$(f),$(CC) $(C_FLAGS) -Itests))])
+	$(call quiet,JSON)sed -i '1s/^\[ *,/[/' $@
+
+compile_commands.json: $(BUILD)/compile_commands.json
+
 # --- what people call ----------------------------------------------------------------------------
 
 check: unit-tests
@@ -197,6 +215,9 @@ test:
 
 soak:
 	+@SOAK=1 tests/run.sh
+
+coverage:
+	+@scripts/coverage.sh $(COVERAGE)
 
 fuzz:
 	+@tests/run.sh --fuzz
@@ -235,11 +256,13 @@ help:
 	'make test       install, build, lint and run all tests (root)' \
 	'make check      the tests that need no root' \
 	'make soak       all tests in their long variants (root, hours)' \
+	'make coverage   which lines the tests run (root; COVERAGE="NAME..." for some of them)' \
 	'make fuzz       search for inputs that break a parser (FUZZ_SECONDS=60 for each)' \
 	'make bench      measure the cost (root, 20 minutes; BENCH="OPTIONS")' \
 	'make lint       formatters, static analysis, man pages' \
 	'make format     let clang-format lay out the C files' \
 	'make install    into PREFIX (/usr/local), sbindir, mandir; DESTDIR is put before; uninstall' \
+	'make compile_commands.json  write it to $(BUILD), where clangd finds it' \
 	'make clean      remove $(BUILD)' \
 	'' \
 	'BUILD=DIR       where to build        V=1        show the commands (make -s: show nothing)' \
@@ -254,5 +277,5 @@ export BUILD FUZZ_SECONDS
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all bench bench-programs bpf-tests check clean demo deps e2e-tests format fuzz fuzz-tests \
-	help install lint skeletons soak test uninstall unit-tests
+.PHONY: all bench bench-programs bpf-tests check clean compile_commands.json coverage demo deps \
+	e2e-tests format fuzz fuzz-tests help install lint skeletons soak test uninstall unit-tests

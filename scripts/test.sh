@@ -1,18 +1,38 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Everything that has to pass: install what is missing, build, lint and run all tests; without
-# arguments, the fuzz targets for FUZZ_SECONDS each (default 20), too. Arguments are those of
-# tests/run.sh. Works as the first command on a new machine; needs root (or sudo) for the
+# Everything that has to pass: install what is missing, build, lint and run all tests. Without
+# arguments also the fuzz targets, for FUZZ_SECONDS each (default 20), and part of tests/e2e once
+# more, with tools built under AddressSanitizer and UndefinedBehaviorSanitizer. Arguments are those
+# of tests/run.sh. Works as the first command on a new machine; needs root (or sudo) for the
 # installation and the tests.
 set -eu
 cd "$(dirname "$0")/.."
 
-[ $# -gt 0 ] || set -- --e2e --bpf --unit --fuzz
-# With two processors and eight targets: less than two minutes.
-export FUZZ_SECONDS=${FUZZ_SECONDS:-20}
+# What the sanitized tools go through: every option and its misuse, each change of mappings,
+# interfaces that come and go, signals, every kind of report, a takeover, one tool beside the other.
+sanitized=(e2e/lifecycle e2e/proxy-usage e2e/proxy-control e2e/proxy-restart e2e/proxy-basic
+	e2e/packet-monitor-lifecycle e2e/packet-monitor-views e2e/both-tools)
+
+export BUILD=${BUILD:-build} FUZZ_SECONDS=${FUZZ_SECONDS:-20}
+as_root=()
+[ "$(id -u)" = 0 ] ||
+	as_root=(sudo "--preserve-env=BUILD,CI,SOAK,CAPTURES,KEEP,FUZZ_SECONDS,SANITIZE")
+
+build()
+{
+	${MAKE:-make} -s -j "$(nproc)" "$@"
+}
+
 scripts/install-deps.sh build test lint
-${MAKE:-make} -s -j "$(nproc)" all unit-tests bpf-tests e2e-tests fuzz-tests
-if [ "$(id -u)" = 0 ]; then
-	exec tests/run.sh --lint "$@"
+build all unit-tests bpf-tests e2e-tests
+if [ $# -gt 0 ]; then
+	exec "${as_root[@]}" tests/run.sh --lint "$@"
 fi
-exec sudo --preserve-env=BUILD,CI,SOAK,CAPTURES,KEEP,FUZZ_SECONDS tests/run.sh --lint "$@"
+build fuzz-tests
+status=0
+"${as_root[@]}" tests/run.sh --lint --e2e --bpf --unit --fuzz || status=1
+echo "== with sanitized tools"
+export BUILD=$BUILD/sanitized SANITIZE=1
+build e2e-tests
+"${as_root[@]}" tests/run.sh "${sanitized[@]}" || status=1
+exit $status

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The Makefile: where it writes, what it rebuilds, what it installs; static binaries elsewhere.
 . "$(dirname "$0")/../lib.sh"
-needs make gcc clang bpftool
+needs make gcc clang bpftool jq
 
 cd "$ROOT"
 # From here on any attempt to write into the source tree fails.
@@ -59,6 +59,11 @@ done
 
 check "a build folder in the tree may be named by its full path" \
 	eval 'make -q BUILD="${BUILD#"$ROOT"/}" && make -q BUILD="$BUILD"'
+
+check "compile_commands.json can be made" build -s compile_commands.json
+check "each of its commands compiles" sh -c "jq -e 'length > 50' $OUT/compile_commands.json &&
+	jq -r '.[] | select(.file | test(\"^(bpf/proxy|lib/log|tests/bpf/iface)\")) | .command + \" -fsyntax-only\"' \
+		$OUT/compile_commands.json | sh -e"
 
 check "installs" build -s install DESTDIR="$TMP/staged" PREFIX=/opt/tools
 equal "what people need" "$(cd "$TMP/staged" && find . -type f | sort | xargs)" \

@@ -109,7 +109,9 @@ for tool in packet-monitor proxy; do
 		refused "a map size that memory cannot hold" 1 '*'
 	fi
 
-	prefix=(env "LD_PRELOAD=$TMP/no-clsact.so")
+	# A sanitized tool wants the sanitizer's library first.
+	asan=$(ldd "$BIN/$tool" | sed -n 's/.* => \(.*libasan[^ ]*\) .*/\1/p')
+	prefix=(env "LD_PRELOAD=${asan:+$asan }$TMP/no-clsact.so")
 	run_tool $tool -c 1 eth0
 	refused "no clsact in the kernel" 1 'cannot attach to eth0: *clsact*'
 
