@@ -119,7 +119,9 @@ int slot_table_link(const struct slot_table *table, __u64 hash, __u32 slot, __u3
 
 bool slot_table_unlink(const struct slot_table *table, __u32 place, __u32 slot)
 {
-	__u64 *entry = &table->buckets[place / SLOT_PLACES].entry[place % SLOT_PLACES];
+	/* The place comes from shared memory. */
+	__u32 number = place / SLOT_PLACES & (table->size.buckets - 1);
+	__u64 *entry = &table->buckets[number].entry[place % SLOT_PLACES % SLOT_BUCKET_SIZE];
 	__u64 old = __atomic_load_n(entry, __ATOMIC_RELAXED);
 
 	return (__u32)old == slot + 1 &&

@@ -82,7 +82,10 @@ static int check_found(int err, const char *ifname, const struct maps *maps)
 			 "remove-filters-and-qdisc.sh %s",
 			 ifname, ifname);
 	else if (err)
-		log_err(err, "cannot open the running datapath of %s", ifname);
+		log_err(err,
+			"cannot open the running datapath of %s "
+			"(remove-filters-and-qdisc.sh %s removes it)",
+			ifname, ifname);
 	return err;
 }
 

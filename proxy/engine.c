@@ -297,6 +297,15 @@ static void new_device(void *arg, int device)
 	attach_device(&((struct engine *)arg)->at, device);
 }
 
+static int open_error(const struct engine *engine, int err)
+{
+	const char *ifname = engine->iface.name;
+
+	return log_err(err,
+		       "cannot open the datapath of %s (remove-filters-and-qdisc.sh %s removes it)",
+		       ifname, ifname);
+}
+
 /* With the maps open and mapped: all that reads and changes them. */
 static int open_parts(struct engine *engine, bool used_before)
 {
@@ -313,7 +322,7 @@ static int open_parts(struct engine *engine, bool used_before)
 				    engine->iface.loopback);
 	if (!err && used_before)
 		adopt_nexthops(engine);
-	return err ? log_err(err, "cannot open the datapath of %s", engine->iface.name) : 0;
+	return err ? open_error(engine, err) : 0;
 }
 
 int engine_start(struct engine *engine, const struct mapping_list *list)
@@ -379,7 +388,7 @@ int engine_open(struct engine *engine, bool change)
 	if (change)
 		return open_parts(engine, true);
 	err = table_open(&engine->table, &engine->maps);
-	return err ? log_err(err, "cannot read the mappings of %s", engine->iface.name) : 0;
+	return err ? open_error(engine, err) : 0;
 }
 
 int engine_stop(struct engine *engine)

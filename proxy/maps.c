@@ -75,6 +75,15 @@ void maps_close(struct maps *maps)
 	maps_init(maps);
 }
 
+static void set_entries(struct maps *maps, enum maps_index index, __u32 entries)
+{
+	int cpus = libbpf_num_possible_cpus();
+
+	maps->max_entries[index] = entries;
+	if (index == MAPS_MAPPING_STATS && cpus > 0)
+		maps->ids = entries / (__u32)cpus;
+}
+
 /* Keep @fd if it is one of our maps; it is closed otherwise. */
 static int add_fd(struct maps *maps, int fd)
 {
@@ -91,7 +100,7 @@ static int add_fd(struct maps *maps, int fd)
 			break;
 		}
 		maps->fd[i] = fd;
-		maps->max_entries[i] = info.max_entries;
+		set_entries(maps, (enum maps_index)i, info.max_entries);
 		return 0;
 	}
 	close(fd);
@@ -130,7 +139,9 @@ int maps_check_layout(const struct maps *maps)
 	err = bpf_map_lookup_elem(maps->fd[MAPS_STATE], &key, &state);
 	if (err)
 		return err;
-	return state.layout == PROXY_LAYOUT ? 0 : -EPROTO;
+	if (state.layout != PROXY_LAYOUT)
+		return -EPROTO;
+	return maps->ids && state.mapping_ids == maps->ids ? 0 : -EUCLEAN;
 }
 
 int maps_reuse(const struct maps *maps, struct bpf_object *obj)
@@ -168,7 +179,7 @@ int maps_from_object(struct maps *maps, struct bpf_object *obj)
 		maps->fd[i] = fcntl(bpf_map__fd(map), F_DUPFD_CLOEXEC, 0);
 		if (maps->fd[i] < 0)
 			return -errno;
-		maps->max_entries[i] = bpf_map__max_entries(map);
+		set_entries(maps, (enum maps_index)i, bpf_map__max_entries(map));
 	}
 	return 0;
 }
@@ -227,10 +238,8 @@ int maps_counters(const struct maps *maps, __u64 sums[PROXY_COUNTER_MAX])
 
 void maps_mapping_stats(const struct maps *maps, struct proxy_mapping_stats *sums, __u32 count)
 {
-	__u32 ids = maps->state->mapping_ids;
-
 	memset(sums, 0, count * sizeof(*sums));
-	for (__u32 i = 0; i < maps->max_entries[MAPS_MAPPING_STATS]; i += ids) {
+	for (__u32 i = 0; i < maps->max_entries[MAPS_MAPPING_STATS]; i += maps->ids) {
 		for (__u32 id = 0; id < count; id++) {
 			const struct proxy_mapping_stats *stats = &maps->mapping_stats[i + id];
 
@@ -244,9 +253,7 @@ void maps_mapping_stats(const struct maps *maps, struct proxy_mapping_stats *sum
 
 void maps_mapping_stats_clear(const struct maps *maps, __u32 id)
 {
-	__u32 ids = maps->state->mapping_ids;
-
-	for (__u32 i = id; i < maps->max_entries[MAPS_MAPPING_STATS]; i += ids)
+	for (__u32 i = id; i < maps->max_entries[MAPS_MAPPING_STATS]; i += maps->ids)
 		memset(&maps->mapping_stats[i], 0, sizeof(maps->mapping_stats[i]));
 }
 

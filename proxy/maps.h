@@ -31,6 +31,7 @@ enum maps_index {
 struct maps {
 	int fd[MAPS_COUNT]; /* -1: not there */
 	__u32 max_entries[MAPS_COUNT];
+	__u32 ids; /* mapping ids: entries of "mapping_stats" for each CPU */
 	/* Memory shared with the programs; NULL before maps_mmap(). */
 	struct proxy_flow *flows; /* "ingress" */
 	struct slot_table index;  /* of the flows */
@@ -53,8 +54,9 @@ void maps_close(struct maps *maps);
 int maps_add_prog(struct maps *maps, __u32 prog_id);
 
 /**
- * maps_check_layout - whether a datapath that has been found is one that we understand
- * Return: 0, -EPROTO, or another negative errno.
+ * maps_check_layout - check that a datapath which another process made is one that we understand
+ * Return: 0; -EPROTO for another layout; -EUCLEAN if its sizes contradict each other; another
+ * negative errno.
  */
 int maps_check_layout(const struct maps *maps);
 

@@ -29,8 +29,13 @@ static int table_read(struct mapping_list *plan, const struct maps *maps)
 		if (err && err != -ENOENT)
 			return err;
 		position = next;
-		for (__u32 i = 0; i < got && !add; i++)
+		for (__u32 i = 0; i < got && !add; i++) {
+			/* Another process has made them. */
+			if (values[i].id >= maps->ids ||
+			    values[i].nexthop >= maps->max_entries[MAPS_NEXTHOPS])
+				return -EUCLEAN;
 			add = mapping_list_append(plan, &(struct mapping){ keys[i], values[i], 0 });
+		}
 		if (add)
 			return add;
 	}
@@ -58,7 +63,7 @@ int table_open(struct table *table, const struct maps *maps)
 	int err;
 
 	memset(table, 0, sizeof(*table));
-	table->id_max = maps->state->mapping_ids;
+	table->id_max = maps->ids;
 	table->taken = calloc(table->id_max, sizeof(*table->taken));
 	table->met = calloc(table->id_max, sizeof(*table->met));
 	table->bits = calloc(PROXY_PREFILTER_BITS / 64, sizeof(*table->bits));

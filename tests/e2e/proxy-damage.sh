@@ -1,0 +1,59 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# What root, or a fault, has written into the maps of a kept datapath: it is refused with one line.
+. "$(dirname "$0")/../lib.sh"
+needs bpftool jq
+lan_of_the_mapping
+
+proxy()
+{
+	in_host client timeout 20 "$BIN/proxy" "$@"
+}
+
+# map_id NAME: of the kept datapath's map
+map_id()
+{
+	bpftool -j map show | jq -r --arg name "$1" '[.[] | select(.name == $name)][-1].id'
+}
+
+# damage MAP OFFSET BYTE...: write bytes (in hex) into the value of each entry of a map
+damage()
+{
+	local map
+	map=$(map_id "$1")
+	bpftool -j map dump id "$map" | jq -r --argjson offset "$2" --arg bytes "${*:3}" '.[] |
+		(.value | .[$offset:$offset + ($bytes | split(" ") | length)] =
+			($bytes | split(" ") | map("0x" + .))) as $value |
+		"key hex \(.key | map(.[2:]) | join(" ")) value hex \($value | map(.[2:]) | join(" "))"' |
+		while read -r entry; do
+			# shellcheck disable=SC2086
+			bpftool map update id "$map" $entry
+		done
+}
+
+# refused NAME: by each way to open the datapath
+refused()
+{
+	local how status output
+	for how in --list "--add 10.0.0.11:1=10.0.0.138:1" ""; do
+		status=0
+		# shellcheck disable=SC2086
+		output=$(proxy $how -c 1 eth0 2>&1) || status=$?
+		equal "$1: proxy $how: exit status" $status 1
+		contains "$1: proxy $how: names the cure" "$output" "remove-filters-and-qdisc.sh eth0"
+		equal "$1: proxy $how: says it in one line" "$(wc -l <<< "$output")" 1
+	done
+	in_host client "$ROOT/remove-filters-and-qdisc.sh" eth0 > /dev/null
+}
+
+for what in "no mapping ids:.data.state 24 00 00 00 00" \
+	"too many mapping ids:.data.state 24 ff ff ff 7f" \
+	"a wild id:MAPPINGS 8 ff ff ff 7f" \
+	"a wild next hop:MAPPINGS 12 ff ff ff 7f"; do
+	check "a datapath is kept" proxy --keep -c 1 -I 0.1 eth0
+	words=${what#*:}
+	# shellcheck disable=SC2086
+	damage ${words/MAPPINGS/egress}
+	refused "${what%:*}"
+done
+finish
