@@ -260,7 +260,7 @@ static void test_changes(void)
 			expect_change(&before, &after, kill, live, known[i], &addr, &port);
 			send_packet(live, TCP_ACK, &live->addr, &live->port);
 			EXPECT(is_at(live, addr, port),
-			       "change %d%s: flow %d of protocol %d to %s:%d goes to %x:%d, want %x:%d",
+			       "change %d%s: flow %d of protocol %d to %s:%d: %x:%d, want %x:%d",
 			       change, kill ? " (kill)" : "", live->cport, live->proto, live->orig,
 			       live->oport, live->addr, live->port, addr, port);
 			EXPECT(answered(live), "change %d: flow %d gets no answer", change,
