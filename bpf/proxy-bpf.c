@@ -427,35 +427,6 @@ int proxy3_ingress(struct __sk_buff *skb)
 	return at_ingress(skb, 0);
 }
 
-/* Remove a flow, unless a packet has used it since user space found it idle. */
-static __always_inline __u32 reap(const struct proxy_doomed *entry)
-{
-	struct proxy_flow *flow = flow_at(entry->slot);
-
-	if (!flow ||
-	    __sync_val_compare_and_swap(&flow->tick, entry->tick, PROXY_TICK_GONE) != entry->tick)
-		return 0;
-	flow_remove(flow, entry->slot);
-	return 1;
-}
-
-/*
- * Not attached: user space runs it once for each entry of "doomed" (BPF_PROG_TEST_RUN with a repeat
- * count), because packets that meet a flow between its end and its removal wait for that, and user
- * space might be stopped there. A loop in here would be walked through by the verifier, turn after
- * turn.
- */
-SEC("tc")
-int proxy_reap(struct __sk_buff *skb)
-{
-	__u32 index = skb->mark++;
-	struct proxy_doomed *entry = bpf_map_lookup_elem(&doomed, &index);
-
-	if (entry)
-		entry->gone = reap(entry);
-	return TC_ACT_UNSPEC;
-}
-
 /* Not attached: see slot_touch(). */
 SEC("tc")
 int proxy_touch(struct __sk_buff *skb)

@@ -144,10 +144,10 @@ static __always_inline int flow_claim(struct proxy_flow *flow, __u32 tick)
 		return 0;
 	if (!ticks_passed(tick))
 		return 1;
+	/* First: user space, which sees the new tick, must not take the flow for idle. */
+	flow->last_seen = bpf_ktime_get_coarse_ns();
 	found = __sync_val_compare_and_swap(&flow->tick, tick, tick_now());
-	if (found == tick)
-		flow->last_seen = bpf_ktime_get_coarse_ns();
-	/* Otherwise another packet was faster, or it has been removed. */
+	/* If it fails, another packet was faster, or the flow has been removed. */
 	return found == tick;
 }
 
@@ -558,25 +558,15 @@ static __always_inline void flow_unpin(struct proxy_flow *flow, __u32 number)
 		slot_unlink(flow->pin, number);
 }
 
-/**
- * flow_remove - have packets not find a flow; user space gives its slot back after a while
- * @flow: its tick is PROXY_TICK_GONE
- * @number: of its slot
- */
-static __always_inline void flow_remove(struct proxy_flow *flow, __u32 number)
+/* Remove a flow that a packet may be using; user space gives its slot back after a while. */
+static __always_inline void flow_end(struct proxy_flow *flow, __u32 number)
 {
+	__sync_lock_test_and_set(&flow->tick, PROXY_TICK_GONE);
 	if (flow->state & PROXY_FLOW_PINNED)
 		slot_unlink(flow->pin, number);
 	slot_unlink(flow->place, number);
 	flow->last_seen = bpf_ktime_get_coarse_ns();
 	__sync_lock_test_and_set(&flow->ended, 1);
-}
-
-/* Remove a flow that a packet may be using. */
-static __always_inline void flow_end(struct proxy_flow *flow, __u32 number)
-{
-	__sync_lock_test_and_set(&flow->tick, PROXY_TICK_GONE);
-	flow_remove(flow, number);
 }
 
 /* The pinned flow of @req->p, which begins or goes on with one, claimed, or NULL. */

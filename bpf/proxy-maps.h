@@ -83,15 +83,6 @@ struct {
 	__type(value, struct proxy_prefilter);
 } prefilter SEC(".maps");
 
-/* Not shared with a proxy that takes over: the list lives for one run of proxy_reap. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, PROXY_DOOMED_MAX);
-	__type(key, __u32);
-	__type(value, struct proxy_doomed);
-} doomed SEC(".maps");
-
 /*
  * Each CPU has a part of its own; a per-CPU array would have a packet read one more cache line, to
  * find it.

@@ -110,8 +110,8 @@ struct proxy_flow {
 	__u32 nexthop; /* index into "nexthops" */
 	/*
 	 * Of the programs: jiffies at last_seen, which are cheaper to look at, or PROXY_TICK_GONE.
-	 * Changed by compare-and-swap only: a packet that uses an idle flow and the program that
-	 * removes it cannot both succeed. Stored last when a flow is made.
+	 * Changed by compare-and-swap only: a packet that uses an idle flow and user space, which
+	 * removes it, cannot both succeed. Stored last when a flow is made.
 	 */
 	__u32 tick;
 	__u32 place; /* where "buckets" refers to this slot */
@@ -178,17 +178,6 @@ static inline __u64 proxy_flow_hash(__u64 seed, const struct proxy_reply *key)
 	hash = slot_hash_step(hash, (__u32)key->rport << 16 | key->side << 8 | key->proto);
 	return slot_hash_end(hash, __builtin_bswap16(key->lport));
 }
-
-/* Entry of "doomed", what proxy_reap is to remove: the entry that skb->mark says. */
-enum { PROXY_DOOMED_MAX = 256 };
-
-struct proxy_doomed {
-	__u32 slot;
-	__u32 tick; /* of the flow when it was found idle */
-	__u32 gone; /* set by the program: removed; otherwise a packet came first */
-	__u32 reserved;
-};
-_Static_assert(sizeof(struct proxy_doomed) == 16, "proxy_doomed is shared with user space");
 
 enum proxy_nexthop_flags {
 	PROXY_NEXTHOP_MAC = 1 << 0, /* dmac is the neighbour's */

@@ -48,6 +48,7 @@ void engine_init(struct engine *engine, const struct options *opt, const struct 
 	engine->hops = NEXTHOPS_INIT;
 	engine->at =
 		(struct attachment){ .ifindex = iface->ifindex, .ingress_fd = -1, .tcx = opt->tcx };
+	engine->gc.timeouts = opt->timeouts;
 	maps_init(&engine->maps);
 }
 
@@ -58,7 +59,6 @@ void engine_close(struct engine *engine)
 	if (!engine->skel && engine->at.ingress_fd >= 0)
 		close(engine->at.ingress_fd);
 	attach_close(&engine->at);
-	gc_close(&engine->gc);
 	table_close(&engine->table);
 	nexthops_close(&engine->hops);
 	maps_close(&engine->maps);
@@ -168,7 +168,6 @@ static int load_other(struct engine *engine, int l2_len)
 		bpf_program__set_autoload(skel->progs.proxy_ingress, false);
 		bpf_program__set_autoload(skel->progs.proxy3_ingress, false);
 	}
-	bpf_program__set_autoload(skel->progs.proxy_reap, false);
 	bpf_program__set_autoload(skel->progs.proxy_touch, false);
 	err = maps_reuse(&engine->maps, skel->obj) ?: set_own_sizes(skel) ?: proxy__load(skel);
 	if (err)
@@ -344,13 +343,6 @@ int engine_start(struct engine *engine, const struct mapping_list *list)
 		err = open_parts(engine, takeover);
 	if (err)
 		goto out;
-	err = gc_open(&engine->gc, &engine->opt->timeouts,
-		      bpf_program__fd(engine->skel->progs.proxy_reap),
-		      bpf_map__fd(engine->skel->maps.doomed));
-	if (err) {
-		log_err(err, "cannot prepare to remove flows");
-		goto out;
-	}
 	if (takeover && old.max_entries[MAPS_INGRESS] != engine->opt->max_flows)
 		log_note("the running flow table is taken over with its size of %u flows",
 			 old.max_entries[MAPS_INGRESS]);

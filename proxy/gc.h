@@ -11,10 +11,7 @@
 #include "table.h"
 
 struct gc {
-	__u32 slot;		     /* the pass has come so far */
-	int reap_fd;		     /* the program proxy_reap, owned by the skeleton */
-	struct proxy_doomed *doomed; /* its list, memory shared with it */
-	__u32 doomed_count;
+	__u32 slot; /* the pass has come so far */
 	struct proxy_timeouts timeouts;
 	__u64 counting; /* flows met and kept by the pass that is under way */
 	__u64 flows;	/* in the table, as far as known */
@@ -22,18 +19,8 @@ struct gc {
 };
 
 /**
- * gc_open - make ready to remove flows
- * @reap_fd: the program proxy_reap
- * @doomed_fd: its map "doomed"
- * Both stay the caller's. Return: 0 or a negative errno; gc_close() is right in either case.
- */
-int gc_open(struct gc *gc, const struct proxy_timeouts *timeouts, int reap_fd, int doomed_fd);
-
-void gc_close(struct gc *gc);
-
-/**
  * gc_step - look at the next part of the flow table, at all of it when it fills up
- * @now: CLOCK_MONOTONIC
+ * @now: maps_now()
  *
  * Under pressure the idle times of connections that are closing or not yet open and of UDP shrink;
  * established TCP connections keep theirs.

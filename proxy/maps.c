@@ -284,10 +284,12 @@ __u64 maps_now(void)
 bool maps_flow(const struct maps *maps, __u32 slot, struct proxy_flow *flow)
 {
 	const struct proxy_flow *at = &maps->flows[slot];
+	__u32 tick = __atomic_load_n(&at->tick, __ATOMIC_ACQUIRE);
 
-	if (__atomic_load_n(&at->tick, __ATOMIC_ACQUIRE) == PROXY_TICK_GONE)
+	if (tick == PROXY_TICK_GONE)
 		return false;
 	*flow = *at;
+	flow->tick = tick; /* as it was before anything else was read: for maps_flow_expire() */
 	return true;
 }
 
@@ -326,6 +328,12 @@ void maps_flow_clear(const struct maps *maps, __u32 slot, __u32 bits)
 	__atomic_and_fetch(&maps->flows[slot].state, ~bits, __ATOMIC_SEQ_CST);
 }
 
+static void maps_flow_ended(struct proxy_flow *flow)
+{
+	flow->last_seen = maps_now();
+	__atomic_store_n(&flow->ended, 1, __ATOMIC_RELEASE);
+}
+
 void maps_flow_end(const struct maps *maps, __u32 slot)
 {
 	struct proxy_flow *flow = &maps->flows[slot];
@@ -338,8 +346,31 @@ void maps_flow_end(const struct maps *maps, __u32 slot)
 	if (!slot_table_unlink(&maps->index, flow->place, slot))
 		return;
 	__atomic_store_n(&flow->tick, PROXY_TICK_GONE, __ATOMIC_SEQ_CST);
-	flow->last_seen = maps_now();
-	__atomic_store_n(&flow->ended, 1, __ATOMIC_RELEASE);
+	maps_flow_ended(flow);
+}
+
+bool maps_flow_expire(const struct maps *maps, __u32 slot, __u32 tick)
+{
+	struct proxy_flow *flow = &maps->flows[slot];
+	bool pinned = flow->state & PROXY_FLOW_PINNED;
+	__u32 found = tick;
+
+	/* First, as above: no packet meets a flow that is about to go, and none is dropped. */
+	maps_unpin(maps, slot);
+	slot_table_unlink(&maps->index, flow->place, slot);
+	if (__atomic_compare_exchange_n(&flow->tick, &found, PROXY_TICK_GONE, false,
+					__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+		maps_flow_ended(flow);
+		return true;
+	}
+	if (found == PROXY_TICK_GONE) /* a program has removed it */
+		return true;
+	/* Without room, it is found no more, and expires once again. */
+	slot_table_link(&maps->index, proxy_flow_hash(slot_table_seed(&maps->index), &flow->key),
+			slot, &flow->place);
+	if (pinned)
+		maps_pin(maps, slot);
+	return false;
 }
 
 void maps_reclaim(struct maps *maps)

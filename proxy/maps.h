@@ -126,6 +126,16 @@ void maps_flow_clear(const struct maps *maps, __u32 slot, __u32 bits);
 void maps_flow_end(const struct maps *maps, __u32 slot);
 
 /**
+ * maps_flow_expire - remove the flow of slot @slot, unless a packet uses it
+ * @tick: of the flow when maps_flow() found it idle
+ *
+ * Packets do not find the flow from the first step on, and make it anew; none waits. A packet that
+ * has found it before stores another tick, and the flow then stays.
+ * Return: whether it is gone.
+ */
+bool maps_flow_expire(const struct maps *maps, __u32 slot, __u32 tick);
+
+/**
  * maps_flow_reclaim - give the slot of a flow that has been removed back to the programs
  *
  * Not before no program that has found the flow can run any more: @now (CLOCK_MONOTONIC_COARSE) is
