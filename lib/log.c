@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "log.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -35,29 +34,12 @@ void log_setup(const char *tool, bool verbose)
 	libbpf_set_print(log_libbpf);
 }
 
-const char *log_strerror(int err)
-{
-	switch (-err) {
-	case EPERM:
-	case EACCES:
-		return "not permitted (needs CAP_BPF and CAP_NET_ADMIN)";
-	case ENODEV:
-	case ENXIO:
-		return "no such interface";
-	case EOPNOTSUPP:
-		return "not supported here (the kernel needs CONFIG_NET_SCH_INGRESS for clsact, "
-		       "and CONFIG_NET_CLS_BPF)";
-	default:
-		return strerror(-err);
-	}
-}
-
 static void log_line(int err, const char *fmt, va_list args)
 {
 	fprintf(stderr, "%s: ", log_tool);
 	vfprintf(stderr, fmt, args);
 	if (err)
-		fprintf(stderr, ": %s", log_strerror(err));
+		fprintf(stderr, ": %s", strerror(-err));
 	fputc('\n', stderr);
 }
 

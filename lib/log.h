@@ -26,10 +26,4 @@ int log_err(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)))
 /** log_note - a line that is no error: "attached to eth0", a warning */
 void log_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/**
- * log_strerror - what a negative errno means to somebody who attaches BPF programs
- * Return: a static string; -EPERM names the missing capability.
- */
-const char *log_strerror(int err);
-
 #endif /* LOG_H */

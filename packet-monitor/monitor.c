@@ -11,6 +11,7 @@
 
 #include "log.h"
 #include "packet-monitor.skel.h"
+#include "refusal.h"
 
 static const enum program programs[PM_DIRECTIONS] = { PROGRAM_PM_INGRESS, PROGRAM_PM_EGRESS };
 
@@ -58,7 +59,7 @@ static int load(struct monitor *monitor)
 		return log_err(err, "cannot make room for %u flows (try a smaller --max-flows)",
 			       config->max_flows);
 	if (err)
-		return log_err(err, "cannot load the BPF programs (-v shows why)");
+		return log_refused(REFUSED_LOAD, err, "cannot load the BPF programs");
 	err = flow_table_open(&monitor->table, config->max_flows, skel->rodata->cfg_seed,
 			      bpf_map__fd(skel->maps.slots), bpf_map__fd(skel->maps.buckets),
 			      bpf_map__fd(skel->maps.free_slots));
@@ -76,7 +77,7 @@ static int report_iface(int err, const char *name)
 		log_note("cannot attach to %s: its link layer is neither Ethernet nor IP", name);
 		return err;
 	}
-	return log_err(err, "cannot attach to %s", name);
+	return log_refused(REFUSED_ATTACH, err, "cannot attach to %s", name);
 }
 
 int monitor_open(struct monitor *monitor, const char *name, bool wait,
@@ -102,7 +103,7 @@ static void report_attach(int err, const struct monitor *monitor, const struct t
 	if (err == -EOPNOTSUPP)
 		log_note("cannot attach to %s: %s", monitor->iface.name, tc_link_lacking(link));
 	else
-		log_err(err, "cannot attach to %s", monitor->iface.name);
+		log_refused(REFUSED_ATTACH, err, "cannot attach to %s", monitor->iface.name);
 }
 
 int monitor_attach(struct monitor *monitor)
@@ -142,7 +143,8 @@ int monitor_detach(struct monitor *monitor)
 		int failed = tc_link_detach(&monitor->links[dir]);
 
 		if (failed)
-			err = log_err(failed, "cannot detach from %s", monitor->iface.name);
+			err = log_refused(REFUSED_ATTACH, failed, "cannot detach from %s",
+					  monitor->iface.name);
 	}
 	monitor->attached = false;
 	return err;

@@ -12,6 +12,7 @@
 
 #include "log.h"
 #include "number.h"
+#include "refusal.h"
 
 enum {
 	/* There is one proxy per interface, so its place is fixed and can be found again. */
@@ -62,7 +63,8 @@ static int find_own(const struct tc_link *link, const char *ifname, __u32 *id)
 		err = prog_name(*id, found);
 	if (err)
 		return err == -ENOENT ? err
-				      : log_err(err, "cannot look at the filters of %s", ifname);
+				      : log_refused(REFUSED_BY_ID, err,
+						    "cannot look at the filters of %s", ifname);
 	if (!tc_link_expects(link, found))
 		return log_note(
 			       "the place of our filter on %s (priority %u, handle %u) is taken by "
@@ -82,10 +84,10 @@ static int check_found(int err, const char *ifname, const struct maps *maps)
 			 "remove-filters-and-qdisc.sh %s",
 			 ifname, ifname);
 	else if (err)
-		log_err(err,
-			"cannot open the running datapath of %s "
-			"(remove-filters-and-qdisc.sh %s removes it)",
-			ifname, ifname);
+		log_refused(REFUSED_BY_ID, err,
+			    "cannot open the running datapath of %s "
+			    "(remove-filters-and-qdisc.sh %s removes it)",
+			    ifname, ifname);
 	return err;
 }
 
@@ -210,7 +212,8 @@ void attach_device(struct attachment *at, int ifindex)
 	err = attach_other(at, ifindex);
 	if_indextoname((unsigned int)ifindex, name);
 	if (err)
-		log_err(err, "cannot attach to %s, by which a target is reached", name);
+		log_refused(REFUSED_ATTACH, err,
+			    "cannot attach to %s, by which a target is reached", name);
 }
 
 /* One line that names the likely cause. */
@@ -224,7 +227,7 @@ static int attach_error(const struct attachment *at, int err, const char *ifname
 				"another kind",
 				ifname, TC_PRIO_FIRST, TC_PRIO_SECOND),
 		       err;
-	return log_err(err, "cannot attach to %s", ifname);
+	return log_refused(REFUSED_ATTACH, err, "cannot attach to %s", ifname);
 }
 
 int attach_start(struct attachment *at, const char *ifname, bool takeover)

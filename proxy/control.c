@@ -11,6 +11,7 @@
 #include "log.h"
 #include "output.h"
 #include "owner.h"
+#include "refusal.h"
 
 /*
  * A request is "VERB", "VERB ARGUMENT", or either with a "!" behind VERB for --kill. The answer is
@@ -195,7 +196,8 @@ static int do_it(const struct options *opt, const struct iface *iface, char *req
 	int err = owner_acquire(&owner, iface->ifindex, &holder);
 
 	if (err) {
-		log_err(err, "cannot become the owner of the datapath of %s", iface->name);
+		log_refused(REFUSED_LOAD, err, "cannot become the owner of the datapath of %s",
+			    iface->name);
 		owner_release(&owner);
 		return EXIT_FAILURE;
 	}
@@ -231,12 +233,9 @@ int control_verb(const struct options *opt, const struct iface *iface)
 	err = owner_request(iface->ifindex, request, answer);
 	if (err == -ECONNREFUSED)
 		return do_it(opt, iface, request);
-	if (err == -EPERM)
-		log_note("cannot reach the proxy that serves %s: not permitted (needs "
-			 "CAP_SYS_ADMIN)",
-			 iface->name);
-	else if (err)
-		log_err(err, "cannot reach the proxy that serves %s", iface->name);
+	if (err)
+		log_refused(REFUSED_BY_ID, err, "cannot reach the proxy that serves %s",
+			    iface->name);
 	else if (*answer)
 		log_note("%s", answer);
 	return err || *answer ? EXIT_FAILURE : EXIT_SUCCESS;

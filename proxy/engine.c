@@ -23,6 +23,7 @@
 #include "memory.h"
 #include "number.h"
 #include "proxy.skel.h"
+#include "refusal.h"
 
 enum {
 	WARNINGS_MAX = 5,
@@ -251,7 +252,7 @@ static int load(struct engine *engine, const struct maps *old, size_t mappings)
 			       "--max-flows helps)",
 			       engine->opt->max_flows, mappings);
 	if (err)
-		return log_err(err, "cannot load the BPF programs (-v shows the verifier's log)");
+		return log_refused(REFUSED_LOAD, err, "cannot load the BPF programs");
 	engine->at.egress_fd = egress_fd(skel, engine->iface.l2_len);
 	engine->at.ingress_fd = ingress_fd(skel, engine->iface.l2_len);
 	err = maps_from_object(&engine->maps, skel->obj) ?:
@@ -403,7 +404,9 @@ int engine_stop(struct engine *engine)
 	}
 	err = attach_stop(&engine->at);
 	netlink_neigh_delete_mac(&engine->hops.nl, engine->iface.ifindex, mac);
-	return err ? log_err(err, "cannot remove all filters from %s", engine->iface.name) : 0;
+	return err ? log_refused(REFUSED_ATTACH, err, "cannot remove all filters from %s",
+				 engine->iface.name)
+		   : 0;
 }
 
 /* --- checking --- */

@@ -15,6 +15,7 @@
 #include "options.h"
 #include "output.h"
 #include "owner.h"
+#include "refusal.h"
 
 /* An interface that is removed goes down first: how long after that it may still go. */
 enum { EXIT_USAGE = 2, GONE_PATIENCE_MS = 50 };
@@ -222,7 +223,7 @@ static int acquire(struct owner *owner, const struct iface *iface)
 	else if (err == -EBUSY)
 		log_note("%s is served by another proxy already", iface->name);
 	else if (err)
-		log_err(err, "cannot become the owner of %s", iface->name);
+		log_refused(REFUSED_LOAD, err, "cannot become the owner of %s", iface->name);
 	return err;
 }
 
@@ -307,7 +308,7 @@ int main(int argc, char **argv)
 	if (err == -EPFNOSUPPORT)
 		log_note("cannot attach to %s: neither Ethernet nor bare IP", opt.ifname);
 	else if (err)
-		log_err(err, "cannot attach to %s", opt.ifname);
+		log_refused(REFUSED_ATTACH, err, "cannot attach to %s", opt.ifname);
 	else if (opt.verb != PROXY_RUN)
 		status = control_verb(&opt, &iface);
 	else

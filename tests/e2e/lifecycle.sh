@@ -119,10 +119,10 @@ for tool in packet-monitor proxy; do
 	prefix=(setpriv --bounding-set "-bpf,-net_admin,-sys_admin,-perfmon"
 		--inh-caps "-bpf,-net_admin,-sys_admin,-perfmon")
 	run_tool $tool -c 1 eth0
-	refused "without capabilities" 1 '*CAP_BPF*CAP_NET_ADMIN*'
+	refused "without capabilities" 1 '*CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON*'
 	prefix=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 	run_tool $tool -c 1 eth0
-	refused "as nobody" 1 '*CAP_BPF*CAP_NET_ADMIN*'
+	refused "as nobody" 1 '*CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON*'
 	prefix=(setpriv --bounding-set "-net_admin,-sys_admin" --inh-caps "-net_admin,-sys_admin")
 	run_tool $tool -c 1 eth0
 	refused "without CAP_NET_ADMIN" 1 '*CAP_NET_ADMIN*'

@@ -63,7 +63,7 @@ refused "more flows than memory holds" 1 "try a smaller --max-flows" -m 67108864
 
 said=$(in_host near capsh --drop=cap_bpf,cap_sys_admin,cap_net_admin -- -c "exec '$PM' eth0" 2>&1) &&
 	fail "not enough privilege" "starts"
-contains "not enough privilege: the capabilities are named" "$said" "CAP_BPF and CAP_NET_ADMIN"
+contains "not enough privilege: the capabilities are named" "$said" "CAP_BPF, CAP_NET_ADMIN"
 equal "not enough privilege: one line" "$(wc -l <<< "$said")" 1
 
 # --- the ends ------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ unprivileged()
 status=0
 output=$(unprivileged eth0 2>&1) || status=$?
 equal "no privilege ends with 1" $status 1
-contains "and names what is missing" "$output" "CAP_BPF and CAP_NET_ADMIN"
+contains "and names what is missing" "$output" "CAP_BPF, CAP_NET_ADMIN"
 equal "in one line" "$(wc -l <<< "$output")" 1
 
 if [ "$(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo)" -lt 134217728 ]; then
