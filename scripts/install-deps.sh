@@ -82,6 +82,29 @@ die()
 	exit 1
 }
 
+# Another package manager may be at work: a new machine upgrades itself.
+LOCK_SECONDS=600
+
+# apt_get ARGUMENT...: apt-get; waits for the locks of others. (DPkg::Lock::Timeout would wait for
+# dpkg's lock, but not for that of the package lists.)
+apt_get()
+{
+	local end=$((SECONDS + LOCK_SECONDS)) waiting=no errors
+	while :; do
+		# stdout to the caller's, stderr to the variable
+		{ errors=$("${as_root[@]}" env LC_ALL=C DEBIAN_FRONTEND=noninteractive \
+			apt-get -q "$@" 2>&1 >&3 3>&-) && return; } 3>&1
+		if [[ $errors != *"E: Could not get lock "* || $SECONDS -ge $end ]]; then
+			echo "$errors" >&2
+			return 1
+		fi
+		[ $waiting = yes ] || echo "install-deps.sh: waiting for another package manager," \
+			"$((LOCK_SECONDS / 60)) minutes at most: ${errors%%$'\n'*}" >&2
+		waiting=yes
+		sleep 1
+	done
+}
+
 # Debian and others keep some programs out of an ordinary user's PATH.
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -184,7 +207,7 @@ if [ "$(id -u)" != 0 ] && [ $dry_run = no ]; then
 	as_root=(sudo)
 fi
 if [ "$manager" = apt-get ] && [ $dry_run = no ]; then
-	"${as_root[@]}" apt-get -q update || die "apt-get update failed"
+	apt_get update || die "apt-get update failed"
 fi
 # A failed die() in there ends the pipeline, and with pipefail this script.
 set -o pipefail
@@ -196,17 +219,17 @@ fi
 mapfile -t packages <<< "$packages"
 echo "install-deps.sh: installing ${packages[*]}"
 case $manager in
-apt-get) command=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install) ;;
-dnf) command=(dnf -y install) ;;
-pacman) command=(pacman -S --noconfirm --needed) ;;
-zypper) command=(zypper --non-interactive install --no-recommends) ;;
-apk) command=(apk add) ;;
+apt-get) command=(apt_get -y --no-install-recommends install) ;;
+dnf) command=("${as_root[@]}" dnf -y install) ;;
+pacman) command=("${as_root[@]}" pacman -S --noconfirm --needed) ;;
+zypper) command=("${as_root[@]}" zypper --non-interactive install --no-recommends) ;;
+apk) command=("${as_root[@]}" apk add) ;;
 esac
-if ! "${as_root[@]}" "${command[@]}" "${packages[@]}"; then
+if ! "${command[@]}" "${packages[@]}"; then
 	# All at once failed: one by one, to name the culprit.
 	failed=()
 	for package in "${packages[@]}"; do
-		"${as_root[@]}" "${command[@]}" "$package" > /dev/null 2>&1 || failed+=("$package")
+		"${command[@]}" "$package" > /dev/null 2>&1 || failed+=("$package")
 	done
 	[ ${#failed[@]} -eq 0 ] || die "$manager cannot install: ${failed[*]}"
 fi
