@@ -17,7 +17,7 @@ usage()
 	  --unit, --bpf, --e2e   only these layers (unit needs no root)
 	  --fuzz                 the fuzz targets of tests/fuzz, FUZZ_SECONDS each (default 60)
 	  -j N                   N tests at once (default: the number of processors)
-	  -t SECONDS             time limit of one test (default 240; with SOAK=1 7200)
+	  -t SECONDS             time limit of one test (default 240; with SOAK=1 7200); lint has 1200
 	  -l, --list             only list the tests
 	  --lint                 scripts/lint.sh as a test among them
 	  --no-build             run what has been built before
@@ -132,6 +132,7 @@ run_test()
 	local limit=$limit
 	if [ "$1" = lint ]; then
 		command=(scripts/lint.sh)
+		limit=1200 # two minutes of static analysis, beside the tests, on any machine
 	elif [[ $1 == fuzz/* ]]; then
 		command=(tests/fuzz/run.sh "${1#fuzz/}")
 		limit=$((${FUZZ_SECONDS:-60} + 120))
