@@ -63,6 +63,15 @@ libbpf_version := $(shell $(PKG_CONFIG) --modversion libbpf 2>/dev/null)
 $(if $(libbpf_version),,$(error libbpf is missing: run scripts/install-deps.sh build))
 $(if $(filter 0.%,$(libbpf_version)),\
   $(error libbpf is version $(libbpf_version): the tools need 1.0 or newer (PKG_CONFIG_PATH=)))
+ifeq ($(STATIC),1)
+# Debian 13's libelf.a does not link: elfutils 0.192 has left a part of it out.
+static_error := $(shell mkdir -p $(BUILD) && \
+	echo 'int elf_end(void *elf); int main(void) { return elf_end(0); }' | \
+	$(CC) -x c - $(LIBS) -o $(BUILD)/static-probe 2>&1 | \
+	sed -n 's/.*\(undefined reference\|cannot find\)/\1/p' | head -n 1)
+$(if $(static_error),$(error STATIC=1 does not link with the libraries here: $(static_error). \
+  Build on Debian 12, or with elfutils 0.193 or newer (Debian 13 has 0.192)))
+endif
 # Objects depend on this file, which is rewritten when a flag has changed.
 flags := $(strip $(CC) $(C_FLAGS) $(SAN) $(CLANG) $(BPF_FLAGS) $(LIBS) $(LDFLAGS) $(LDLIBS))
 ifneq ($(flags),$(strip $(file <$(BUILD)/flags)))
