@@ -16,7 +16,7 @@ sanitized=(e2e/lifecycle e2e/proxy-usage e2e/proxy-control e2e/proxy-restart e2e
 export BUILD=${BUILD:-build} FUZZ_SECONDS=${FUZZ_SECONDS:-20}
 as_root=()
 [ "$(id -u)" = 0 ] ||
-	as_root=(sudo --preserve-env=BUILD,CC,CLANG,CI,SOAK,CAPTURES,KEEP,FUZZ_SECONDS,SANITIZE)
+	as_root=(sudo "--preserve-env=BUILD,CC,CLANG,CI,SOAK,CAPTURES,KEEP,FUZZ_SECONDS,SANITIZE")
 
 build()
 {
