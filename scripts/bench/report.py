@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Turn the raw numbers of bench.py into docs/benchmarks/: README.md, SVG and PNG plots.
+"""Turn the raw numbers of bench.py into docs/benchmarks/: README.md and SVG plots.
 
 usage: report.py RESULTS.json (the report goes beside it)
 """
@@ -255,8 +255,8 @@ def write_readme(res, path):
     out = []
     say = out.append
     say("# What it costs\n")
-    say("Made by `make bench` (scripts/bench/): do not edit. Raw numbers: "
-        "[results.json](results.json).\n")
+    say("Made by `make bench` (scripts/bench/): do not edit. It leaves the raw numbers in "
+        "results.json, beside this file; they are not in git.\n")
     say(f"Measured on {machine['date']}, revision {machine['revision']}, in {res.raw['seconds']} s: "
         f"{machine['cpus']} CPUs {machine['cpu']}"
         f"{' (a virtual machine)' if machine['virtual'] else ''}, {machine['memory_gib']} GiB, "
@@ -414,11 +414,9 @@ def write_readme(res, path):
 
 
 def plot(folder, name, script):
-    """The same plot twice: SVG for pages, PNG for where SVG is not shown."""
-    for terminal, ext in (("svg noenhanced size 900,420 background '#ffffff' font 'sans,13'", "svg"),
-                          ("pngcairo noenhanced size 900,420 font 'sans,11'", "png")):
-        subprocess.run(["gnuplot"], text=True, check=True, input=(
-            f"set terminal {terminal}\nset output '{os.path.join(folder, name)}.{ext}'\n{script}"))
+    subprocess.run(["gnuplot"], text=True, check=True, input=(
+        "set terminal svg noenhanced size 900,420 background '#ffffff' font 'sans,13'\n"
+        f"set output '{os.path.join(folder, name)}.svg'\n{script}"))
 
 
 def plot_overhead(res, folder):
