@@ -17,7 +17,8 @@ Removes from the interfaces named, or from all interfaces of this network namesp
     $PROGRAMS,
   - neighbour entries with the address 02:70:72:6f:78:79, which proxy gives to hosts that do not exist,
   - the clsact qdisc, if no filter of anyone's is left in it.
-Filters of others are never touched. Exit status: 0, or 1 if something could not be removed.
+Filters of others are never touched. A packet-monitor or proxy that runs attaches its filters
+again: end it first. Exit status: 0, or 1 if something could not be removed.
 USAGE
 }
 

@@ -5,6 +5,7 @@
 #include <linux/if_ether.h>
 #include <linux/neighbour.h>
 #include <linux/netlink.h>
+#include <linux/pkt_cls.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@ struct request {
 	union {
 		struct rtmsg route;
 		struct ndmsg neigh;
+		struct tcmsg tc;
 	};
 	char attributes[64];
 };
@@ -110,6 +112,33 @@ static int talk(struct netlink *nl, struct request *req, char *buf, struct nlmsg
 			return error_of(msg);
 		*answer = msg;
 		return 0;
+	}
+	return err;
+}
+
+/* Send a request for many objects, and have @visit see each. Return: 0 or a negative errno. */
+static int dump(struct netlink *nl, struct request *req,
+		void (*visit)(struct nlmsghdr *msg, void *arg), void *arg)
+{
+	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+	int err = request_send(nl, req);
+
+	while (!err) {
+		struct nlmsghdr *msg = (struct nlmsghdr *)buf;
+		ssize_t got = receive(nl->fd, buf, sizeof(buf));
+
+		if (got < 0)
+			return (int)got;
+		/* @got ends below 0 if the last message is not padded. */
+		for (; got > 0 && NLMSG_OK(msg, (size_t)got); msg = NLMSG_NEXT(msg, got)) {
+			if (msg->nlmsg_seq != nl->seq)
+				continue;
+			if (msg->nlmsg_type == NLMSG_DONE)
+				return 0;
+			if (msg->nlmsg_type == NLMSG_ERROR)
+				return error_of(msg);
+			visit(msg, arg);
+		}
 	}
 	return err;
 }
@@ -222,37 +251,37 @@ int netlink_neigh_delete(struct netlink *nl, int ifindex, __be32 addr)
 	return talk(nl, &req, buf, &answer);
 }
 
+struct mac_search {
+	int ifindex;
+	const __u8 *mac;
+	__u16 states;
+	__be32 *found;
+	int room, count;
+};
+
+static void mac_visit(struct nlmsghdr *msg, void *arg)
+{
+	struct mac_search *search = arg;
+	struct netlink_neigh neigh;
+
+	if (neigh_message(msg, &neigh) && neigh.ifindex == search->ifindex &&
+	    neigh.state & search->states && neigh.has_mac &&
+	    !memcmp(neigh.mac, search->mac, sizeof(neigh.mac)) && search->count < search->room)
+		search->found[search->count++] = neigh.addr;
+}
+
 int netlink_neigh_with_mac(struct netlink *nl, int ifindex, const __u8 mac[6], __u16 states,
 			   __be32 *found, int room)
 {
-	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
-	struct netlink_neigh neigh;
+	struct mac_search search = {
+		.ifindex = ifindex, .mac = mac, .states = states, .found = found, .room = room
+	};
 	struct request req;
-	int err, count = 0;
+	int err;
 
 	neigh_request(&req, RTM_GETNEIGH, NLM_F_DUMP, 0, 0);
-	err = request_send(nl, &req);
-	while (!err) {
-		struct nlmsghdr *msg = (struct nlmsghdr *)buf;
-		ssize_t got = receive(nl->fd, buf, sizeof(buf));
-
-		if (got < 0)
-			return (int)got;
-		/* @got ends below 0 if the last message is not padded. */
-		for (; got > 0 && NLMSG_OK(msg, (size_t)got); msg = NLMSG_NEXT(msg, got)) {
-			if (msg->nlmsg_seq != nl->seq)
-				continue;
-			if (msg->nlmsg_type == NLMSG_DONE)
-				return count;
-			if (msg->nlmsg_type == NLMSG_ERROR)
-				return error_of(msg);
-			if (neigh_message(msg, &neigh) && neigh.ifindex == ifindex &&
-			    neigh.state & states && neigh.has_mac &&
-			    !memcmp(neigh.mac, mac, sizeof(neigh.mac)) && count < room)
-				found[count++] = neigh.addr;
-		}
-	}
-	return err;
+	err = dump(nl, &req, mac_visit, &search);
+	return err ?: search.count;
 }
 
 int netlink_neigh_delete_mac(struct netlink *nl, int ifindex, const __u8 mac[6])
@@ -267,6 +296,89 @@ int netlink_neigh_delete_mac(struct netlink *nl, int ifindex, const __u8 mac[6])
 			err = netlink_neigh_delete(nl, ifindex, found[i]);
 	} while (count == ROOM && !err);
 	return count < 0 ? count : err;
+}
+
+struct qdisc_search {
+	int ifindex;
+	__u32 parent;
+	const char *kind;
+	bool found;
+};
+
+static void qdisc_visit(struct nlmsghdr *msg, void *arg)
+{
+	struct tcmsg *info = NLMSG_DATA(msg);
+	struct qdisc_search *search = arg;
+	int len = (int)TCA_PAYLOAD(msg);
+
+	if (msg->nlmsg_type != RTM_NEWQDISC || info->tcm_ifindex != search->ifindex ||
+	    info->tcm_parent != search->parent)
+		return;
+	for (struct rtattr *a = TCA_RTA(info); RTA_OK(a, len); a = RTA_NEXT(a, len))
+		if (a->rta_type == TCA_KIND)
+			search->found |= !strcmp(RTA_DATA(a), search->kind);
+}
+
+bool netlink_qdisc_is(struct netlink *nl, int ifindex, __u32 parent, const char *kind)
+{
+	struct qdisc_search search = { .ifindex = ifindex, .parent = parent, .kind = kind };
+	struct request req;
+
+	/* To ask for one qdisc would send the answer to everybody who listens to changes. */
+	request_init(&req, RTM_GETQDISC, NLM_F_DUMP, sizeof(req.tc));
+	return !dump(nl, &req, qdisc_visit, &search) && search.found;
+}
+
+struct filter_search {
+	__u32 priority;
+	bool (*left_out)(const char *name);
+	int count;
+};
+
+/* The name of a BPF filter, or NULL. @options: attribute TCA_OPTIONS */
+static const char *filter_name(struct rtattr *options)
+{
+	int len = (int)RTA_PAYLOAD(options);
+
+	for (struct rtattr *a = RTA_DATA(options); RTA_OK(a, len); a = RTA_NEXT(a, len))
+		if (a->rta_type == TCA_BPF_NAME)
+			return RTA_DATA(a);
+	return NULL;
+}
+
+static void filter_visit(struct nlmsghdr *msg, void *arg)
+{
+	struct tcmsg *info = NLMSG_DATA(msg);
+	struct filter_search *search = arg;
+	int len = (int)TCA_PAYLOAD(msg);
+	const char *name = NULL;
+	bool bpf = false;
+
+	/* The first message of each priority stands for the classifier itself. */
+	if (msg->nlmsg_type != RTM_NEWTFILTER || !info->tcm_handle ||
+	    TC_H_MAJ(info->tcm_info) >> 16 >= search->priority)
+		return;
+	for (struct rtattr *a = TCA_RTA(info); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
+		if (a->rta_type == TCA_KIND)
+			bpf = !strcmp(RTA_DATA(a), "bpf");
+		else if (a->rta_type == TCA_OPTIONS && bpf)
+			name = filter_name(a);
+	}
+	search->count += !name || !search->left_out(name);
+}
+
+int netlink_filters_before(struct netlink *nl, int ifindex, __u32 parent, __u32 priority,
+			   bool (*left_out)(const char *name))
+{
+	struct filter_search search = { .priority = priority, .left_out = left_out };
+	struct request req;
+	int err;
+
+	request_init(&req, RTM_GETTFILTER, NLM_F_DUMP, sizeof(req.tc));
+	req.tc.tcm_ifindex = ifindex;
+	req.tc.tcm_parent = parent;
+	err = dump(nl, &req, filter_visit, &search);
+	return err ?: search.count;
 }
 
 int netlink_subscribe(__u32 groups)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What rtnetlink knows about IPv4 routes and neighbours: ask, hear of changes, keep alive. */
+/* What rtnetlink knows about IPv4 routes, neighbours and tc filters: ask, hear of changes, keep
+ * alive.
+ */
 #ifndef NETLINK_H
 #define NETLINK_H
 
@@ -72,6 +74,18 @@ int netlink_neigh_with_mac(struct netlink *nl, int ifindex, const __u8 mac[6], _
  * Return: 0 or a negative errno.
  */
 int netlink_neigh_delete_mac(struct netlink *nl, int ifindex, const __u8 mac[6]);
+
+/** netlink_qdisc_is - tell whether the qdisc at @parent (TC_H_*) is there and of this kind */
+bool netlink_qdisc_is(struct netlink *nl, int ifindex, __u32 parent, const char *kind);
+
+/**
+ * netlink_filters_before - count the tc filters that run before those of a priority
+ * @parent: TC_H_* of the hook
+ * @left_out: whether not to count a BPF filter of this name
+ * Return: their number (what tc shows as a filter; u32 has more), or a negative errno.
+ */
+int netlink_filters_before(struct netlink *nl, int ifindex, __u32 parent, __u32 priority,
+			   bool (*left_out)(const char *name));
 
 /**
  * netlink_subscribe - a socket that hears of what happens in this namespace

@@ -2,12 +2,14 @@
 #include "tc-link.h"
 
 #include <errno.h>
+#include <linux/pkt_sched.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 
 #include "log.h"
+#include "netlink.h"
 
 /* Of Linux 6.6, which headers may be older than. */
 enum { TCX_INGRESS = 46, TCX_EGRESS = 47 }; /* enum bpf_attach_type */
@@ -76,6 +78,17 @@ static int tcx_attach(struct tc_link *link, int prog_fd)
 	return 0;
 }
 
+/* The qdisc "ingress" takes filters for egress without complaint, and runs them at ingress. */
+static bool is_ingress_only(const struct tc_link *link)
+{
+	struct netlink nl = NETLINK_INIT;
+	bool found =
+		!netlink_open(&nl) && netlink_qdisc_is(&nl, link->ifindex, TC_H_INGRESS, "ingress");
+
+	netlink_close(&nl);
+	return found;
+}
+
 static int clsact_attach(struct tc_link *link, int prog_fd, bool replace)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = link->ifindex,
@@ -84,6 +97,8 @@ static int clsact_attach(struct tc_link *link, int prog_fd, bool replace)
 		    .prog_fd = prog_fd, .flags = replace ? BPF_TC_F_REPLACE : 0);
 	int err = hook_create(&hook);
 
+	if (!err && link->point == BPF_TC_EGRESS && is_ingress_only(link))
+		err = -EOPNOTSUPP;
 	if (!err) {
 		hook.attach_point = link->point;
 		err = bpf_tc_attach(&hook, &opts);
@@ -98,13 +113,28 @@ static int clsact_attach(struct tc_link *link, int prog_fd, bool replace)
 	return 0;
 }
 
+static bool attached(const struct tc_link *link)
+{
+	return link->prog_id || link->fd > 0;
+}
+
+const char *tc_link_hook(const struct tc_link *link)
+{
+	return link->point == BPF_TC_INGRESS ? "ingress" : "egress";
+}
+
 int tc_link_attach(struct tc_link *link, int prog_fd, bool replace)
 {
+	link->prog_fd = prog_fd;
+	link->fixed = link->handle;
 	return link->tcx ? tcx_attach(link, prog_fd) : clsact_attach(link, prog_fd, replace);
 }
 
 const char *tc_link_lacking(const struct tc_link *link)
 {
+	if (!link->tcx && is_ingress_only(link))
+		return "it has an ingress qdisc in place of clsact, so no egress filters (delete "
+		       "that, or use --tcx)";
 	return link->tcx ? "this kernel has no tcx (Linux 6.6); leave out --tcx"
 			 : "this kernel has no clsact qdisc or no cls_bpf "
 			   "(CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF)";
@@ -123,6 +153,56 @@ int tc_link_query(const struct tc_link *link, __u32 *prog_id)
 		err = -ENOENT;
 	if (!err)
 		*prog_id = opts.prog_id;
+	return err;
+}
+
+/* The program of a tcx link, or 0. */
+static __u32 tcx_own(const struct tc_link *link)
+{
+	struct bpf_link_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	return link->fd > 0 && !bpf_obj_get_info_by_fd(link->fd, &info, &len) ? info.prog_id : 0;
+}
+
+static bool is_in(__u32 id, const __u32 *ids, __u32 count)
+{
+	for (__u32 i = 0; i < count; i++)
+		if (ids[i] == id)
+			return true;
+	return false;
+}
+
+/* Whether the tcx link is at its hook still: somebody may have detached it. */
+static int tcx_query(const struct tc_link *link)
+{
+	__u32 ids[TCX_PROGRAMS_MAX], count = tcx_programs(link->ifindex, link->point, ids);
+
+	return is_in(tcx_own(link), ids, count) ? 0 : -ENOENT;
+}
+
+int tc_link_restore(struct tc_link *link, bool *restored)
+{
+	__u32 prog_id;
+	int err;
+
+	*restored = false;
+	if (!attached(link))
+		return 0;
+	err = link->tcx ? tcx_query(link) : tc_link_query(link, &prog_id);
+	if (!err && !link->tcx && prog_id != link->prog_id)
+		return -ESTALE;
+	if (err != -ENOENT)
+		return err;
+	if (link->fd > 0) {
+		close(link->fd);
+		link->fd = 0;
+	}
+	link->prog_id = 0;
+	if (!link->fixed)
+		link->handle = 0;
+	err = tc_link_attach(link, link->prog_fd, false);
+	*restored = !err;
 	return err;
 }
 
@@ -190,38 +270,63 @@ static bool is_ours(__u32 id)
 	return false;
 }
 
-/* The program of a tcx link, or 0. */
-static __u32 tcx_own(const struct tc_link *link)
-{
-	struct bpf_link_info info = { 0 };
-	__u32 len = sizeof(info);
-
-	return link->fd > 0 && !bpf_obj_get_info_by_fd(link->fd, &info, &len) ? info.prog_id : 0;
-}
-
 /*
- * Programs of others that see the packets of @link's hook before it does. Without CAP_SYS_ADMIN, no
- * program but our own can be asked for its name: then it may be another's.
+ * Count the tcx programs of others that see the packets of @link's hook before it does, and were
+ * not there the last time. Without CAP_SYS_ADMIN no program can be asked for its name, so that one
+ * of ours that comes later may be taken for another's.
  */
-static __u32 rivals(const struct tc_link *link)
+static __u32 new_programs(struct tc_link *link)
 {
-	__u32 ids[TCX_PROGRAMS_MAX], count, found = 0, own = tcx_own(link);
+	__u32 ids[TCX_PROGRAMS_MAX], found = 0, own = tcx_own(link);
+	__u32 count = tcx_programs(link->ifindex, link->point, ids);
 
-	if (link->tcx && link->priority == TC_PRIO_FIRST)
-		return 0;
-	count = tcx_programs(link->ifindex, link->point, ids);
-	for (__u32 i = 0; i < count; i++)
-		found += ids[i] != own && !is_ours(ids[i]);
+	for (__u32 i = 0; i < count && ids[i] != own; i++)
+		found += !is_in(ids[i], link->tcx_seen, link->tcx_seen_count) && !is_ours(ids[i]);
+	memcpy(link->tcx_seen, ids, count * sizeof(*ids));
+	link->tcx_seen_count = count;
 	return found;
 }
 
-void tc_link_warn(const struct tc_link *links, int count, const char *ifname)
+/* libbpf names a filter "PROGRAM:[ID]". */
+static bool named_like_ours(const char *name)
+{
+	size_t len = strcspn(name, ":");
+
+	for (int i = 0; i < PROGRAM_COUNT; i++)
+		if (strlen(programs[i].name) == len && !strncmp(name, programs[i].name, len))
+			return true;
+	return false;
+}
+
+/* Whether clsact has more filters of others before @link than the last time. */
+static bool new_filters(struct tc_link *link)
+{
+	__u32 parent = TC_H_MAKE(TC_H_CLSACT, link->point == BPF_TC_INGRESS ? TC_H_MIN_INGRESS
+									    : TC_H_MIN_EGRESS);
+	struct netlink nl = NETLINK_INIT;
+	int before = link->filters_seen;
+
+	link->filters_seen = 0;
+	if (!link->tcx && !netlink_open(&nl))
+		link->filters_seen = netlink_filters_before(&nl, link->ifindex, parent,
+							    link->priority, named_like_ours);
+	netlink_close(&nl);
+	return link->filters_seen > before;
+}
+
+void tc_link_warn(struct tc_link *const *links, int count, const char *ifname)
 {
 	__u32 found = 0;
 
-	for (int i = 0; i < count; i++)
-		if (links[i].ifindex)
-			found += rivals(&links[i]);
+	for (int i = 0; i < count; i++) {
+		if (!attached(links[i]))
+			continue;
+		found += new_programs(links[i]);
+		if (new_filters(links[i]))
+			log_note("warning: filters on %s may take packets first (tc filter show "
+				 "dev %s %s)",
+				 ifname, ifname, tc_link_hook(links[i]));
+	}
 	if (found)
 		log_note("warning: %u tcx program%s on %s may take packets first (bpftool net)",
 			 found, found == 1 ? "" : "s", ifname);

@@ -25,6 +25,8 @@ enum tc_link_priority {
 	TC_PRIO_SECOND = 1020, /* ingress: proxy; egress: packet-monitor */
 };
 
+enum { TCX_PROGRAMS_MAX = 64 }; /* at one hook: BPF_MPROG_MAX */
+
 /*
  * A program at a hook; all zero but for @ifindex, @point and @tcx: not attached.
  *
@@ -40,6 +42,12 @@ struct tc_link {
 	__u32 handle;	/* clsact; 0 before tc_link_attach(): the kernel picks a free one */
 	__u32 priority; /* enum tc_link_priority */
 	__u32 prog_id;	/* clsact; 0: not attached */
+	bool fixed;	/* @handle was given to tc_link_attach() */
+	int prog_fd;	/* of the caller; set by tc_link_attach() */
+	/* What tc_link_warn() has seen: programs at tcx, and filters before ours. */
+	__u32 tcx_seen[TCX_PROGRAMS_MAX];
+	__u32 tcx_seen_count;
+	int filters_seen;
 };
 
 /** tc_link_for - describe a program of ours at its hook and priority, not attached yet */
@@ -50,16 +58,21 @@ bool tc_link_expects(const struct tc_link *link, const char *name);
 
 /**
  * tc_link_attach - put @prog_fd on the hook, creating clsact if that is to be used and not there
+ * @prog_fd: has to stay open for as long as @link may be given to tc_link_restore()
  * @link: ifindex, point, tcx, priority and, if it is to be exclusive, handle are set; on success
  *	  the rest is filled in
  * @replace: swap the program of an existing filter with the same priority and handle atomically;
  *	     not for tcx
- * Return: 0; -EEXIST if the handle is taken and @replace is not set; -EOPNOTSUPP if the kernel
- * lacks clsact or BPF filters, or tcx; another negative errno.
+ * Return: 0; -EEXIST if the handle is taken and @replace is not set; -EOPNOTSUPP if clsact
+ * or BPF filters, or tcx, cannot be had; another negative errno.
  */
 int tc_link_attach(struct tc_link *link, int prog_fd, bool replace);
 
-/** tc_link_lacking - what the kernel has not got if tc_link_attach() returns -EOPNOTSUPP */
+/** tc_link_hook - name the hook of @link: "ingress" or "egress" */
+const char *tc_link_hook(const struct tc_link *link);
+
+/** tc_link_lacking - what the kernel or the interface has not got if tc_link_attach() returns
+ * -EOPNOTSUPP */
 const char *tc_link_lacking(const struct tc_link *link);
 
 /**
@@ -68,6 +81,16 @@ const char *tc_link_lacking(const struct tc_link *link);
  * Return: 0, -ENOENT if there is none (or no clsact), another negative errno.
  */
 int tc_link_query(const struct tc_link *link, __u32 *prog_id);
+
+/**
+ * tc_link_restore - attach our program again if somebody has removed it
+ * @restored: set to whether that was necessary, if 0 is returned
+ *
+ * At the handle where it was, if that was fixed (the kernel picks another otherwise).
+ * Return: 0; -ENODEV if the interface is gone; -ESTALE if another program has taken our place;
+ * another negative errno.
+ */
+int tc_link_restore(struct tc_link *link, bool *restored);
 
 /**
  * tc_link_detach - remove our program, and nothing else: not one that has replaced ours
@@ -85,8 +108,6 @@ int tc_link_detach(struct tc_link *link);
  */
 void tc_link_forget(struct tc_link *link);
 
-enum { TCX_PROGRAMS_MAX = 64 }; /* at one hook: BPF_MPROG_MAX */
-
 /**
  * tcx_programs - the programs at a tcx hook, in the order in which they run
  * @ids: room for TCX_PROGRAMS_MAX
@@ -98,11 +119,12 @@ __u32 tcx_programs(int ifindex, enum bpf_tc_attach_point point, __u32 *ids);
 int prog_name(__u32 id, char name[BPF_OBJ_NAME_LEN]);
 
 /**
- * tc_link_warn - say so if programs of others at the tcx hooks see packets before ours
- * @links: @count of them, attached; those without an ifindex do not count
+ * tc_link_warn - say so if programs or filters of others see packets before ours
+ * @links: @count of them on one interface; those that are not attached do not count
  *
- * A verdict there (not TCX_NEXT) ends the way of a packet through all hooks of its direction.
+ * A verdict there (not TCX_NEXT, not TC_ACT_UNSPEC) ends the way of a packet through all hooks of
+ * its direction. Each is said once: later calls tell only of those that have come since.
  */
-void tc_link_warn(const struct tc_link *links, int count, const char *ifname);
+void tc_link_warn(struct tc_link *const *links, int count, const char *ifname);
 
 #endif /* TC_LINK_H */

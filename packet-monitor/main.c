@@ -28,6 +28,7 @@ struct session {
 	struct monitor monitors[INTERFACES_MAX];
 	struct view view;
 	struct loop loop;
+	struct tc_watch filters;
 	struct loop_fd keys, ifaces[INTERFACES_MAX];
 	struct loop_timer report_timer, end_timer, pressure_timer;
 	__u64 last_ns; /* of the last report */
@@ -153,6 +154,19 @@ static void on_iface(void *arg)
 	}
 }
 
+/* Filters may have been removed. */
+static void on_filters(void *arg)
+{
+	struct session *session = arg;
+
+	for (int i = 0; i < session->opt.interface_count; i++) {
+		int err = monitor_keep(&session->monitors[i], &session->filters);
+
+		if (err)
+			loop_end(&session->loop, err);
+	}
+}
+
 static int reattach(struct session *session)
 {
 	int err = 0;
@@ -244,6 +258,7 @@ static int watch(struct session *session)
 						       .arg = session };
 		err = loop_add(loop, &session->ifaces[i]);
 	}
+	err = err ?: tc_watch_open(&session->filters, loop, on_filters, session);
 	if (err)
 		return log_err(err, "cannot wait for events");
 	loop_every(loop, &session->report_timer, session->opt.interval_ns);
@@ -315,13 +330,14 @@ static int run(struct session *session)
 		monitor_close(&session->monitors[i]);
 	view_free(&session->view);
 	output_close(&session->output);
+	tc_watch_close(&session->filters);
 	loop_close(&session->loop);
 	return err;
 }
 
 int main(int argc, char **argv)
 {
-	static struct session session = { .loop = LOOP_INIT };
+	static struct session session = { .loop = LOOP_INIT, .filters = TC_WATCH_INIT };
 
 	loop_block_signals();
 	log_setup("packet-monitor", false);

@@ -93,6 +93,7 @@ int monitor_open(struct monitor *monitor, const char *name, bool wait,
 	err = iface_open(name, &monitor->iface);
 	if (err == -ENODEV && wait && strlen(name) < sizeof(monitor->iface.name)) {
 		memcpy(monitor->iface.name, name, strlen(name) + 1);
+		log_note("there is no %s, waiting for it", name);
 		return 0;
 	}
 	return err ? report_iface(err, name) : load(monitor);
@@ -130,7 +131,8 @@ int monitor_attach(struct monitor *monitor)
 		 direction[PM_INGRESS] ? "ingress" : "",
 		 direction[PM_INGRESS] && direction[PM_EGRESS] ? ", " : "",
 		 direction[PM_EGRESS] ? "egress" : "");
-	tc_link_warn(monitor->links, PM_DIRECTIONS, monitor->iface.name);
+	tc_link_warn((struct tc_link *[]){ &monitor->links[0], &monitor->links[1] }, PM_DIRECTIONS,
+		     monitor->iface.name);
 	slot_table_touch(monitor->table.index.size, bpf_program__fd(monitor->skel->progs.pm_touch));
 	return 0;
 }
@@ -148,6 +150,13 @@ int monitor_detach(struct monitor *monitor)
 	}
 	monitor->attached = false;
 	return err;
+}
+
+int monitor_keep(struct monitor *monitor, const struct tc_watch *watch)
+{
+	struct tc_link *links[] = { &monitor->links[0], &monitor->links[1] };
+
+	return tc_watch_links(watch, links, PM_DIRECTIONS, monitor->iface.name, "counted");
 }
 
 void monitor_lost(struct monitor *monitor)

@@ -6,6 +6,7 @@
 #include "flow-table.h"
 #include "iface.h"
 #include "tc-link.h"
+#include "tc-watch.h"
 
 struct packet_monitor;
 
@@ -65,6 +66,12 @@ int monitor_attach(struct monitor *monitor);
 
 /** monitor_detach - remove the filters; what was counted stays. Return: 0 or a negative errno. */
 int monitor_detach(struct monitor *monitor);
+
+/**
+ * monitor_keep - attach again the filters that somebody has removed, and say so
+ * Return: 0 or a negative errno, reported.
+ */
+int monitor_keep(struct monitor *monitor, const struct tc_watch *watch);
 
 /** monitor_lost - the interface is gone, and our filters with it; what was counted stays */
 void monitor_lost(struct monitor *monitor);

@@ -121,28 +121,25 @@ int attach_find(struct attachment *at, const char *ifname, struct maps *maps)
 	return check_found(err, ifname, maps);
 }
 
-int attach_whole(const struct attachment *at, const char *ifname)
+int attach_find_tcx(struct attachment *at, const char *ifname, struct maps *maps)
 {
-	if (!at->missing)
-		return 0;
-	log_note("somebody has removed the %s filter of proxy from %s: 'proxy %s' takes over what "
-		 "is left",
-		 at->missing, ifname, ifname);
-	return -ESTALE;
-}
-
-int attach_find_tcx(const struct attachment *at, const char *ifname, struct maps *maps)
-{
-	struct tc_link egress = egress_link(at);
+	struct tc_link egress = egress_link(at), ingress = ingress_link(at);
 	__u32 ids[TCX_PROGRAMS_MAX], count = tcx_programs(at->ifindex, egress.point, ids);
 	char name[BPF_OBJ_NAME_LEN];
+	int err = -ENOENT;
 
-	/* The ingress may have programs of other proxies, too, whose targets reply by this device.
-	 */
-	for (__u32 i = 0; i < count; i++)
+	for (__u32 i = 0; i < count && err == -ENOENT; i++)
 		if (!prog_name(ids[i], name) && tc_link_expects(&egress, name))
-			return check_found(maps_add_prog(maps, ids[i]), ifname, maps);
-	return -ENOENT;
+			err = check_found(maps_add_prog(maps, ids[i]), ifname, maps);
+	if (err)
+		return err;
+	at->missing = "ingress";
+	/* There may be programs of other proxies, too, whose targets reply by this device. */
+	count = tcx_programs(at->ifindex, ingress.point, ids);
+	for (__u32 i = 0; i < count; i++)
+		if (maps_used_by(maps, ids[i]))
+			at->missing = NULL;
+	return 0;
 }
 
 static struct attachment_other *find_other(const struct attachment *at, int ifindex)
@@ -247,6 +244,21 @@ int attach_start(struct attachment *at, const char *ifname, bool takeover)
 		return attach_error(at, err, ifname);
 	}
 	return 0;
+}
+
+int attach_keep(struct attachment *at, const struct tc_watch *watch, const char *ifname)
+{
+	struct tc_link *own[] = { &at->ingress, &at->egress };
+	int err = tc_watch_links(watch, own, 2, ifname, "translated");
+
+	for (size_t i = 0; i < at->other_count && !err; i++) {
+		struct tc_link *other[] = { &at->others[i].ingress, &at->others[i].egress };
+		char name[IF_NAMESIZE];
+
+		if (if_indextoname((unsigned int)other[0]->ifindex, name))
+			err = tc_watch_links(watch, other, 2, name, "translated");
+	}
+	return err;
 }
 
 /* The other device by which a target's packets go and come, or 0. */

@@ -13,6 +13,7 @@
 #include "maps.h"
 #include "nexthop.h"
 #include "tc-link.h"
+#include "tc-watch.h"
 
 /* Another device by which targets are reached. */
 struct attachment_other {
@@ -27,7 +28,7 @@ struct attachment {
 	int egress_fd; /* the programs; the caller's */
 	int ingress_fd;
 	bool tcx; /* by tcx instead of clsact */
-	/* "egress" or "ingress": attach_find() has found the other filter only; else NULL */
+	/* "egress" or "ingress": only the other filter has been found; else NULL */
 	const char *missing;
 	/*
 	 * PROGRAM_PROXY_INGRESS or PROGRAM_PROXY_DIRECT for another device, which may have another
@@ -53,16 +54,10 @@ struct attachment {
 int attach_find(struct attachment *at, const char *ifname, struct maps *maps);
 
 /**
- * attach_whole - say so if attach_find() has found half a datapath, which does not translate
- * Return: 0 if it is whole, or -ESTALE.
- */
-int attach_whole(const struct attachment *at, const char *ifname);
-
-/**
  * attach_find_tcx - the maps of a proxy that runs on @at->ifindex by tcx
  * Return: as attach_find().
  */
-int attach_find_tcx(const struct attachment *at, const char *ifname, struct maps *maps);
+int attach_find_tcx(struct attachment *at, const char *ifname, struct maps *maps);
 
 /** attach_adopt - with our programs, replace a former proxy's on other devices */
 void attach_adopt(struct attachment *at);
@@ -83,6 +78,12 @@ void attach_device(struct attachment *at, int ifindex);
  * Return: 0; a negative errno, said on stderr already, with nothing left that was not there before.
  */
 int attach_start(struct attachment *at, const char *ifname, bool takeover);
+
+/**
+ * attach_keep - attach again the filters that somebody has removed, and say so
+ * Return: 0 or a negative errno, said on stderr already.
+ */
+int attach_keep(struct attachment *at, const struct tc_watch *watch, const char *ifname);
 
 /**
  * attach_follow - attach to the other devices by which targets are reached, and detach from those

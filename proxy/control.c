@@ -163,10 +163,41 @@ static const char *verb_text(enum proxy_verb verb)
 	}
 }
 
-static int nothing_there(const struct iface *iface)
+/* Say who would have to be there. */
+static void nothing_there(const struct iface *iface)
 {
-	log_note("no proxy serves %s, nor has one left its filters there (--keep)", iface->name);
-	return EXIT_FAILURE;
+	pid_t holder;
+	int err = owner_find(iface->ifindex, &holder);
+
+	if (!err && holder)
+		log_note("the filters of proxy (pid %d) on %s are gone: nothing is translated",
+			 (int)holder, iface->name);
+	else if (!err || err == -EBUSY)
+		log_note("the filters of the proxy that serves %s are gone: nothing is translated",
+			 iface->name);
+	else
+		log_note("no proxy serves %s, nor has one left its filters there (--keep)",
+			 iface->name);
+}
+
+/* Say so if what is listed is not in force, or will not stay right. Return: 0 if it is in force. */
+static int check_health(const struct engine *engine)
+{
+	const char *ifname = engine->iface.name, *missing = engine->at.missing;
+	pid_t holder;
+	bool alone = owner_find(engine->iface.ifindex, &holder) == -ENOENT;
+
+	if (missing && alone)
+		log_note("somebody has removed the %s filter of proxy from %s: 'proxy %s' takes "
+			 "over what is left",
+			 missing, ifname, ifname);
+	else if (missing)
+		log_note("somebody has removed the %s filter of proxy from %s", missing, ifname);
+	else if (alone)
+		log_note("no proxy looks after the datapath of %s: ended flows stay, changes of "
+			 "routes are not followed ('proxy %s' takes it over)",
+			 ifname, ifname);
+	return missing ? -ESTALE : 0;
 }
 
 static int list_mappings(const struct options *opt, const struct iface *iface)
@@ -181,7 +212,7 @@ static int list_mappings(const struct options *opt, const struct iface *iface)
 	if (!err)
 		err = output_mappings(&engine.table, &engine.maps, iface->name, opt->jsonl);
 	if (!err)
-		err = attach_whole(&engine.at, iface->name);
+		err = check_health(&engine);
 	engine_close(&engine);
 	return err && err != -EPIPE ? EXIT_FAILURE : EXIT_SUCCESS;
 }

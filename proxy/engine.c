@@ -371,10 +371,13 @@ int engine_open(struct engine *engine, bool change)
 
 	if (err == -ENOENT)
 		err = attach_find_tcx(&engine->at, engine->iface.name, &engine->maps);
-	if (!err && change)
-		err = attach_whole(&engine->at, engine->iface.name);
 	if (err)
 		return err;
+	if (change && engine->at.missing)
+		return log_note("somebody has removed the %s filter of proxy from %s: 'proxy %s' "
+				"takes over what is left",
+				engine->at.missing, engine->iface.name, engine->iface.name),
+		       -ESTALE;
 	err = maps_mmap(&engine->maps);
 	if (err)
 		return log_err(err, "cannot map the tables of %s", engine->iface.name);
@@ -560,7 +563,7 @@ static bool suspect(struct engine *engine, const struct mapping *entry, char *te
 
 void engine_warn(struct engine *engine)
 {
-	const struct tc_link links[] = { engine->at.ingress, engine->at.egress };
+	struct tc_link *const links[] = { &engine->at.ingress, &engine->at.egress };
 	char text[256], last[256] = "";
 	size_t warned = 0;
 

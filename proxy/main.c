@@ -26,6 +26,7 @@ struct session {
 	struct loop loop;
 	struct owner owner;
 	struct loop_fd requests, iface, routes;
+	struct tc_watch filters;
 	struct loop_timer report_timer, end_timer, tick_timer, probe_timer, routes_timer,
 		down_timer;
 	__u64 reports;
@@ -144,10 +145,25 @@ static void on_routes(void *arg)
 		  nexthops_wait_ms(&session->engine.hops, loop_now_ns()));
 }
 
+/* Filters may have been removed. */
+static void on_filters(void *arg)
+{
+	struct session *session = arg;
+	struct engine *engine = &session->engine;
+	int err = attach_keep(&engine->at, &session->filters, engine->iface.name);
+
+	if (err)
+		loop_end(&session->loop, err);
+}
+
 static void on_request(void *arg)
 {
 	struct session *session = arg;
 
+	/* What is done is to be in force when the answer says so. */
+	on_filters(session);
+	if (session->loop.ended)
+		return;
 	control_serve(&session->engine, &session->owner);
 	on_probe(session);
 }
@@ -192,7 +208,8 @@ static int wait_for_end(struct session *session)
 	session->routes.fd = session->engine.hops.watch_fd;
 	err = loop_add(loop, &session->requests) ?:
 	      loop_add(loop, &session->iface) ?:
-	      loop_add(loop, &session->routes);
+	      loop_add(loop, &session->routes) ?:
+	      tc_watch_open(&session->filters, loop, on_filters, session);
 	if (err)
 		return log_err(err, "cannot wait");
 	loop_every(loop, &session->tick_timer, NSEC_PER_SEC);
@@ -237,6 +254,7 @@ static int run(const struct options *opt, const struct iface *iface,
 	session = (struct session){
 		.opt = opt,
 		.loop = LOOP_INIT,
+		.filters = TC_WATCH_INIT,
 		.requests = { .ready = on_request, .arg = &session },
 		.iface = { .ready = on_iface, .arg = &session },
 		.routes = { .ready = on_routes, .arg = &session },
@@ -276,6 +294,7 @@ static int run(const struct options *opt, const struct iface *iface,
 out:
 	undo = engine_stop(engine);
 	engine_close(engine);
+	tc_watch_close(&session.filters);
 	loop_close(&session.loop);
 	if (session.iface.fd >= 0)
 		close(session.iface.fd);

@@ -107,24 +107,45 @@ static int add_fd(struct maps *maps, int fd)
 	return err;
 }
 
-int maps_add_prog(struct maps *maps, __u32 prog_id)
+/* The ids of the maps of a program; room for IDS_MAX. Return: their number or a negative errno. */
+static int map_ids(__u32 prog_id, __u32 ids[IDS_MAX])
 {
-	struct bpf_prog_info info = { 0 };
-	__u32 ids[IDS_MAX], len = sizeof(info);
+	struct bpf_prog_info info = { .map_ids = (__u64)(unsigned long)ids, .nr_map_ids = IDS_MAX };
+	__u32 len = sizeof(info);
 	int prog_fd = bpf_prog_get_fd_by_id(prog_id), err;
 
 	if (prog_fd < 0)
 		return prog_fd;
-	info.map_ids = (__u64)(unsigned long)ids;
-	info.nr_map_ids = IDS_MAX;
 	err = bpf_obj_get_info_by_fd(prog_fd, &info, &len);
 	close(prog_fd);
-	for (__u32 i = 0; !err && i < info.nr_map_ids && i < IDS_MAX; i++) {
+	return err ?: (int)(info.nr_map_ids < IDS_MAX ? info.nr_map_ids : IDS_MAX);
+}
+
+int maps_add_prog(struct maps *maps, __u32 prog_id)
+{
+	__u32 ids[IDS_MAX];
+	int count = map_ids(prog_id, ids), err = count < 0 ? count : 0;
+
+	for (int i = 0; !err && i < count; i++) {
 		int fd = bpf_map_get_fd_by_id(ids[i]);
 
 		err = fd < 0 ? fd : add_fd(maps, fd);
 	}
 	return err;
+}
+
+bool maps_used_by(const struct maps *maps, __u32 prog_id)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 ids[IDS_MAX], len = sizeof(info);
+	int count = map_ids(prog_id, ids);
+
+	if (bpf_obj_get_info_by_fd(maps->fd[MAPS_STATE], &info, &len))
+		return false;
+	for (int i = 0; i < count; i++)
+		if (ids[i] == info.id)
+			return true;
+	return false;
 }
 
 int maps_check_layout(const struct maps *maps)

@@ -53,6 +53,9 @@ void maps_close(struct maps *maps);
  */
 int maps_add_prog(struct maps *maps, __u32 prog_id);
 
+/** maps_used_by - tell whether a program is of the datapath whose maps are open */
+bool maps_used_by(const struct maps *maps, __u32 prog_id);
+
 /**
  * maps_check_layout - check that a datapath which another process made is one that we understand
  * Return: 0; -EPROTO for another layout; -EUCLEAN if its sizes contradict each other; another

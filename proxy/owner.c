@@ -130,6 +130,21 @@ static int token_listens(const struct token *token, pid_t *holder)
 	return err;
 }
 
+int owner_find(int ifindex, pid_t *holder)
+{
+	struct token wanted, token;
+	int fd = owner_socket(), err;
+
+	*holder = 0;
+	if (fd < 0)
+		return fd;
+	err = token_init(&wanted, fd, ifindex) ?: token_find(&wanted, 0, &token);
+	close(fd);
+	if (!err && token_listens(&token, holder))
+		err = -EBUSY;
+	return err;
+}
+
 /* Make a token. @id: set to the map's */
 static int token_make(struct owner *owner, const struct token *token, __u32 *id)
 {

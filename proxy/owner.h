@@ -35,6 +35,14 @@ struct owner {
  */
 int owner_acquire(struct owner *owner, int ifindex, pid_t *holder);
 
+/**
+ * owner_find - the process that owns @ifindex
+ * @holder: set to it; 0 if it is in another pid namespace, or does not take requests
+ * Return: 0; -EBUSY: there is one, but it does not listen (yet, or any more); -ENOENT; another
+ * negative errno.
+ */
+int owner_find(int ifindex, pid_t *holder);
+
 /** owner_release - let another process become the owner */
 void owner_release(struct owner *owner);
 

@@ -109,6 +109,12 @@ for tool in packet-monitor proxy; do
 		refused "a map size that memory cannot hold" 1 '*'
 	fi
 
+	in_host client tc qdisc del dev eth0 clsact 2> /dev/null || true
+	in_host client tc qdisc add dev eth0 ingress
+	run_tool $tool -c 1 eth0
+	refused "an ingress qdisc in place of clsact" 1 'cannot attach to eth0: *ingress qdisc*'
+	in_host client tc qdisc del dev eth0 ingress
+
 	# A sanitized tool wants the sanitizer's library first.
 	asan=$(ldd "$BIN/$tool" | sed -n 's/.* => \(.*libasan[^ ]*\) .*/\1/p')
 	prefix=(env "LD_PRELOAD=${asan:+$asan }$TMP/no-clsact.so")

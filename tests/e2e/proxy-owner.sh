@@ -70,7 +70,7 @@ status=0
 output=$(in_host client timeout 15 setpriv --reuid=65534 --clear-groups "$BIN/proxy" \
 	--add $ORIGINAL:82=$TARGET:$TARGET_PORT/tcp eth0 2>&1) || status=$?
 equal "--add by another user" "$status $output" \
-	"1 proxy: cannot reach the proxy that serves eth0: not permitted (needs CAP_SYS_ADMIN)"
+	"1 proxy: cannot reach the proxy that serves eth0: not permitted: this needs CAP_SYS_ADMIN (root has it all)"
 
 # --- the name of an owner that was killed
 kill -KILL "${pids[proxy]}"

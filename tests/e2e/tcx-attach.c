@@ -6,6 +6,8 @@
  *
  * tcx-attach -l IFACE: the names of the programs there, a line each, in the order in which they run
  * (bpftool learned that later).
+ *
+ * tcx-attach -d IFACE PROGRAM: detach the programs of this name, as an administrator might.
  */
 #include <linux/bpf.h>
 #include <net/if.h>
@@ -36,6 +38,55 @@ static void list(int ifindex, int type)
 	}
 }
 
+static __u32 prog_of(int link_fd)
+{
+	struct bpf_link_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(link_fd, &info, &len) ? 0 : info.prog_id;
+}
+
+/* Detach the link of the program @prog_id. Return: whether there was one. */
+static bool detach_prog(__u32 prog_id)
+{
+	__u32 id = 0;
+
+	while (!bpf_link_get_next_id(id, &id)) {
+		int fd = bpf_link_get_fd_by_id(id);
+		bool found = fd >= 0 && prog_of(fd) == prog_id;
+
+		if (found && bpf_link_detach(fd))
+			perror("tcx-attach");
+		close(fd);
+		if (found)
+			return true;
+	}
+	return false;
+}
+
+static int detach(int ifindex, const char *name)
+{
+	int detached = 0;
+
+	for (int type = TCX_INGRESS; type <= TCX_EGRESS; type++) {
+		__u32 ids[PROGRAMS_MAX];
+		LIBBPF_OPTS(bpf_prog_query_opts, opts, .prog_ids = ids, .prog_cnt = PROGRAMS_MAX);
+
+		if (bpf_prog_query_opts(ifindex, (enum bpf_attach_type)type, &opts))
+			continue;
+		for (__u32 i = 0; i < opts.prog_cnt; i++) {
+			struct bpf_prog_info info = { 0 };
+			__u32 len = sizeof(info);
+			int fd = bpf_prog_get_fd_by_id(ids[i]);
+
+			if (!bpf_obj_get_info_by_fd(fd, &info, &len) && !strcmp(info.name, name))
+				detached += detach_prog(ids[i]);
+			close(fd);
+		}
+	}
+	return detached ? 0 : 1;
+}
+
 static int attach(int ifindex, int verdict)
 {
 	const struct bpf_insn insns[] = {
@@ -59,14 +110,16 @@ static int attach(int ifindex, int verdict)
 
 int main(int argc, char **argv)
 {
-	bool listing = argc == 3 && !strcmp(argv[1], "-l");
-	int ifindex = argc > 1 ? (int)if_nametoindex(argv[1 + listing]) : 0;
+	const char *option = argc > 2 && argv[1][0] == '-' ? argv[1] : "";
+	int ifindex = argc > 1 ? (int)if_nametoindex(argv[*option ? 2 : 1]) : 0;
 
-	if (!ifindex) {
-		fputs("usage: tcx-attach IFACE [VERDICT] | -l IFACE\n", stderr);
+	if (!ifindex || (!strcmp(option, "-d") && argc != 4)) {
+		fputs("usage: tcx-attach IFACE [VERDICT] | -l IFACE | -d IFACE PROGRAM\n", stderr);
 		return 2;
 	}
-	if (!listing)
+	if (!strcmp(option, "-d"))
+		return detach(ifindex, argv[3]);
+	if (!*option)
 		return attach(ifindex, argc == 3 ? (int)strtol(argv[2], NULL, 10) : VERDICT_NEXT);
 	list(ifindex, TCX_INGRESS);
 	list(ifindex, TCX_EGRESS);
