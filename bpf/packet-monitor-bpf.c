@@ -51,16 +51,18 @@ struct {
 /* The port of this host tells its new flows apart: see slot_hash_end(). */
 static __always_inline __u64 pm_key_hash(const struct pm_key *key, enum pm_direction dir)
 {
-	__u32 shift = dir == PM_EGRESS ? 16 : 0;
-	__u64 hash = slot_hash_begin(cfg_seed, key->meta & ~(0xffffULL << shift));
+	__u32 local = dir == PM_EGRESS ? 16 : 0; /* where its port is in @meta */
+	__u16 remote_port = key->meta >> (16 - local);
+	__u64 sum;
 
-	hash = slot_hash_step(hash, key->addr[0]);
+	sum = slot_hash_add(0, cfg_hash_keys, 0, key->addr[0], key->addr[0] >> 32);
+	sum = slot_hash_add(sum, cfg_hash_keys, 1, key->meta >> 32, remote_port);
 	if (pm_key_kind(key) & PM_KIND_FAMILY) {
-		hash = slot_hash_step(hash, key->addr[1]);
-		hash = slot_hash_step(hash, key->addr[2]);
-		hash = slot_hash_step(hash, key->addr[3]);
+		sum = slot_hash_add(sum, cfg_hash_keys, 2, key->addr[1], key->addr[1] >> 32);
+		sum = slot_hash_add(sum, cfg_hash_keys, 3, key->addr[2], key->addr[2] >> 32);
+		sum = slot_hash_add(sum, cfg_hash_keys, 4, key->addr[3], key->addr[3] >> 32);
 	}
-	return slot_hash_end(hash, key->meta >> shift);
+	return slot_hash_end(sum, key->meta >> local);
 }
 
 static __always_inline bool pm_key_equal(const struct pm_key *a, const struct pm_key *b)

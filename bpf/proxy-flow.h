@@ -179,7 +179,7 @@ __noinline __u32 flow_search(const struct proxy_reply *key)
 
 	if (!key)
 		return 0;
-	hash = proxy_flow_hash(cfg_seed, key);
+	hash = proxy_flow_hash(cfg_hash_keys, key);
 	bucket = slot_bucket_at(hash, 0);
 	if (!bucket)
 		return 0;
@@ -465,7 +465,7 @@ __noinline int flow_enter(struct __sk_buff *skb, __u32 number, __u32 how)
 	if (how & ENTER_CHECK_SOCKETS && socket_has(skb, &flow->key))
 		return -EADDRINUSE;
 	key = how & ENTER_PIN ? proxy_client_side(flow) : flow->key;
-	hash = proxy_flow_hash(cfg_seed, &key);
+	hash = proxy_flow_hash(cfg_hash_keys, &key);
 	first = slot_bucket_at(hash, 0);
 	second = slot_bucket_at(hash, 1);
 	third = slot_bucket_at(hash, 2);

@@ -18,9 +18,9 @@
 
 /* Constant once loaded. */
 const volatile __u32 cfg_slots = 0;
-const volatile __u32 cfg_bucket_mask = 0; /* buckets - 1 */
-const volatile __u32 cfg_ring_mask = 0;	  /* positions of the ring - 1 */
-const volatile __u64 cfg_seed = 0;	  /* so that nobody can aim at a bucket */
+const volatile __u32 cfg_bucket_mask = 0;		 /* buckets - 1 */
+const volatile __u32 cfg_ring_mask = 0;			 /* positions of the ring - 1 */
+const volatile __u64 cfg_hash_keys[SLOT_HASH_KEYS] = {}; /* secret: see slots.h */
 
 /* Sizes are set before the load. */
 struct {

@@ -20,7 +20,7 @@
  * Raised whenever a struct of this file changes: a new proxy takes over the maps of an old one only
  * if both agree on it.
  */
-enum { PROXY_LAYOUT = 8 };
+enum { PROXY_LAYOUT = 9 };
 
 /* Key of "egress": where a packet was going. 8 bytes, for a cheap hash on every packet. */
 struct proxy_dest {
@@ -170,13 +170,13 @@ static inline struct proxy_reply proxy_client_side(const struct proxy_flow *flow
 	};
 }
 
-/** proxy_flow_hash - the hash of @key in a table of slots with @seed */
-static inline __u64 proxy_flow_hash(__u64 seed, const struct proxy_reply *key)
+/** proxy_flow_hash - return the hash of @key in a table with the secret numbers @keys (slots.h) */
+static inline __u64 proxy_flow_hash(const volatile __u64 *keys, const struct proxy_reply *key)
 {
-	__u64 hash = slot_hash_begin(seed, (__u64)key->remote << 32 | key->local);
+	__u64 sum = slot_hash_add(0, keys, 0, key->remote, key->local);
 
-	hash = slot_hash_step(hash, (__u32)key->rport << 16 | key->side << 8 | key->proto);
-	return slot_hash_end(hash, __builtin_bswap16(key->lport));
+	sum = slot_hash_add(sum, keys, 1, key->side << 8 | key->proto, key->rport);
+	return slot_hash_end(sum, __builtin_bswap16(key->lport));
 }
 
 enum proxy_nexthop_flags {

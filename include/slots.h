@@ -24,21 +24,23 @@ enum { SLOT_PAGE = 4096 / sizeof(struct slot_bucket) };
 /* The number of a place in "buckets": the bucket's times SLOT_PLACES, and the entry's in it. */
 enum { SLOT_PLACES = 8 };
 
+/* Secret numbers of the hash: one for each word of 32 bits in a key (slot_hash_add()). */
+enum { SLOT_HASH_KEYS = 10 };
+
 /*
- * Entry of "free_slots". The ends of the ring come first, each on a cache line of its own. They
- * only ever grow; position N is slot[N % SLOT_LINE_SIZE] of line SLOT_LINE_RING + N /
- * SLOT_LINE_SIZE, modulo the size of the ring. At first all slots are free, in order: as long as N
- * is less than their number, slot N is meant, and the ring is not looked at.
+ * Entry of "free_slots". The ends of the ring come first, each on a cache line of its own, then the
+ * secret numbers of the hash, for programs that are loaded later. The ends only ever grow. Position
+ * N is slot[N % SLOT_LINE_SIZE] of line SLOT_LINE_RING + N / SLOT_LINE_SIZE, modulo the size of the
+ * ring. At first all slots are free, in order: position N then means slot N as long as N is less
+ * than their number, and the ring is not read.
  */
-enum { SLOT_LINE_HEAD, SLOT_LINE_TAIL, SLOT_LINE_RING };
+enum { SLOT_LINE_HEAD, SLOT_LINE_TAIL, SLOT_LINE_KEYS, SLOT_LINE_RING = SLOT_LINE_KEYS + 2 };
 enum { SLOT_LINE_SIZE = 16 };
 struct slot_line {
 	union {
 		__u32 slot[SLOT_LINE_SIZE];
-		struct {
-			__u64 end;  /* head: next to take, by programs; tail: next to put */
-			__u64 seed; /* of the hash, with the tail: for programs loaded later */
-		};
+		__u64 end;    /* head: next to take, by programs; tail: next to put */
+		__u64 key[8]; /* of the hash; they take two lines */
 	};
 };
 _Static_assert(sizeof(struct slot_line) == 64, "slot_line is one cache line");
@@ -51,40 +53,44 @@ struct slot_spare {
 };
 _Static_assert(sizeof(struct slot_spare) == 64, "slot_spare is one cache line");
 
-/*
- * The hash of a key's words: slot_hash_begin(), slot_hash_step() for each further, and the end with
- * a port.
- * @seed: so that nobody can aim at a bucket
+/**
+ * slot_hash_add - add two words of a key to the sum that its hash is made of
+ * @sum: 0 for the first two words
+ * @keys: SLOT_HASH_KEYS secret numbers
+ * @pair: 0 for the first two words, 1 for the next, and so on
+ *
+ * The sum is one of products with secret numbers K. For words a, b, c, d it is
+ * (K0 + a) * (K1 + b) + (K2 + c) * (K3 + d) modulo 2^64: multilinear hashing in the form with half
+ * the multiplications (Lemire and Kaser, "Strongly universal string hashing is fast", 2014).
+ *
+ * Nobody without K can choose keys that share a bucket. If two keys differ in word a, their sums
+ * differ by (a - a') * K1, and by more that does not depend on K1. |a - a'| is less than 2^32, so
+ * that the upper 33 bits of the product take every value equally often, whatever a and a' are. Thus
+ * the upper half of the sum, which chooses the bucket, is as good as random.
  */
-static inline __u64 slot_hash_begin(__u64 seed, __u64 word)
+static inline __u64 slot_hash_add(__u64 sum, const volatile __u64 *keys, __u32 pair, __u32 first,
+				  __u32 second)
 {
-	__u64 hash = (word ^ seed) * 0xff51afd7ed558ccdULL;
-
-	return hash ^ hash >> 32;
-}
-
-static inline __u64 slot_hash_step(__u64 hash, __u64 word)
-{
-	hash = (hash ^ word) * 0xc4ceb9fe1a85ec53ULL;
-	return hash ^ hash >> 32;
+	return sum + (keys[2 * pair] + first) * (keys[2 * pair + 1] + second);
 }
 
 /**
- * slot_hash_end - the hash of a key whose words, all but @port, have led to @hash
+ * slot_hash_end - make the hash of a key from the sum of all its words, except @port
  * @port: in host byte order
  *
- * Low half: the first bucket. High half: the tag, which also leads to the other two.
+ * Low half: the first bucket. High half: the tag, which also leads to the other two buckets.
  *
- * The port only moves the bucket on: hosts take their ports one after the other, so that new flows
- * find their buckets beside each other, in the cache. Nobody can aim at a bucket by it, since two
- * flows with the rest in common never have the same port.
+ * The port moves the bucket on by one for each two ports: hosts take their ports one after the
+ * other, so that new flows find their buckets side by side, in the cache. That helps nobody to aim
+ * at a bucket: two flows with all else in common never have the same port.
  */
-static inline __u64 slot_hash_end(__u64 hash, __u16 port)
+static inline __u64 slot_hash_end(__u64 sum, __u16 port)
 {
+	__u32 bucket = sum >> 32;
 	/* The upper half of a product depends on all bits. */
-	__u64 tag = (hash ^ port) * 0x9e3779b97f4a7c15ULL >> 32;
+	__u64 tag = (sum ^ bucket ^ port) * 0x9e3779b97f4a7c15ULL;
 
-	return tag << 32 | (__u32)(hash + port / 2);
+	return tag >> 32 << 32 | (bucket + port / 2);
 }
 
 enum { SLOT_CANDIDATES = 3 };

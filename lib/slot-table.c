@@ -79,9 +79,9 @@ void slot_table_put(struct slot_table *table, __u32 slot)
 	__atomic_store_n(&table->lines[SLOT_LINE_TAIL].end, tail + 1, __ATOMIC_RELEASE);
 }
 
-void slot_table_begin(struct slot_table *table, __u64 seed)
+void slot_table_begin(struct slot_table *table, const __u64 *keys)
 {
-	table->lines[SLOT_LINE_TAIL].seed = seed;
+	memcpy(table->lines[SLOT_LINE_KEYS].key, keys, SLOT_HASH_KEYS * sizeof(*keys));
 	__atomic_store_n(&table->lines[SLOT_LINE_TAIL].end, table->size.slots, __ATOMIC_RELEASE);
 }
 

@@ -39,8 +39,11 @@ int slot_table_open(struct slot_table *table, struct slot_table_size size, int b
 
 void slot_table_close(struct slot_table *table);
 
-/** slot_table_begin - hand every slot of a new table to the programs; call before they run */
-void slot_table_begin(struct slot_table *table, __u64 seed);
+/**
+ * slot_table_begin - hand every slot of a new table to the programs; call before they run
+ * @keys: the SLOT_HASH_KEYS secret numbers of the hash, which the programs have as well
+ */
+void slot_table_begin(struct slot_table *table, const __u64 *keys);
 
 /**
  * slot_table_touch - have the first packets not wait for the memory of the table
@@ -48,10 +51,10 @@ void slot_table_begin(struct slot_table *table, __u64 seed);
  */
 void slot_table_touch(struct slot_table_size size, int touch_fd);
 
-/** slot_table_seed - the seed of the hash of a table that is in use */
-static inline __u64 slot_table_seed(const struct slot_table *table)
+/** slot_table_keys - return the secret numbers of the hash of a table that is in use */
+static inline const __u64 *slot_table_keys(const struct slot_table *table)
 {
-	return table->lines[SLOT_LINE_TAIL].seed;
+	return table->lines[SLOT_LINE_KEYS].key;
 }
 
 /** slot_table_put - give back a slot that nothing refers to, and that no program can know any more

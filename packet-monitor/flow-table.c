@@ -28,7 +28,7 @@ __u64 flow_table_bytes(__u32 max_flows)
 	       slot_table_bytes(slot_table_size(max_flows, 1));
 }
 
-int flow_table_open(struct flow_table *table, __u32 max_flows, __u64 seed, int slots_fd,
+int flow_table_open(struct flow_table *table, __u32 max_flows, const __u64 *keys, int slots_fd,
 		    int buckets_fd, int free_fd)
 {
 	int err =
@@ -46,7 +46,7 @@ int flow_table_open(struct flow_table *table, __u32 max_flows, __u64 seed, int s
 	table->leaving = malloc(max_flows * sizeof(*table->leaving));
 	if (!table->states || !table->leaving)
 		return -ENOMEM;
-	slot_table_begin(&table->index, seed);
+	slot_table_begin(&table->index, keys);
 	return 0;
 }
 

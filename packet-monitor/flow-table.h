@@ -29,10 +29,10 @@ struct flow_table {
 
 /**
  * flow_table_open - map the tables and hand every slot to the programs; call before they attach
- * @seed: of the programs' hash
+ * @keys: of the programs' hash, as for slot_table_begin()
  * Return: 0 or a negative errno; flow_table_close() is right in either case.
  */
-int flow_table_open(struct flow_table *table, __u32 max_flows, __u64 seed, int slots_fd,
+int flow_table_open(struct flow_table *table, __u32 max_flows, const __u64 *keys, int slots_fd,
 		    int buckets_fd, int free_fd);
 
 void flow_table_close(struct flow_table *table);

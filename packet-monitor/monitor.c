@@ -28,7 +28,7 @@ static int configure(struct monitor *monitor)
 	skel->rodata->cfg_bucket_mask = size.buckets - 1;
 	skel->rodata->cfg_ring_mask = size.ring - 1;
 	skel->rodata->cfg_filter = config->filter;
-	if (getrandom(&skel->rodata->cfg_seed, sizeof(skel->rodata->cfg_seed), 0) < 0)
+	if (getrandom(skel->rodata->cfg_hash_keys, sizeof(skel->rodata->cfg_hash_keys), 0) < 0)
 		return -errno;
 	err = bpf_map__set_max_entries(skel->maps.slots, size.slots);
 	err = err ?: bpf_map__set_max_entries(skel->maps.buckets, size.buckets);
@@ -60,7 +60,7 @@ static int load(struct monitor *monitor)
 			       config->max_flows);
 	if (err)
 		return log_refused(REFUSED_LOAD, err, "cannot load the BPF programs");
-	err = flow_table_open(&monitor->table, config->max_flows, skel->rodata->cfg_seed,
+	err = flow_table_open(&monitor->table, config->max_flows, skel->rodata->cfg_hash_keys,
 			      bpf_map__fd(skel->maps.slots), bpf_map__fd(skel->maps.buckets),
 			      bpf_map__fd(skel->maps.free_slots));
 	if (err)

@@ -110,15 +110,15 @@ static int set_own_sizes(struct proxy *skel)
 						   (__u32)cpus * PROXY_CACHE_SLOTS);
 }
 
-/* The flow table, whose size and seed are constants of the programs. */
-static void set_table(struct proxy *skel, __u32 slots, __u64 seed)
+/* The flow table, whose size and hash are constants of the programs. */
+static void set_table(struct proxy *skel, __u32 slots, const __u64 *keys)
 {
 	struct slot_table_size size = slot_table_size(slots, PROXY_FLOW_KEYS);
 
 	skel->rodata->cfg_slots = size.slots;
 	skel->rodata->cfg_bucket_mask = size.buckets - 1;
 	skel->rodata->cfg_ring_mask = size.ring - 1;
-	skel->rodata->cfg_seed = seed;
+	memcpy(skel->rodata->cfg_hash_keys, keys, sizeof(skel->rodata->cfg_hash_keys));
 }
 
 /* The programs for the interface, which has @l2_len bytes before the IP header. */
@@ -159,7 +159,7 @@ static int load_other(struct engine *engine, int l2_len)
 		return err ?: -ENOMEM;
 	}
 	choose(skel, l2_len);
-	set_table(skel, engine->maps.index.size.slots, slot_table_seed(&engine->maps.index));
+	set_table(skel, engine->maps.index.size.slots, slot_table_keys(&engine->maps.index));
 	bpf_program__set_autoload(skel->progs.proxy_egress, false);
 	bpf_program__set_autoload(skel->progs.proxy3_egress, false);
 	bpf_program__set_autoload(l2_len ? skel->progs.proxy_direct : skel->progs.proxy3_direct,
@@ -226,7 +226,7 @@ static int load(struct engine *engine, const struct maps *old, size_t mappings)
 	bool shared = old->fd[MAPS_INGRESS] >= 0;
 	int err = shared ? 0 : check_memory(engine->opt);
 	struct proxy *skel;
-	__u64 seed = 0;
+	__u64 keys[SLOT_HASH_KEYS] = { 0 };
 
 	if (err)
 		return err;
@@ -236,12 +236,12 @@ static int load(struct engine *engine, const struct maps *old, size_t mappings)
 	engine->skel = skel;
 	choose(skel, engine->iface.l2_len);
 	if (shared)
-		err = maps_seed(old, &seed);
+		err = maps_hash_keys(old, keys);
 	else
-		err = getrandom(&seed, sizeof(seed), 0) < 0 ? -errno : 0;
+		err = getrandom(keys, sizeof(keys), 0) < 0 ? -errno : 0;
 	if (!err)
 		err = set_sizes(skel, engine->opt, mappings) ?: set_own_sizes(skel);
-	set_table(skel, shared ? old->max_entries[MAPS_INGRESS] : engine->opt->max_flows, seed);
+	set_table(skel, shared ? old->max_entries[MAPS_INGRESS] : engine->opt->max_flows, keys);
 	if (!err)
 		err = maps_reuse(old, skel->obj);
 	if (!err)
@@ -262,9 +262,9 @@ static int load(struct engine *engine, const struct maps *old, size_t mappings)
 	if (err)
 		return log_err(err, "cannot open the maps");
 	if (!shared) {
-		slot_table_begin(&engine->maps.index, seed);
+		slot_table_begin(&engine->maps.index, keys);
 		engine->maps.state->layout = PROXY_LAYOUT;
-		engine->maps.state->mark = (__u16)(0x8000 | seed);
+		engine->maps.state->mark = (__u16)(0x8000 | keys[SLOT_HASH_KEYS - 1]);
 		engine->maps.state->mapping_ids = mapping_ids(mappings);
 	}
 	return 0;

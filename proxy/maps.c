@@ -179,14 +179,16 @@ int maps_reuse(const struct maps *maps, struct bpf_object *obj)
 	return 0;
 }
 
-int maps_seed(const struct maps *maps, __u64 *seed)
+int maps_hash_keys(const struct maps *maps, __u64 keys[SLOT_HASH_KEYS])
 {
-	__u32 tail = SLOT_LINE_TAIL;
-	struct slot_line line;
-	int err = bpf_map_lookup_elem(maps->fd[MAPS_FREE_SLOTS], &tail, &line);
+	struct slot_line lines[SLOT_LINE_RING - SLOT_LINE_KEYS];
+	int err = 0;
 
+	for (__u32 i = SLOT_LINE_KEYS; !err && i < SLOT_LINE_RING; i++)
+		err = bpf_map_lookup_elem(maps->fd[MAPS_FREE_SLOTS], &i,
+					  &lines[i - SLOT_LINE_KEYS]);
 	if (!err)
-		*seed = line.seed;
+		memcpy(keys, lines, SLOT_HASH_KEYS * sizeof(*keys));
 	return err;
 }
 
@@ -325,7 +327,7 @@ int maps_pin(const struct maps *maps, __u32 slot)
 	if (__atomic_fetch_or(&flow->state, PROXY_FLOW_PINNED, __ATOMIC_SEQ_CST) &
 	    PROXY_FLOW_PINNED)
 		return 0;
-	err = slot_table_link(&maps->index, proxy_flow_hash(slot_table_seed(&maps->index), &key),
+	err = slot_table_link(&maps->index, proxy_flow_hash(slot_table_keys(&maps->index), &key),
 			      slot, &flow->pin);
 	if (err)
 		__atomic_fetch_and(&flow->state, ~PROXY_FLOW_PINNED, __ATOMIC_SEQ_CST);
@@ -387,7 +389,7 @@ bool maps_flow_expire(const struct maps *maps, __u32 slot, __u32 tick)
 	if (found == PROXY_TICK_GONE) /* a program has removed it */
 		return true;
 	/* Without room, it is found no more, and expires once again. */
-	slot_table_link(&maps->index, proxy_flow_hash(slot_table_seed(&maps->index), &flow->key),
+	slot_table_link(&maps->index, proxy_flow_hash(slot_table_keys(&maps->index), &flow->key),
 			slot, &flow->place);
 	if (pinned)
 		maps_pin(maps, slot);

@@ -66,8 +66,9 @@ int maps_check_layout(const struct maps *maps);
 /** maps_reuse - have @obj, open but not loaded, use the maps of @maps instead of new ones */
 int maps_reuse(const struct maps *maps, struct bpf_object *obj);
 
-/** maps_seed - the seed of the flow table's hash; Return: 0 or a negative errno */
-int maps_seed(const struct maps *maps, __u64 *seed);
+/** maps_hash_keys - read the secret numbers of the flow table's hash; Return: 0 or a negative errno
+ */
+int maps_hash_keys(const struct maps *maps, __u64 keys[SLOT_HASH_KEYS]);
 
 /** maps_from_object - open the maps of @obj, which is loaded; Return: 0 or a negative errno */
 int maps_from_object(struct maps *maps, struct bpf_object *obj);

@@ -68,6 +68,8 @@ void rig_open(struct rig *rig, struct rig_sizes sizes)
 	rig->skel->rodata->cfg_slots = size.slots;
 	rig->skel->rodata->cfg_bucket_mask = (sizes.buckets ?: size.buckets) - 1;
 	rig->skel->rodata->cfg_ring_mask = size.ring - 1;
+	for (__u64 i = 0; i < SLOT_HASH_KEYS; i++)
+		rig->skel->rodata->cfg_hash_keys[i] = (i + 1) * 0x9e3779b97f4a7c15ULL;
 	bpf_map__set_max_entries(rig->skel->maps.fragments, sizes.fragments ?: 8192);
 	bpf_map__set_max_entries(rig->skel->maps.mapping_stats, cpus * RIG_IDS);
 	bpf_map__set_max_entries(rig->skel->maps.cache, cpus * PROXY_CACHE_SLOTS);
@@ -76,7 +78,7 @@ void rig_open(struct rig *rig, struct rig_sizes sizes)
 	maps_init(&rig->maps);
 	if (maps_from_object(&rig->maps, rig->skel->obj) || maps_mmap(&rig->maps))
 		die("open the maps");
-	slot_table_begin(&rig->maps.index, 0);
+	slot_table_begin(&rig->maps.index, rig->skel->rodata->cfg_hash_keys);
 	rig_heartbeat(rig, 0);
 }
 
