@@ -287,9 +287,8 @@ static int start(struct session *session)
 		return err;
 	if (opt->duration_ns)
 		loop_set(&session->loop, &session->end_timer, session->last_ns + opt->duration_ns);
-	/* A report that replaces a file may need the right to write where root has none. */
-	if (!opt->file)
-		err = privileges_drop();
+	err = privileges_drop((opt->wait ? PRIVILEGES_LOAD : 0) |
+			      (opt->file ? PRIVILEGES_WRITE : 0));
 	if (err)
 		return log_err(err, "cannot drop privileges");
 	if (opt->resolve)

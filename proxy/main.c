@@ -15,6 +15,7 @@
 #include "options.h"
 #include "output.h"
 #include "owner.h"
+#include "privileges.h"
 #include "refusal.h"
 
 /* An interface that is removed goes down first: how long after that it may still go. */
@@ -244,6 +245,14 @@ static int acquire(struct owner *owner, const struct iface *iface)
 	return err;
 }
 
+/* From here on no program or map of another process can be opened. */
+static int drop_privileges(const struct options *opt)
+{
+	int err = privileges_drop(PRIVILEGES_LOAD | (opt->map_file ? PRIVILEGES_READ : 0));
+
+	return err ? log_err(err, "cannot drop privileges") : 0;
+}
+
 static int run(const struct options *opt, const struct iface *iface,
 	       const struct mapping_list *list)
 {
@@ -289,7 +298,7 @@ static int run(const struct options *opt, const struct iface *iface,
 		 list->texts == 1 ? "" : "s");
 	engine_warn(engine);
 	engine_settle(engine);
-	err = err ?: wait_for_end(&session);
+	err = err ?: drop_privileges(opt) ?: wait_for_end(&session);
 	err = last_report(&session, err);
 out:
 	undo = engine_stop(engine);
