@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* One line per message on stderr: "tool: cannot <do> <object>: <reason>". */
+/*
+ * One line per message on stderr: "tool: cannot <do> <object>: <reason>". A reader who does not
+ * read them holds the tool up for a second at most; what is lost then is said later.
+ */
 #ifndef LOG_H
 #define LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /**
  * log_setup - name the tool in every later line, and tame libbpf
@@ -12,7 +16,7 @@
  *	     since the caller says in one line of its own what failed
  *
  * Also keeps whatever is opened later from becoming standard input, output or error where those are
- * closed: a report would be written into a socket or a map.
+ * closed: a report would be written into a socket or a map. And ignores SIGPIPE.
  */
 void log_setup(const char *tool, bool verbose);
 
@@ -23,7 +27,16 @@ void log_setup(const char *tool, bool verbose);
  */
 int log_err(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/** log_text - lines as they are, without the tool's name before them */
+void log_text(const char *text, size_t len);
+
 /** log_note - a line that is no error: "attached to eth0", a warning */
 void log_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/**
+ * log_flush - write what has been printed to stdout
+ * Return: 0, also if its reader has gone, or a negative errno, reported.
+ */
+int log_flush(void);
 
 #endif /* LOG_H */

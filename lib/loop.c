@@ -26,8 +26,9 @@ void loop_block_signals(void)
 {
 	sigset_t set = loop_signals();
 
+	/* writer.c lets it through where it wants it, which no other thread may take away. */
+	sigaddset(&set, SIGALRM);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
 }
 
 static void read_signal(void *arg)
@@ -43,6 +44,7 @@ int loop_open(struct loop *loop, void (*on_signal)(void *arg, int signal), void 
 {
 	sigset_t set = loop_signals();
 
+	loop_block_signals();
 	*loop = LOOP_INIT;
 	loop->on_signal = on_signal;
 	loop->arg = arg;
@@ -66,7 +68,8 @@ void loop_close(struct loop *loop)
 
 int loop_add(struct loop *loop, struct loop_fd *watch)
 {
-	struct epoll_event event = { .events = EPOLLIN, .data.ptr = watch };
+	struct epoll_event event = { .events = watch->write ? EPOLLOUT : EPOLLIN,
+				     .data.ptr = watch };
 
 	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, watch->fd, &event) ? -errno : 0;
 }

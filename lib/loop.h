@@ -13,6 +13,7 @@
 /* A descriptor that is waited for. */
 struct loop_fd {
 	int fd;
+	bool write;		  /* until it can be written, not until it can be read */
 	void (*ready)(void *arg); /* called again and again for as long as @fd is ready */
 	void *arg;
 };
@@ -38,16 +39,11 @@ struct loop {
 
 #define LOOP_INIT ((struct loop){ .epoll_fd = -1, .signals.fd = -1 })
 
-/**
- * loop_block_signals - block the signals that the loop reads; the first thing main() does
- *
- * From here on no signal ends the process without clean-up. SIGPIPE is ignored: a write to a reader
- * that has gone fails with EPIPE instead.
- */
+/** loop_block_signals - from here on no signal ends the process without clean-up */
 void loop_block_signals(void);
 
 /**
- * loop_open - prepare to wait
+ * loop_open - prepare to wait, and block signals; call before there is anything to clean up
  * @on_signal: called with @arg for each SIGINT, SIGTERM and SIGHUP
  * Return: 0 or a negative errno; loop_close() is right in either case.
  */
@@ -65,8 +61,8 @@ int loop_run(struct loop *loop);
 void loop_end(struct loop *loop, int err);
 
 /**
- * loop_add - call @watch->ready whenever @watch->fd can be read, or has failed
- * Return: 0 or a negative errno; -EPERM for a regular file, which can always be read.
+ * loop_add - call @watch->ready whenever @watch->fd can be read or written, or has failed
+ * Return: 0 or a negative errno; -EPERM for a regular file, which never has to be waited for.
  */
 int loop_add(struct loop *loop, struct loop_fd *watch);
 

@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "log.h"
@@ -45,6 +46,11 @@ int option_table_next(const struct option_entry *table, int argc, char **argv)
 }
 
 enum { HELP_COLUMN = 30, HELP_WIDTH = 80 - HELP_COLUMN };
+
+void option_table_exit(void)
+{
+	exit(log_flush() ? EXIT_FAILURE : EXIT_SUCCESS);
+}
 
 /* Print @text, broken at spaces; further lines are indented to the column of the first. */
 static void option_table_wrap(const char *text)

@@ -22,4 +22,7 @@ int option_table_next(const struct option_entry *table, int argc, char **argv);
 /** option_table_help - print the options to stdout, aligned and wrapped at 80 columns */
 void option_table_help(const struct option_entry *table);
 
+/** option_table_exit - leave after --help or --version, with 1 and a line if it was not written */
+void option_table_exit(void) __attribute__((noreturn));
+
 #endif /* OPTION_TABLE_H */

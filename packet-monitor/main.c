@@ -73,7 +73,7 @@ static void fit_window(struct session *session, const struct report *report)
 }
 
 /* Return: 0, -EPIPE if the reader has gone, or another negative errno, reported. */
-static int report(struct session *session)
+static int report(struct session *session, bool last)
 {
 	__u64 now_ns = loop_now_ns();
 	struct report report = take_report(session, now_ns);
@@ -89,7 +89,7 @@ static int report(struct session *session)
 	if (session->view.failed)
 		log_note("not enough memory for all rows (try --rows)");
 	if (!err) {
-		err = output_write(&session->output, &report);
+		err = output_write(&session->output, &report, last);
 		session->mute = err;
 	}
 	session->last_ns = now_ns;
@@ -208,7 +208,7 @@ static void on_report(void *arg)
 		return loop_end(&session->loop, 0);
 	err = reattach(session);
 	if (!err && !session->paused)
-		err = report(session);
+		err = report(session, false);
 	recycle(session, true);
 	if (err)
 		loop_end(&session->loop, err);
@@ -244,7 +244,7 @@ static int check_memory(const struct options *opt)
 static int watch(struct session *session)
 {
 	struct loop *loop = &session->loop;
-	int err = loop_open(loop, on_signal, session);
+	int err = 0;
 
 	session->report_timer = (struct loop_timer){ .expired = on_report, .arg = session };
 	session->end_timer = (struct loop_timer){ .expired = on_end, .arg = session };
@@ -272,7 +272,10 @@ static int start(struct session *session)
 
 	session->output.format = opt->format;
 	session->output.path = opt->file;
-	err = check_memory(opt) ?: output_open(&session->output);
+	err = loop_open(&session->loop, on_signal, session);
+	if (err)
+		return log_err(err, "cannot wait for events");
+	err = check_memory(opt) ?: output_open(&session->output, &session->loop);
 	for (int i = 0; i < opt->interface_count && !err; i++)
 		err = monitor_open(&session->monitors[i], opt->interfaces[i], opt->wait,
 				   &opt->monitor);
@@ -296,26 +299,40 @@ static int start(struct session *session)
 	return 0;
 }
 
+static int summarize(const struct report *report)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out)
+		return log_err(-errno, "cannot write the report");
+	output_summary(out, report);
+	fclose(out);
+	log_text(text, len);
+	free(text);
+	return 0;
+}
+
 /* Stop counting, then report: what is shown is final. */
 static int finish(struct session *session, int err)
 {
-	int failed = 0;
-	bool gone = err == -EPIPE;
+	int failed = 0, written = 0;
 
 	for (int i = 0; i < session->opt.interface_count; i++) {
 		int undo = monitor_detach(&session->monitors[i]);
 
 		failed = failed ?: undo;
 	}
-	if (!gone) {
-		int last = session->mute ? 0 : report(session);
+	if (!session->mute && err != -EPIPE)
+		written = report(session, true);
+	written = output_close(&session->output) ?: written;
+	if (written != -EPIPE && session->opt.summary) {
 		struct report summary = take_report(session, session->last_ns);
 
-		gone = last == -EPIPE;
-		failed = failed ?: gone ? 0 : last;
-		if (session->opt.summary)
-			output_summary(stderr, &summary);
+		summarize(&summary);
 	}
+	err = err ?: written;
 	return err && err != -EPIPE ? err : failed;
 }
 
@@ -325,10 +342,11 @@ static int run(struct session *session)
 
 	if (!err)
 		err = finish(session, loop_run(&session->loop));
+	else
+		output_close(&session->output);
 	for (int i = 0; i < session->opt.interface_count; i++)
 		monitor_close(&session->monitors[i]);
 	view_free(&session->view);
-	output_close(&session->output);
 	tc_watch_close(&session->filters);
 	loop_close(&session->loop);
 	return err;
@@ -338,7 +356,6 @@ int main(int argc, char **argv)
 {
 	static struct session session = { .loop = LOOP_INIT, .filters = TC_WATCH_INIT };
 
-	loop_block_signals();
 	log_setup("packet-monitor", false);
 	for (int i = 0; i < INTERFACES_MAX; i++)
 		session.monitors[i] = MONITOR_INIT;

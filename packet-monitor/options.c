@@ -98,7 +98,7 @@ static void help(void)
 	       "Count the packets and bytes of every flow on network interfaces, as the wire\n"
 	       "carries them.\n\n");
 	option_table_help(table);
-	exit(EXIT_SUCCESS);
+	option_table_exit();
 }
 
 /* The index of @text in @names. */
@@ -257,7 +257,7 @@ static void set_option(struct options *opt, int id)
 		break;
 	case 'V':
 		puts("packet-monitor " VERSION);
-		exit(EXIT_SUCCESS);
+		option_table_exit();
 	case 'h':
 		help();
 		break;

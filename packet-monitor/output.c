@@ -2,23 +2,37 @@
 #include "output.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "log.h"
 
-int output_open(struct output *output)
+/* A device or a pipe that nobody reads must not hold up the loop; nor does the tool want a tty. */
+static int open_file(struct output *output)
 {
-	if (output->format == OUTPUT_TABLE && !output->path)
-		terminal_open(&output->terminal);
-	output->file = stdout;
-	if (!output->path || output->format == OUTPUT_PROM)
-		return 0;
-	output->file = fopen(output->path, "we");
-	if (!output->file)
+	int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	int fd = open(output->path, flags, 0666);
+	struct stat status;
+
+	if (fd < 0)
 		return log_err(-errno, "cannot write %s", output->path);
-	return 0;
+	output->begun = !fstat(fd, &status) && status.st_size;
+	return fd;
+}
+
+int output_open(struct output *output, struct loop *loop)
+{
+	int fd = STDOUT_FILENO;
+
+	if (output->path && output->format != OUTPUT_PROM)
+		fd = open_file(output);
+	else if (output->format == OUTPUT_TABLE)
+		terminal_open(&output->terminal);
+	writer_open(&output->writer, loop, fd, output->path ?: "standard output");
+	return fd < 0 ? fd : 0;
 }
 
 static void print(struct output *output, FILE *out, const struct report *report)
@@ -35,28 +49,38 @@ static void print(struct output *output, FILE *out, const struct report *report)
 	formats[output->format](out, report);
 }
 
-static int draw(struct output *output, const struct report *report)
+static int draw(struct output *output, FILE *out, const struct report *report)
 {
 	char *text = NULL;
 	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
-	int err;
+	FILE *screen = open_memstream(&text, &len);
+	int err = screen ? 0 : -errno;
 
-	if (!out)
-		return -errno;
-	print(output, out, report);
-	err = fclose(out) ? -errno : terminal_draw(&output->terminal, text, len);
+	if (!err) {
+		print(output, screen, report);
+		err = fclose(screen) ? -errno : 0;
+	}
+	if (!err)
+		terminal_draw(&output->terminal, out, text, len);
 	free(text);
-	return err;
+	return err ? log_err(err, "cannot write the report") : 0;
 }
 
-static int append(struct output *output, const struct report *report)
+static int append(struct output *output, const struct report *report, bool last)
 {
-	errno = 0;
-	print(output, output->file, report);
-	if (fflush(output->file) || ferror(output->file))
-		return errno ? -errno : -EIO;
-	return 0;
+	FILE *out;
+	int err = writer_begin(&output->writer, last, &out);
+
+	/* What is said about a report that is dropped stands on the screen. */
+	if (err == -EAGAIN)
+		output->terminal.drawn = false;
+	if (err)
+		return err == -EAGAIN ? 0 : err;
+	if (output->terminal.open)
+		err = draw(output, out, report);
+	else
+		print(output, out, report);
+	return writer_end(&output->writer, err);
 }
 
 /* Beside the file, then in its place. */
@@ -83,21 +107,22 @@ static int replace(struct output *output, const struct report *report)
 	return err;
 }
 
-int output_write(struct output *output, const struct report *report)
+int output_write(struct output *output, const struct report *report, bool last)
 {
-	int err = output->terminal.open				  ? draw(output, report)
-		  : output->path && output->format == OUTPUT_PROM ? replace(output, report)
-								  : append(output, report);
+	int err;
 
-	if (err && err != -EPIPE)
-		log_err(err, "cannot write the report");
-	return err;
+	if (!output->path || output->format != OUTPUT_PROM)
+		return append(output, report, last);
+	err = replace(output, report);
+	return err ? log_err(err, "cannot write the report") : 0;
 }
 
-void output_close(struct output *output)
+int output_close(struct output *output)
 {
+	int err = writer_close(&output->writer);
+
 	terminal_close(&output->terminal);
-	if (output->file && output->file != stdout)
-		fclose(output->file);
-	output->file = NULL;
+	if (output->writer.watch.fd > STDERR_FILENO)
+		close(output->writer.watch.fd);
+	return err;
 }

@@ -9,6 +9,7 @@
 #include "resolver.h"
 #include "terminal.h"
 #include "view.h"
+#include "writer.h"
 
 /* Everything that a report says. */
 struct report {
@@ -27,26 +28,29 @@ enum output_format { OUTPUT_TABLE, OUTPUT_CLASSIC, OUTPUT_JSONL, OUTPUT_CSV, OUT
 struct output {
 	enum output_format format;
 	const char *path; /* NULL: standard output */
-	FILE *file;
-	bool begun;
+	bool begun;	  /* there is something in the file already */
+	struct writer writer;
 	struct terminal terminal; /* open: the table is drawn on it */
 };
 
 /**
- * output_open - get ready to write reports; @format and @path are set
+ * output_open - get ready to write reports from @loop; @format and @path are set
  * Failures are reported. Return: 0 or a negative errno; output_close() is right in either case.
  */
-int output_open(struct output *output);
+int output_open(struct output *output, struct loop *loop);
 
 /**
  * output_write - write one report
+ * @last: it waits for its reader until output_close()
  *
- * A file that is read by Prometheus is replaced as a whole, so that nobody reads half of it.
+ * A file that is read by Prometheus is replaced as a whole, so that nobody reads half of it. Other
+ * reports are dropped while nobody reads them.
  * Return: 0, -EPIPE if the reader has gone, or another negative errno, reported.
  */
-int output_write(struct output *output, const struct report *report);
+int output_write(struct output *output, const struct report *report, bool last);
 
-void output_close(struct output *output);
+/** output_close - wait a moment for the reader; Return: as output_write() */
+int output_close(struct output *output);
 
 /* Each prints one report; the caller flushes and checks for errors. */
 void output_table(FILE *out, const struct report *report);

@@ -50,20 +50,19 @@ static size_t fit(const char *line, size_t len, int columns)
 	return at;
 }
 
-int terminal_draw(struct terminal *terminal, const char *text, size_t len)
+void terminal_draw(struct terminal *terminal, FILE *out, const char *text, size_t len)
 {
 	const char *end = text + len, *newline;
 
 	/* From the top left corner on, or on an empty window. */
-	fputs(terminal->drawn ? "\033[H" : "\033[H\033[2J", stdout);
+	fputs(terminal->drawn ? "\033[H" : "\033[H\033[2J", out);
 	terminal->drawn = true;
 	for (int row = 0; row < terminal->rows && text < end; row++, text = newline + 1) {
 		newline = memchr(text, '\n', (size_t)(end - text)) ?: end;
-		fwrite(text, 1, fit(text, (size_t)(newline - text), terminal->columns), stdout);
-		fputs(row + 1 < terminal->rows ? "\033[K\n" : "\033[K", stdout);
+		fwrite(text, 1, fit(text, (size_t)(newline - text), terminal->columns), out);
+		fputs(row + 1 < terminal->rows ? "\033[K\n" : "\033[K", out);
 	}
-	fputs("\033[J", stdout);
-	return fflush(stdout) ? -errno : 0;
+	fputs("\033[J", out);
 }
 
 int terminal_key(void)

@@ -4,7 +4,7 @@
 #define TERMINAL_H
 
 #include <stdbool.h>
-#include <stddef.h>
+#include <stdio.h>
 #include <termios.h>
 
 /* All zero: not open. */
@@ -24,11 +24,9 @@ void terminal_open(struct terminal *terminal);
 /** terminal_measure - look how large the window is now */
 void terminal_measure(struct terminal *terminal);
 
-/**
- * terminal_draw - show @text instead of what was shown last, cut to the window
- * Return: 0 or a negative errno.
+/** terminal_draw - print to @out what shows @text instead of what was shown last, cut to the window
  */
-int terminal_draw(struct terminal *terminal, const char *text, size_t len);
+void terminal_draw(struct terminal *terminal, FILE *out, const char *text, size_t len);
 
 enum { TERMINAL_GONE = -1 };
 

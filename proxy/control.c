@@ -9,6 +9,7 @@
 
 #include "commit.h"
 #include "log.h"
+#include "loop.h"
 #include "output.h"
 #include "owner.h"
 #include "refusal.h"
@@ -210,11 +211,12 @@ static int list_mappings(const struct options *opt, const struct iface *iface)
 	if (err == -ENOENT)
 		nothing_there(iface);
 	if (!err)
-		err = output_mappings(&engine.table, &engine.maps, iface->name, opt->jsonl);
-	if (!err)
-		err = check_health(&engine);
+		err = output_mappings(stdout, &engine.table, &engine.maps, iface->name,
+				      opt->jsonl) ?:
+		      log_flush() ?:
+		      check_health(&engine);
 	engine_close(&engine);
-	return err && err != -EPIPE ? EXIT_FAILURE : EXIT_SUCCESS;
+	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 /* Nobody owns the datapath: do it ourselves, as its owner. */
@@ -224,8 +226,10 @@ static int do_it(const struct options *opt, const struct iface *iface, char *req
 	struct engine engine;
 	struct owner owner;
 	pid_t holder;
-	int err = owner_acquire(&owner, iface->ifindex, &holder);
+	int err;
 
+	loop_block_signals();
+	err = owner_acquire(&owner, iface->ifindex, &holder);
 	if (err) {
 		log_refused(REFUSED_LOAD, err, "cannot become the owner of the datapath of %s",
 			    iface->name);

@@ -17,6 +17,7 @@
 #include "owner.h"
 #include "privileges.h"
 #include "refusal.h"
+#include "writer.h"
 
 /* An interface that is removed goes down first: how long after that it may still go. */
 enum { EXIT_USAGE = 2, GONE_PATIENCE_MS = 50 };
@@ -31,7 +32,7 @@ struct session {
 	struct loop_timer report_timer, end_timer, tick_timer, probe_timer, routes_timer,
 		down_timer;
 	__u64 reports;
-	bool mute; /* stdout does not take any more */
+	struct writer writer;
 };
 
 /* The mappings of the command line, and those of the file. */
@@ -88,15 +89,18 @@ static void reload(struct session *session)
 }
 
 /* Return: 0; -EPIPE if the reader has gone; another negative errno, said on stderr already. */
-static int report(struct session *session)
+static int report(struct session *session, bool last)
 {
 	struct engine *engine = &session->engine;
-	int err = output_report(&engine->table, &engine->maps, engine->iface.name,
-				session->opt->jsonl);
+	FILE *out;
+	int err = writer_begin(&session->writer, last, &out);
 
 	session->reports++;
-	session->mute = err;
-	return err && err != -EPIPE ? log_err(err, "cannot write the report") : err;
+	if (err)
+		return err == -EAGAIN ? 0 : err;
+	err = output_report(out, &engine->table, &engine->maps, engine->iface.name,
+			    session->opt->jsonl);
+	return writer_end(&session->writer, err);
 }
 
 static void on_signal(void *arg, int signal)
@@ -178,17 +182,18 @@ static void on_tick(void *arg)
 		loop_end(&session->loop, err);
 }
 
-static bool enough(const struct session *session)
+static bool enough(const struct session *session, __u64 reports)
 {
-	return session->opt->count && session->reports >= session->opt->count;
+	return session->opt->count && reports >= session->opt->count;
 }
 
 static void on_report(void *arg)
 {
 	struct session *session = arg;
-	int err = report(session);
+	bool last = enough(session, session->reports + 1);
+	int err = report(session, last);
 
-	if (err || enough(session))
+	if (err || last)
 		loop_end(&session->loop, err);
 }
 
@@ -220,17 +225,6 @@ static int wait_for_end(struct session *session)
 	return loop_run(loop);
 }
 
-/* Return: how the tool ends; a reader that has gone is no failure. */
-static int last_report(struct session *session, int err)
-{
-	int written = 0;
-
-	if (!session->mute && !enough(session))
-		written = report(session);
-	err = err ?: written;
-	return err == -EPIPE ? 0 : err;
-}
-
 static int acquire(struct owner *owner, const struct iface *iface)
 {
 	pid_t holder;
@@ -258,7 +252,7 @@ static int run(const struct options *opt, const struct iface *iface,
 {
 	static struct session session;
 	struct engine *engine = &session.engine;
-	int err, undo;
+	int err, undo, written;
 
 	session = (struct session){
 		.opt = opt,
@@ -287,6 +281,7 @@ static int run(const struct options *opt, const struct iface *iface,
 		log_err(err, "cannot watch %s", iface->name);
 		goto out;
 	}
+	writer_open(&session.writer, &session.loop, STDOUT_FILENO, "standard output");
 	loop_every(&session.loop, &session.report_timer, opt->interval_ns);
 	err = engine_start(engine, list);
 	if (err)
@@ -299,33 +294,33 @@ static int run(const struct options *opt, const struct iface *iface,
 	engine_warn(engine);
 	engine_settle(engine);
 	err = err ?: drop_privileges(opt) ?: wait_for_end(&session);
-	err = last_report(&session, err);
+	if (!enough(&session, session.reports))
+		report(&session, true);
 out:
 	undo = engine_stop(engine);
 	engine_close(engine);
 	tc_watch_close(&session.filters);
+	/* Whoever owns the interface next finds nothing half removed. */
+	owner_release(&session.owner);
+	written = writer_close(&session.writer);
+	err = err ?: written;
 	loop_close(&session.loop);
 	if (session.iface.fd >= 0)
 		close(session.iface.fd);
-	/* The last: whoever owns the interface next finds nothing half removed. */
-	owner_release(&session.owner);
-	return err ?: undo;
+	return err && err != -EPIPE ? err : undo;
 }
 
 int main(int argc, char **argv)
 {
-	static char out[1 << 16]; /* a report lists every flow: few, long writes */
 	struct mapping_list list = { 0 };
 	struct mapping_error error;
 	struct options opt;
 	struct iface iface;
 	int err, status = EXIT_FAILURE;
 
-	setvbuf(stdout, out, _IOFBF, sizeof(out));
 	log_setup("proxy", false);
 	options_parse(&opt, argc, argv);
 	log_setup("proxy", opt.verbose);
-	loop_block_signals();
 	err = read_mappings(&opt, &list, &error);
 	if (err) {
 		log_note("%s", error.text);

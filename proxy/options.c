@@ -208,10 +208,10 @@ static void apply(struct options *opt, int id, const char *arg)
 		break;
 	case 'V':
 		puts("proxy " VERSION);
-		exit(EXIT_SUCCESS);
+		option_table_exit();
 	case 'h':
 		help();
-		exit(EXIT_SUCCESS);
+		option_table_exit();
 	default:
 		usage_error();
 	}

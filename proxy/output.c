@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log.h"
 #include "loop.h"
 #include "number.h"
 
@@ -15,6 +16,7 @@ struct report {
 	const struct table *table;
 	const struct maps *maps;
 	const char *ifname;
+	FILE *out;
 	bool jsonl;
 	double ts;
 	__u64 now;
@@ -34,12 +36,13 @@ static const char *const counter_texts[] = {
 	PROXY_REASONS(COUNTER_TEXT) PROXY_EVENTS(COUNTER_TEXT)
 };
 
-static int report_open(struct report *report, const struct table *table, const struct maps *maps,
-		       const char *ifname, bool jsonl)
+static int report_open(struct report *report, FILE *out, const struct table *table,
+		       const struct maps *maps, const char *ifname, bool jsonl)
 {
 	*report = (struct report){ .table = table,
 				   .maps = maps,
 				   .ifname = ifname,
+				   .out = out,
 				   .jsonl = jsonl,
 				   .ts = loop_wall_clock(),
 				   .now = loop_now_ns() };
@@ -60,14 +63,6 @@ static void report_close(struct report *report)
 	free(report->flows);
 }
 
-/* stdout is flushed per report, so that errors belong to it. */
-static int finish(void)
-{
-	if (fflush(stdout) || ferror(stdout))
-		return errno ? -errno : -EIO;
-	return 0;
-}
-
 static void print_mapping(const struct report *report, const struct mapping *entry)
 {
 	const struct proxy_mapping_stats *stats = &report->stats[entry->to.id];
@@ -77,18 +72,20 @@ static void print_mapping(const struct report *report, const struct mapping *ent
 	mapping_addr_text(entry->from.addr, entry->from.port, from);
 	mapping_addr_text(entry->to.addr, entry->to.port, to);
 	if (report->jsonl)
-		printf("{\"type\":\"mapping\",\"ts\":%.3f,\"iface\":\"%s\",\"proto\":\"%s\","
-		       "\"from\":\"%s\",\"to\":\"%s\",\"packets_out\":%llu,\"bytes_out\":%llu,"
-		       "\"packets_in\":%llu,\"bytes_in\":%llu,\"flows\":%u,\"draining\":%s}\n",
-		       report->ts, report->ifname, proto, from, to, stats->packets_out,
-		       stats->bytes_out, stats->packets_in, stats->bytes_in,
-		       report->flows[entry->to.id], entry->from.deleted ? "true" : "false");
+		fprintf(report->out,
+			"{\"type\":\"mapping\",\"ts\":%.3f,\"iface\":\"%s\",\"proto\":\"%s\","
+			"\"from\":\"%s\",\"to\":\"%s\",\"packets_out\":%llu,\"bytes_out\":%llu,"
+			"\"packets_in\":%llu,\"bytes_in\":%llu,\"flows\":%u,\"draining\":%s}\n",
+			report->ts, report->ifname, proto, from, to, stats->packets_out,
+			stats->bytes_out, stats->packets_in, stats->bytes_in,
+			report->flows[entry->to.id], entry->from.deleted ? "true" : "false");
 	else
-		printf("%s -> %s %s out %llu packets %llu bytes, in %llu packets %llu bytes, "
-		       "flows %u%s\n",
-		       from, to, proto, stats->packets_out, stats->bytes_out, stats->packets_in,
-		       stats->bytes_in, report->flows[entry->to.id],
-		       entry->from.deleted ? ", deleted" : "");
+		fprintf(report->out,
+			"%s -> %s %s out %llu packets %llu bytes, in %llu packets %llu bytes, "
+			"flows %u%s\n",
+			from, to, proto, stats->packets_out, stats->bytes_out, stats->packets_in,
+			stats->bytes_in, report->flows[entry->to.id],
+			entry->from.deleted ? ", deleted" : "");
 }
 
 static void print_mappings(const struct report *report)
@@ -161,7 +158,7 @@ static void print_flow(const struct report *report, const struct proxy_flow *flo
 	char line[512], *end;
 
 	end = report->jsonl ? flow_json(line, report, flow, idle) : flow_text(line, flow, idle);
-	fwrite(line, 1, (size_t)(end - line), stdout);
+	fwrite(line, 1, (size_t)(end - line), report->out);
 }
 
 /* Read all flows once; @print: also print them. */
@@ -192,57 +189,59 @@ static int print_totals(const struct report *report)
 	if (err)
 		return err;
 	if (report->jsonl)
-		printf("{\"type\":\"total\",\"ts\":%.3f,\"iface\":\"%s\",\"flows\":%llu,"
-		       "\"max_flows\":%u",
-		       report->ts, report->ifname, report->flow_count,
-		       report->maps->max_entries[MAPS_INGRESS]);
+		fprintf(report->out,
+			"{\"type\":\"total\",\"ts\":%.3f,\"iface\":\"%s\",\"flows\":%llu,"
+			"\"max_flows\":%u",
+			report->ts, report->ifname, report->flow_count,
+			report->maps->max_entries[MAPS_INGRESS]);
 	for (int i = 0; i < PROXY_COUNTER_MAX; i++) {
 		if (!counter_names[i])
 			continue;
 		if (report->jsonl) {
-			printf(",\"%s\":%llu", counter_names[i], counters[i]);
+			fprintf(report->out, ",\"%s\":%llu", counter_names[i], counters[i]);
 		} else if (counters[i]) {
 			if (!heading)
-				puts("== Counters ==");
+				fputs("== Counters ==\n", report->out);
 			heading = true;
-			printf("%s %llu (%s)\n", counter_names[i], counters[i], counter_texts[i]);
+			fprintf(report->out, "%s %llu (%s)\n", counter_names[i], counters[i],
+				counter_texts[i]);
 		}
 	}
 	if (report->jsonl)
-		puts("}");
+		fputs("}\n", report->out);
 	return 0;
 }
 
-int output_report(const struct table *table, const struct maps *maps, const char *ifname,
+int output_report(FILE *out, const struct table *table, const struct maps *maps, const char *ifname,
 		  bool jsonl)
 {
 	struct report report;
-	int err = report_open(&report, table, maps, ifname, jsonl);
+	int err = report_open(&report, out, table, maps, ifname, jsonl);
 
 	if (!err) {
 		each_flow(&report, true, false);
 		if (!jsonl)
-			puts("== Egress ==");
+			fputs("== Egress ==\n", out);
 		print_mappings(&report);
 		if (!jsonl)
-			puts("== Ingress ==");
+			fputs("== Ingress ==\n", out);
 		each_flow(&report, false, true);
 		err = print_totals(&report);
 	}
 	report_close(&report);
-	return err ?: finish();
+	return err ? log_err(err, "cannot read the tables of %s", ifname) : 0;
 }
 
-int output_mappings(const struct table *table, const struct maps *maps, const char *ifname,
-		    bool jsonl)
+int output_mappings(FILE *out, const struct table *table, const struct maps *maps,
+		    const char *ifname, bool jsonl)
 {
 	struct report report;
-	int err = report_open(&report, table, maps, ifname, jsonl);
+	int err = report_open(&report, out, table, maps, ifname, jsonl);
 
 	if (!err) {
 		each_flow(&report, true, false);
 		print_mappings(&report);
 	}
 	report_close(&report);
-	return err ?: finish();
+	return err ? log_err(err, "cannot read the tables of %s", ifname) : 0;
 }

@@ -5,19 +5,17 @@
 
 #include <linux/types.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "maps.h"
 #include "table.h"
 
-/**
- * output_report - print one report to stdout and flush it
- * Return: 0; -EPIPE if the reader has gone; another negative errno.
- */
-int output_report(const struct table *table, const struct maps *maps, const char *ifname,
+/** output_report - print one report to @out; Return: 0 or a negative errno, reported */
+int output_report(FILE *out, const struct table *table, const struct maps *maps, const char *ifname,
 		  bool jsonl);
 
 /** output_mappings - the part of a report that is about mappings; Return: as output_report() */
-int output_mappings(const struct table *table, const struct maps *maps, const char *ifname,
-		    bool jsonl);
+int output_mappings(FILE *out, const struct table *table, const struct maps *maps,
+		    const char *ifname, bool jsonl);
 
 #endif /* PROXY_OUTPUT_H */

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "writer.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#include "log.h"
+#include "put.h"
+
+enum { PATIENCE_MS = 1000 };
+
+static void forget(struct writer_text *text)
+{
+	free(text->bytes);
+	*text = (struct writer_text){ 0 };
+}
+
+/* Write what is read at once. Return: 0, or why writing failed. */
+static int push(struct writer *writer)
+{
+	struct writer_text *now = &writer->now;
+
+	while (now->bytes) {
+		ssize_t got =
+			put_text(writer->watch.fd, now->bytes + now->done, now->len - now->done, 0);
+
+		if (got < 0) {
+			writer->err = (int)got;
+			writer->dropped = 0;
+			forget(now);
+			forget(&writer->next);
+			if (got != -EPIPE)
+				log_err((int)got, "cannot write the report");
+			return writer->err;
+		}
+		now->done += (size_t)got;
+		writer->progress = got;
+		if (now->done < now->len)
+			return 0;
+		forget(now);
+		*now = writer->next;
+		writer->next = (struct writer_text){ 0 };
+	}
+	if (writer->dropped)
+		log_note("%s is read again; %llu report%s dropped meanwhile", writer->name,
+			 writer->dropped, writer->dropped == 1 ? " was" : "s were");
+	writer->dropped = 0;
+	return 0;
+}
+
+static void on_ready(void *arg)
+{
+	struct writer *writer = arg;
+	int err = push(writer);
+
+	if (err || !writer->now.bytes)
+		loop_remove(writer->loop, &writer->watch);
+	if (err)
+		loop_end(writer->loop, err);
+}
+
+void writer_open(struct writer *writer, struct loop *loop, int fd, const char *name)
+{
+	*writer = (struct writer){
+		.name = name,
+		.loop = loop,
+		.watch = { .fd = fd, .ready = on_ready, .arg = writer, .write = true },
+	};
+}
+
+int writer_begin(struct writer *writer, bool last, FILE **out)
+{
+	if (writer->err)
+		return writer->err;
+	if (writer->now.bytes && !last) {
+		writer->dropped++;
+		return -EAGAIN;
+	}
+	writer->stream = open_memstream(&writer->next.bytes, &writer->next.len);
+	if (!writer->stream)
+		return log_err(-errno, "cannot write the report");
+	*out = writer->stream;
+	return 0;
+}
+
+int writer_end(struct writer *writer, int err)
+{
+	bool waiting = writer->now.bytes;
+
+	if (fclose(writer->stream) && !err)
+		err = log_err(-errno, "cannot write the report");
+	writer->stream = NULL;
+	if (err) {
+		forget(&writer->next);
+		return err;
+	}
+	if (waiting)
+		return 0;
+	writer->now = writer->next;
+	writer->next = (struct writer_text){ 0 };
+	err = push(writer);
+	/* What cannot be waited for, such as a regular file, takes everything or fails. */
+	if (!err && writer->now.bytes)
+		err = loop_add(writer->loop, &writer->watch);
+	return err;
+}
+
+static void wait_for_reader(struct writer *writer)
+{
+	struct pollfd fds[] = { { .fd = writer->watch.fd, .events = POLLOUT },
+				{ .fd = writer->loop->signals.fd, .events = POLLIN } };
+
+	while (writer->now.bytes && poll(fds, 2, PATIENCE_MS) > 0 && !fds[1].revents)
+		if (push(writer) || !writer->progress)
+			break;
+}
+
+int writer_close(struct writer *writer)
+{
+	if (writer->now.bytes)
+		wait_for_reader(writer);
+	writer->dropped += !!writer->now.bytes + !!writer->next.bytes;
+	if (writer->dropped)
+		log_note("%s is not read: %llu report%s dropped", writer->name, writer->dropped,
+			 writer->dropped == 1 ? " is" : "s are");
+	writer->dropped = 0;
+	forget(&writer->now);
+	forget(&writer->next);
+	return writer->err;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Reports for a reader who may stop reading: a pager, a stopped terminal, a full pipe. The loop
+ * goes on meanwhile. What is not read is kept, and reports that are due before it has been read are
+ * dropped; no report is cut in half.
+ */
+#ifndef WRITER_H
+#define WRITER_H
+
+#include <stdio.h>
+
+#include "loop.h"
+
+/* One report on its way. */
+struct writer_text {
+	char *bytes; /* NULL: none */
+	size_t len;
+	size_t done;
+};
+
+struct writer {
+	const char *name; /* of @watch.fd, for messages */
+	struct loop *loop;
+	struct loop_fd watch;
+	FILE *stream; /* between writer_begin() and writer_end() */
+	struct writer_text now, next;
+	bool progress; /* something was read at the last attempt */
+	__u64 dropped; /* reports since the reader stopped reading */
+	int err;       /* why nothing can be written any more; 0: it can */
+};
+
+/**
+ * writer_open - prepare to write to @fd, which stays the caller's
+ * @name: what messages call it; borrowed
+ *
+ * When writing fails, -EPIPE for a reader that has gone included, @loop ends with that error. Any
+ * other error is reported.
+ */
+void writer_open(struct writer *writer, struct loop *loop, int fd, const char *name);
+
+/**
+ * writer_begin - begin a report
+ * @last: keep it even if the report before has not been read, for writer_close()
+ * @out: set to the stream to print the report to
+ * Return: 0; -EAGAIN if the report is dropped, since the one before has not been read; another
+ * negative errno.
+ */
+int writer_begin(struct writer *writer, bool last, FILE **out);
+
+/**
+ * writer_end - the report is complete: write as much of it as is read at once
+ * @err: 0, or a negative errno: the report is not wanted
+ * Return: @err, or why writing failed.
+ */
+int writer_end(struct writer *writer, int err);
+
+/**
+ * writer_close - wait until the last reports have been read
+ *
+ * A reader that takes nothing for a second is not waited for, nor is any after another signal; what
+ * is dropped then is said on stderr. Return: 0 or why writing failed.
+ */
+int writer_close(struct writer *writer);
+
+#endif /* WRITER_H */
