@@ -144,6 +144,23 @@ needs()
 	done
 }
 
+# has_tcx NAME: whether the kernel has tcx; NAME is skipped if not
+has_tcx()
+{
+	"$BUILD/tests/e2e/tcx-attach" -l lo > /dev/null && return
+	skip "$1" "this kernel has no tcx"
+	return 1
+}
+
+# rename_up NAME HOST DEV NEW_NAME: rename an interface that is up.
+# Return: 1, with NAME skipped, if the kernel does not do that.
+rename_up()
+{
+	ip -n "$2" link set "$3" name "$4" 2> /dev/null && return
+	skip "$1" "this kernel renames no interface that is up"
+	return 1
+}
+
 # finish: the last line of a test
 finish()
 {
@@ -172,10 +189,10 @@ trap at_exit EXIT
 # --- waiting -------------------------------------------------------------------------------------
 
 # wait_for SECONDS COMMAND...: until the command succeeds; its output is dropped.
-# Return: 1 if that takes longer than SECONDS (whole ones).
+# Return: 1 if that takes longer than SECONDS (whole ones), times PATIENCE on a slow machine.
 wait_for()
 {
-	local end=$((SECONDS + $1 + 1))
+	local end=$((SECONDS + $1 * ${PATIENCE:-1} + 1))
 	shift
 	until "$@" > /dev/null 2>&1; do
 		[ $SECONDS -lt $end ] || return 1

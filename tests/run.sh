@@ -17,19 +17,21 @@ usage()
 	  --unit, --bpf, --e2e   only these layers (unit needs no root)
 	  --fuzz                 the fuzz targets of tests/fuzz, FUZZ_SECONDS each (default 60)
 	  -j N                   N tests at once (default: the number of processors)
-	  -t SECONDS             time limit of one test (default 240; with SOAK=1 7200); lint has 1200
+	  -t SECONDS             time limit of one test (default 600; with SOAK=1 7200); lint has 1200
 	  -l, --list             only list the tests
 	  --lint                 scripts/lint.sh as a test among them
+	  --vm                   some tests on Debian's Linux 6.1 (scripts/vm/run.sh --short), as well
 	  --no-build             run what has been built before
 
 	Environment: BUILD=DIR (default build), SOAK=1 for the long variants, CI=true to count a
-	skipped check as a failure, KEEP=1 to keep the files of failed tests in $BUILD/kept.
-	Exit status: 0 if nothing failed.
+	skipped check as a failure (but for what an old kernel lacks: see excuses below), KEEP=1 to
+	keep the files of failed tests in $BUILD/kept, PATIENCE=N to wait N times as long for what has
+	to happen, on a slow machine. Exit status: 0 if nothing failed.
 	USAGE
 }
 
 layers=() patterns=() jobs=$(nproc) build=yes list=no tests=()
-limit=240
+limit=600
 [ "${SOAK:-0}" = 1 ] && limit=7200
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -39,7 +41,7 @@ while [ $# -gt 0 ]; do
 	-t) limit=$2; shift ;;
 	-l | --list) list=yes ;;
 	--no-build) build=no ;;
-	--lint) tests+=(lint) ;;
+	--lint | --vm) tests+=("${1#--}") ;;
 	-h | --help) usage; exit 0 ;;
 	-*) usage >&2; exit 2 ;;
 	*) patterns+=("$1") ;;
@@ -136,6 +138,8 @@ run_test()
 	elif [[ $1 == fuzz/* ]]; then
 		command=(tests/fuzz/run.sh "${1#fuzz/}")
 		limit=$((${FUZZ_SECONDS:-60} + 120))
+	elif [ "$1" = vm ]; then
+		command=(scripts/vm/run.sh --short --checks) limit=1000
 	elif [ -f "tests/$1.sh" ]; then
 		command=("tests/$1.sh")
 	elif [[ $1 == bpf/* ]]; then
@@ -160,10 +164,27 @@ run_test()
 
 passed=0 failed=0 skipped=0
 
+# What kernels lack, and the first that has it: an older one is excused, also by CI.
+excuses=(
+	"6.2 this kernel renames no interface that is up"
+	"6.6 this kernel has no tcx"
+)
+
+# unexcused LOG: the number of skipped checks for which this kernel has no excuse
+unexcused()
+{
+	local excuse reasons=()
+	for excuse in "${excuses[@]}"; do
+		[ "$(printf '%s\n' "${excuse%% *}" "$(uname -r)" | sort -V | head -n 1)" = "${excuse%% *}" ] ||
+			reasons+=("${excuse#* }")
+	done
+	grep '^skip ' "$1" | grep -cvE ": ($(IFS='|' && echo "${reasons[*]-}"))\$"
+}
+
 # report NAME: print and count one test's lines
 report()
 {
-	local log=$results/${1//\//_} status n_ok n_fail n_skip
+	local log=$results/${1//\//_} status n_ok n_fail n_skip n_bad
 	status=$(tail -n 1 "$log")
 	sed -i '$d' "$log"
 	n_ok=$(grep -c '^ok ' "$log")
@@ -178,8 +199,9 @@ report()
 		n_fail=1
 	fi
 	if [ "$n_skip" -gt 0 ] && [ "${CI:-}" = true ]; then
-		echo "FAIL $1: skips $n_skip checks, which CI does not accept"
-		n_fail=$((n_fail + n_skip)) n_skip=0
+		n_bad=$(unexcused "$log")
+		[ "$n_bad" -eq 0 ] || echo "FAIL $1: skips $n_bad checks, which CI does not accept"
+		n_fail=$((n_fail + n_bad)) n_skip=$((n_skip - n_bad))
 	fi
 	if [ "$n_fail" -gt 0 ]; then
 		echo "---- output of $1:"

@@ -78,7 +78,7 @@ static void test_tcx(int first, int second)
 		 "tcx: nothing is there");
 	err = tc_link_attach(&other, others, false);
 	if (err == -EOPNOTSUPP) {
-		puts("skip tcx: this kernel has none");
+		check_skip("tcx", "this kernel has no tcx");
 		return;
 	}
 	CHECK_EQ(err, 0, "tcx: attaches");

@@ -176,12 +176,13 @@ for tool in packet-monitor proxy; do
 	ip -n brief link set gone0 up
 	address brief gone0 10.0.0.1/24
 	start_tool tool brief $tool -I 3600 -o jsonl gone0
-	ip -n brief link set gone0 name renamed0
-	ip -n brief link del renamed0
+	name=gone0
+	! rename_up "$tool: ends with its last name" brief gone0 renamed0 || name=renamed0
+	ip -n brief link del $name
 	status=0
 	status_of tool || status=$?
 	equal "$tool: ends with 1 when the interface is gone" $status 1
-	check "$tool: and says so, by its last name" grep -q "^$tool: .*renamed0" "$TMP/tool.err"
+	check "$tool: and says so, by its last name" grep -q "^$tool: .*$name" "$TMP/tool.err"
 	contains "$tool: after a last report" "$(cat "$TMP/tool.out")" '"type":"total"'
 	ip netns del brief
 done

@@ -105,22 +105,18 @@ equal "and nothing of ours is left" "$(our_filters near eth0)" ""
 
 start_tool pm near packet-monitor eth0 -j -I 0.1
 ping_far 1 > /dev/null
-ip -n near link set eth0 name wan0 2> /dev/null || {
-	ip -n near link set eth0 down
-	ip -n near link set eth0 name wan0
-}
-if running pm && wait_for 5 grep -q '"iface":"wan0"' "$TMP/pm.out"; then
-	ok "a renamed interface is followed"
+name=eth0
+if rename_up "a renamed interface is followed" near eth0 wan0; then
+	name=wan0
+	check "a renamed interface is followed" wait_for 5 grep -q '"iface":"wan0"' "$TMP/pm.out"
 	contains "a rename is told" "$(cat "$TMP/pm.err")" "eth0 is now called wan0"
-else
-	fail "a renamed interface is followed" "$(cat "$TMP/pm.err")"
 fi
-ip -n near link set wan0 down
+ip -n near link set $name down
 status=0
 status_of pm || status=$?
 equal "the interface goes down: exit status" $status 1
-contains "the interface goes down: that is told" "$(cat "$TMP/pm.err")" "wan0 went down"
-ip -n near link set wan0 name eth0
+contains "the interface goes down: that is told" "$(cat "$TMP/pm.err")" "$name went down"
+[ $name = eth0 ] || ip -n near link set $name name eth0
 ip -n near link set eth0 up
 
 start_tool pm near packet-monitor eth0 lo -j -I 0.1 --wait

@@ -124,17 +124,11 @@ equal "are not all shown" "$(grep -c 10.9.0 $TMP/warn)" 5
 proxy -t 0.1 eth0 2> $TMP/warn > /dev/null
 equal "there is no warning without a reason" "$(grep -c warning $TMP/warn)" 0
 
-start tcx client "$BUILD/tests/e2e/tcx-attach" eth0
-tcx_ready()
-{
-	grep -q attached $TMP/tcx.out || ! running tcx
-}
-wait_for 5 tcx_ready
-if running tcx; then
+if has_tcx "tcx programs"; then
+	start tcx client "$BUILD/tests/e2e/tcx-attach" eth0
+	wait_for 5 grep -q attached $TMP/tcx.out
 	warns "tcx programs" "2 tcx programs on eth0 may take packets" eth0
 	stop tcx || true
-else
-	skip "tcx programs" "this kernel has no tcx"
 fi
 
 # --- help, version
@@ -157,13 +151,10 @@ contains "and reports a last time" "$(cat $TMP/proxy.out)" "== Egress =="
 equal "no filter of ours remains" "$(our_filters client eth1)" ""
 ip -n client link set eth1 up
 start_tool proxy client proxy -I 10 eth1
-ip -n client link set eth1 name eth7 2> /dev/null || true
-if ip -n client link show eth7 > /dev/null 2>&1; then
+if rename_up "a rename is followed" client eth1 eth7; then
 	check "a rename is followed" wait_for 3 grep -q "now called eth7" $TMP/proxy.err
 	contains "by name" "$(proxy --list eth7)" "$ORIGINAL:$ORIGINAL_PORT -> $TARGET:$TARGET_PORT"
 	ip -n client link set eth7 name eth1
-else
-	skip "a rename is followed" "this kernel renames no interface that is up"
 fi
 ip -n client link del eth1
 status=0

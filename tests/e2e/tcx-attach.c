@@ -5,7 +5,7 @@
  * come after it, 0 takes them. Exit status 77: this kernel has no tcx.
  *
  * tcx-attach -l IFACE: the names of the programs there, a line each, in the order in which they run
- * (bpftool learned that later).
+ * (bpftool learned that later). Exit status 77, too.
  *
  * tcx-attach -d IFACE PROGRAM: detach the programs of this name, as an administrator might.
  */
@@ -22,13 +22,13 @@
 /* Newer headers than Debian 12's have these under other names: BPF_TCX_INGRESS, TCX_NEXT. */
 enum { TCX_INGRESS = 46, TCX_EGRESS = 47, VERDICT_NEXT = -1, PROGRAMS_MAX = 64 };
 
-static void list(int ifindex, int type)
+static int list(int ifindex, int type)
 {
 	__u32 ids[PROGRAMS_MAX];
 	LIBBPF_OPTS(bpf_prog_query_opts, opts, .prog_ids = ids, .prog_cnt = PROGRAMS_MAX);
 
 	if (bpf_prog_query_opts(ifindex, (enum bpf_attach_type)type, &opts))
-		return;
+		return 77;
 	for (__u32 i = 0; i < opts.prog_cnt; i++) {
 		struct bpf_prog_info info = { 0 };
 		__u32 len = sizeof(info);
@@ -36,6 +36,7 @@ static void list(int ifindex, int type)
 		if (!bpf_obj_get_info_by_fd(bpf_prog_get_fd_by_id(ids[i]), &info, &len))
 			puts(info.name);
 	}
+	return 0;
 }
 
 static __u32 prog_of(int link_fd)
@@ -121,7 +122,5 @@ int main(int argc, char **argv)
 		return detach(ifindex, argv[3]);
 	if (!*option)
 		return attach(ifindex, argc == 3 ? (int)strtol(argv[2], NULL, 10) : VERDICT_NEXT);
-	list(ifindex, TCX_INGRESS);
-	list(ifindex, TCX_EGRESS);
-	return 0;
+	return list(ifindex, TCX_INGRESS) ?: list(ifindex, TCX_EGRESS);
 }
