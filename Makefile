@@ -50,7 +50,7 @@ LIBS := $(shell $(PKG_CONFIG) --libs libbpf 2>/dev/null || echo -lbpf)
 endif
 
 # The goals that compile something; only they ask for compilers, and note the flags in use.
-NO_BUILD := bench clean coverage demo deps format fuzz help lint soak test uninstall
+NO_BUILD := bench clean coverage demo deps format fuzz help lint soak test uninstall vm-test
 ifneq ($(filter-out $(NO_BUILD),$(or $(MAKECMDGOALS),all)),)
 need = $(if $(shell command -v $(firstword $(1))),,\
 	 $(error $(firstword $(1)) is missing: run scripts/install-deps.sh build))
@@ -231,6 +231,9 @@ coverage:
 fuzz:
 	+@tests/run.sh --fuzz
 
+vm-test:
+	+@scripts/vm/run.sh $(VM)
+
 bench:
 	+@scripts/bench/run.sh $(BENCH)
 
@@ -268,6 +271,7 @@ help:
 	'make coverage   which lines the tests run (root; COVERAGE="NAME..." for some of them)' \
 	'make fuzz       search for inputs that break a parser (FUZZ_SECONDS=60 for each)' \
 	'make bench      measure the cost (root, 20 minutes; BENCH="OPTIONS")' \
+	'make vm-test    all tests on other kernels, in qemu (an hour each; VM="OPTIONS")' \
 	'make lint       formatters, static analysis, man pages' \
 	'make format     let clang-format lay out the C files' \
 	'make install    into PREFIX (/usr/local), sbindir, mandir; DESTDIR is put before; uninstall' \
@@ -287,4 +291,5 @@ export BUILD FUZZ_SECONDS
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all bench bench-programs bpf-tests check clean compile_commands.json coverage demo deps \
-	e2e-tests format fuzz fuzz-tests help install lint skeletons soak test uninstall unit-tests
+	e2e-tests format fuzz fuzz-tests help install lint skeletons soak test uninstall unit-tests \
+	vm-test

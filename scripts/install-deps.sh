@@ -15,9 +15,11 @@ usage()
 	SETs, default "build demo":
 	  build  compilers, bpftool, libbpf      demo   what scripts/demo.sh runs
 	  test   what the tests run              lint   what scripts/lint.sh runs
-	  bench  what scripts/bench/ compares    all    all of these
+	  bench  what scripts/bench/ compares    vm     what scripts/vm/ runs (make vm-test)
+	  all    all of these
 
 	  -n, --dry-run       only print the names of the packages, one a line
+	  -l, --list          the same, with those that are installed already
 	      --manager NAME  ask this package manager
 	USAGE
 }
@@ -73,6 +75,9 @@ needs()
 	bench            command:softflowd     softflowd        softflowd             softflowd         softflowd         softflowd
 	bench            command:iftop         iftop            iftop                 iftop             iftop             iftop
 	bench            command:pmacctd       pmacct           pmacct                pmacct            pmacct            pmacct
+	vm               command:qemu-system-x86_64 qemu-system-x86 qemu-system-x86-core qemu-system-x86 qemu-x86 qemu-system-x86_64
+	vm               command:cpio          cpio             cpio                  cpio              cpio              cpio
+	vm               command:depmod        kmod             kmod                  kmod              kmod              kmod
 	NEEDS
 }
 
@@ -108,12 +113,13 @@ apt_get()
 # Debian and others keep some programs out of an ordinary user's PATH.
 PATH=$PATH:/usr/sbin:/sbin
 
-sets=() dry_run=no manager=
+sets=() dry_run=no list=no manager=
 while [ $# -gt 0 ]; do
 	case $1 in
-	build | demo | test | lint | bench) sets+=("$1") ;;
-	all) sets+=(build demo test lint bench) ;;
+	build | demo | test | lint | bench | vm) sets+=("$1") ;;
+	all) sets+=(build demo test lint bench vm) ;;
 	-n | --dry-run) dry_run=yes ;;
+	-l | --list) dry_run=yes list=yes ;;
 	--manager) manager=${2:-}; shift ;;
 	-h | --help) usage; exit 0 ;;
 	*) usage >&2; exit 2 ;;
@@ -149,7 +155,7 @@ present()
 	esac
 }
 
-# missing: the probes of the wanted sets that fail, each with its package names
+# missing: the probes of the wanted sets that fail (with --list: all), each with its package names
 missing()
 {
 	local in_sets probe packages wanted
@@ -159,7 +165,7 @@ missing()
 				# shellcheck disable=SC2086
 				set -- $packages
 				shift $column
-				[ "$1" = - ] || present "$probe" || echo "$probe $1"
+				[ "$1" = - ] || { [ $list = no ] && present "$probe"; } || echo "$probe $1"
 				break
 			fi
 		done

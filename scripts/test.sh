@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Everything that has to pass: install what is missing, build, lint and run all tests. Without
 # arguments also the fuzz targets, for FUZZ_SECONDS each (default 20), and part of tests/e2e once
-# more, with tools built under AddressSanitizer and UndefinedBehaviorSanitizer. Arguments are those
-# of tests/run.sh. Works as the first command on a new machine; needs root (or sudo) for the
-# installation and the tests.
+# more, with tools built under AddressSanitizer and UndefinedBehaviorSanitizer. With --vm as the first
+# argument also a few tests on Linux 6.1, in qemu. Other arguments are those of tests/run.sh. Works as
+# the first command on a new machine; needs root (or sudo) for the installation and the tests.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -23,14 +23,19 @@ build()
 	${MAKE:-make} -s -j "$(nproc)" "$@"
 }
 
-scripts/install-deps.sh build test lint
+sets=(build test lint) vm=()
+if [ "${1:-}" = --vm ]; then
+	sets+=(demo vm) vm=(--vm)
+	shift
+fi
+scripts/install-deps.sh "${sets[@]}"
 build all unit-tests bpf-tests e2e-tests
 if [ $# -gt 0 ]; then
-	exec "${as_root[@]}" tests/run.sh --lint "$@"
+	exec "${as_root[@]}" tests/run.sh --lint "${vm[@]}" "$@"
 fi
 build fuzz-tests
 status=0
-"${as_root[@]}" tests/run.sh --lint --e2e --bpf --unit --fuzz || status=1
+"${as_root[@]}" tests/run.sh --lint "${vm[@]}" --e2e --bpf --unit --fuzz || status=1
 echo "== with sanitized tools"
 export BUILD=$BUILD/sanitized SANITIZE=1
 build e2e-tests
