@@ -9,7 +9,7 @@ usage()
 	Usage: scripts/install-deps.sh [OPTION...] [SET...]
 
 	Installs what is missing on this machine, and nothing else, with the package manager that is
-	there: apt-get, dnf, pacman, zypper or apk. (Tried: apt-get, on Debian 12. Untried: all others;
+	there: apt-get, dnf, pacman, zypper or apk. (Tried: apt-get, on Debian 12 and 13. Untried: all others;
 	their package names are from the distributions' own lists.) Uses sudo only if not root.
 
 	SETs, default "build demo":
