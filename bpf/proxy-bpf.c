@@ -18,6 +18,7 @@
 
 #include "proxy-arp.h"
 #include "proxy-cache.h"
+#include "proxy-flow-enter.h"
 #include "proxy-flow.h"
 #include "proxy-fragment.h"
 #include "proxy-icmp.h"
