@@ -435,7 +435,7 @@ int proxy_touch(struct __sk_buff *skb)
 	__u32 number = skb->mark++ * SLOT_PAGE;
 
 	slot_touch(&buckets, number);
-	slot_touch(&ingress, number);
+	slot_touch(&flows, number);
 	return TC_ACT_UNSPEC;
 }
 

@@ -23,7 +23,7 @@ static __always_inline struct proxy_mapping *mapping_find(__be32 addr, __be16 po
 							  int *unmapped)
 {
 	struct proxy_dest dest = { .addr = addr, .port = port, .proto = proto };
-	struct proxy_mapping *mapping = bpf_map_lookup_elem(&egress, &dest);
+	struct proxy_mapping *mapping = bpf_map_lookup_elem(&mappings, &dest);
 
 	*unmapped = 0;
 	if (mapping || !state.flags)
@@ -32,7 +32,7 @@ static __always_inline struct proxy_mapping *mapping_find(__be32 addr, __be16 po
 	if (!(state.flags & PROXY_STATE_WILDCARDS))
 		return NULL;
 	dest.port = 0;
-	return bpf_map_lookup_elem(&egress, &dest);
+	return bpf_map_lookup_elem(&mappings, &dest);
 }
 
 /**

@@ -27,7 +27,7 @@ struct {
 	__uint(max_entries, 16384);
 	__type(key, struct proxy_dest);
 	__type(value, struct proxy_mapping);
-} egress SEC(".maps");
+} mappings SEC(".maps");
 
 /* The flows, found by way of "buckets" (slot-table.h, proxy-flow.h). */
 struct {
@@ -36,7 +36,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct proxy_flow);
-} ingress SEC(".maps");
+} flows SEC(".maps");
 
 /* Whoever makes a flow known holds the lock that its hash leads to. */
 struct {
@@ -137,10 +137,10 @@ static __always_inline int ticks_passed(__u32 tick)
 	return (__u32)bpf_jiffies64() - tick >= TICKS;
 }
 
-/** flow_at - a slot of "ingress", or NULL if there is none of this number */
+/** flow_at - a slot of "flows", or NULL if there is none of this number */
 static __always_inline struct proxy_flow *flow_at(__u32 number)
 {
-	return bpf_map_lookup_elem(&ingress, &number);
+	return bpf_map_lookup_elem(&flows, &number);
 }
 
 /** maybe_known - false if @addr is surely neither an original nor a target */

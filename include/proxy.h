@@ -12,7 +12,7 @@
  * Addresses and ports are in network byte order, times in nanoseconds of CLOCK_MONOTONIC_COARSE.
  *
  * A packet of a client to an original address and port ("from") is sent to the target ("to");
- * replies of the target are given the original as their source. One slot of "ingress" is one flow;
+ * replies of the target are given the original as their source. One slot of "flows" is one flow;
  * include/slots.h tells how it is found.
  */
 
@@ -20,9 +20,9 @@
  * Raised whenever a struct of this file changes: a new proxy takes over the maps of an old one only
  * if both agree on it.
  */
-enum { PROXY_LAYOUT = 9 };
+enum { PROXY_LAYOUT = 10 };
 
-/* Key of "egress": where a packet was going. 8 bytes, for a cheap hash on every packet. */
+/* Key of "mappings": where a packet was going. 8 bytes, for a cheap hash on every packet. */
 struct proxy_dest {
 	__be32 addr;
 	__be16 port; /* 0: any port of this address (an exact match wins) */
@@ -50,7 +50,7 @@ enum proxy_mapping_flags {
 	PROXY_MAPPING_ASK = 1 << 2,
 };
 
-/* Value of "egress": where it goes instead. */
+/* Value of "mappings": where it goes instead. */
 struct proxy_mapping {
 	__be32 addr;
 	__be16 port;   /* 0: keep the packet's */
@@ -71,7 +71,7 @@ enum proxy_side {
 };
 enum { PROXY_FLOW_KEYS = 2 }; /* that may lead to a slot: one of either side */
 
-/* What a slot of "ingress" is found by: a reply. */
+/* What a slot of "flows" is found by: a reply. */
 struct proxy_reply {
 	__be32 remote; /* the target; by the client's side, the original */
 	__be32 local;  /* the client; if the target is this host, the original in its place */
@@ -97,7 +97,7 @@ enum proxy_flow_state {
 	PROXY_FLOW_PINNED = 1 << 19, /* or about to be: who sets this, does it */
 };
 
-/* Slot of "ingress", a cache line: what a flow looks like from both sides. All zero: free. */
+/* Slot of "flows", a cache line: what a flow looks like from both sides. All zero: free. */
 struct proxy_flow {
 	struct proxy_reply key;
 	__u64 last_seen; /* up to a second behind: not every packet stores it */
@@ -262,7 +262,7 @@ struct proxy_fragment_rule {
 _Static_assert(sizeof(struct proxy_fragment_rule) == 16, "proxy_fragment_rule is shared");
 
 enum proxy_state_flags {
-	PROXY_STATE_WILDCARDS = 1 << 0, /* some key of "egress" has port 0 */
+	PROXY_STATE_WILDCARDS = 1 << 0, /* some key of "mappings" has port 0 */
 	PROXY_STATE_LOCAL = 1 << 1,	/* some mapping is PROXY_MAPPING_LOCAL */
 	PROXY_STATE_PIN = 1 << 2,	/* mappings are about to change: new flows are pinned */
 	PROXY_STATE_UNMAPPED = 1 << 3,	/* some pinned flow may have no mapping any more */
@@ -300,8 +300,8 @@ _Static_assert(sizeof(struct proxy_state) == 64, "a cache line, shared with user
 enum { PROXY_CACHE_SLOTS = 1024 };
 
 /*
- * The one entry of "prefilter": a bit for each address that is in a key of "egress" (originals and
- * targets) or the remote of a flow. A bit is set before the entry is made and cleared only when
+ * The one entry of "prefilter": a bit for each address that is in a key of "mappings" (originals
+ * and targets) or the remote of a flow. A bit is set before the entry is made and cleared only when
  * neither an entry nor a flow of any address with this bit is left.
  */
 struct proxy_prefilter {

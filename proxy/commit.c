@@ -119,7 +119,7 @@ static int commit_write(const struct commit *commit)
 		values[count++] = entry->to;
 	}
 	if (!err)
-		err = maps_write(commit->maps->fd[MAPS_EGRESS], keys, values, count);
+		err = maps_write(commit->maps->fd[MAPS_MAPPINGS], keys, values, count);
 	free(keys);
 	free(values);
 	return err;
@@ -131,7 +131,7 @@ static void commit_delete(const struct commit *commit)
 
 	for (size_t i = 0; i < before->count; i++)
 		if (!mapping_list_find(&commit->plan, &before->entries[i].from))
-			bpf_map_delete_elem(commit->maps->fd[MAPS_EGRESS],
+			bpf_map_delete_elem(commit->maps->fd[MAPS_MAPPINGS],
 					    &before->entries[i].from);
 }
 
@@ -142,8 +142,8 @@ static void commit_note_deleted(const struct commit *commit)
 		const struct mapping *entry = &commit->plan.entries[i];
 
 		if (entry->from.deleted && commit->met[entry->to.id])
-			bpf_map_update_elem(commit->maps->fd[MAPS_EGRESS], &entry->from, &entry->to,
-					    BPF_ANY);
+			bpf_map_update_elem(commit->maps->fd[MAPS_MAPPINGS], &entry->from,
+					    &entry->to, BPF_ANY);
 	}
 }
 
@@ -230,7 +230,7 @@ static bool commit_fits(const struct commit *commit)
 
 	for (size_t i = 0; i < commit->plan.count; i++)
 		count += !commit->plan.entries[i].from.deleted;
-	return count <= commit->maps->max_entries[MAPS_EGRESS];
+	return count <= commit->maps->max_entries[MAPS_MAPPINGS];
 }
 
 int commit_mappings(struct table *table, const struct maps *maps, struct nexthops *hops,

@@ -89,11 +89,11 @@ static int set_sizes(struct proxy *skel, const struct options *opt, size_t mappi
 
 	if (cpus < 0)
 		return cpus;
-	return bpf_map__set_max_entries(skel->maps.ingress, size.slots) ?:
+	return bpf_map__set_max_entries(skel->maps.flows, size.slots) ?:
 	       bpf_map__set_max_entries(skel->maps.buckets, size.buckets) ?:
 	       bpf_map__set_max_entries(skel->maps.free_slots, size.lines) ?:
 	       bpf_map__set_max_entries(skel->maps.spares, (__u32)cpus) ?:
-	       bpf_map__set_max_entries(skel->maps.egress, at_least(4 * mappings, ENTRIES_MIN)) ?:
+	       bpf_map__set_max_entries(skel->maps.mappings, at_least(4 * mappings, ENTRIES_MIN)) ?:
 	       bpf_map__set_max_entries(skel->maps.hosts, at_least(4 * mappings, ENTRIES_MIN)) ?:
 	       bpf_map__set_max_entries(skel->maps.nexthops, at_least(2 * mappings, IDS_MIN)) ?:
 	       bpf_map__set_max_entries(skel->maps.mapping_stats,
@@ -223,7 +223,7 @@ static int check_memory(const struct options *opt)
 /* @old: maps to share, all -1: none. */
 static int load(struct engine *engine, const struct maps *old, size_t mappings)
 {
-	bool shared = old->fd[MAPS_INGRESS] >= 0;
+	bool shared = old->fd[MAPS_FLOWS] >= 0;
 	int err = shared ? 0 : check_memory(engine->opt);
 	struct proxy *skel;
 	__u64 keys[SLOT_HASH_KEYS] = { 0 };
@@ -241,7 +241,7 @@ static int load(struct engine *engine, const struct maps *old, size_t mappings)
 		err = getrandom(keys, sizeof(keys), 0) < 0 ? -errno : 0;
 	if (!err)
 		err = set_sizes(skel, engine->opt, mappings) ?: set_own_sizes(skel);
-	set_table(skel, shared ? old->max_entries[MAPS_INGRESS] : engine->opt->max_flows, keys);
+	set_table(skel, shared ? old->max_entries[MAPS_FLOWS] : engine->opt->max_flows, keys);
 	if (!err)
 		err = maps_reuse(old, skel->obj);
 	if (!err)
@@ -344,9 +344,9 @@ int engine_start(struct engine *engine, const struct mapping_list *list)
 		err = open_parts(engine, takeover);
 	if (err)
 		goto out;
-	if (takeover && old.max_entries[MAPS_INGRESS] != engine->opt->max_flows)
+	if (takeover && old.max_entries[MAPS_FLOWS] != engine->opt->max_flows)
 		log_note("the running flow table is taken over with its size of %u flows",
-			 old.max_entries[MAPS_INGRESS]);
+			 old.max_entries[MAPS_FLOWS]);
 	heartbeat(engine);
 	err = engine_check(engine, list, &error);
 	if (!err)

@@ -123,7 +123,7 @@ static int gc_pass_done(struct gc *gc, struct maps *maps, struct table *table,
 
 int gc_step(struct gc *gc, struct maps *maps, struct table *table, struct nexthops *hops, __u64 now)
 {
-	__u32 capacity = maps->max_entries[MAPS_INGRESS], limit = maps_flow_limit(maps), end;
+	__u32 capacity = maps->max_entries[MAPS_FLOWS], limit = maps_flow_limit(maps), end;
 	struct proxy_timeouts timeouts;
 	__u64 counters[PROXY_COUNTER_MAX];
 	int err = maps_counters(maps, counters);

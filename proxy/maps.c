@@ -23,8 +23,8 @@ static const struct {
 	__u32 key_size;
 	__u32 value_size;
 } layout[MAPS_COUNT] = {
-	[MAPS_EGRESS] = { "egress", sizeof(struct proxy_dest), sizeof(struct proxy_mapping) },
-	[MAPS_INGRESS] = { "ingress", sizeof(__u32), sizeof(struct proxy_flow) },
+	[MAPS_MAPPINGS] = { "mappings", sizeof(struct proxy_dest), sizeof(struct proxy_mapping) },
+	[MAPS_FLOWS] = { "flows", sizeof(__u32), sizeof(struct proxy_flow) },
 	[MAPS_BUCKETS] = { "buckets", sizeof(__u32), sizeof(struct slot_bucket) },
 	[MAPS_FREE_SLOTS] = { "free_slots", sizeof(__u32), sizeof(struct slot_line) },
 	[MAPS_SPARES] = { "spares", sizeof(__u32), sizeof(struct slot_spare) },
@@ -63,7 +63,7 @@ static void unmap(const struct maps *maps, enum maps_index index, void *memory)
 
 void maps_close(struct maps *maps)
 {
-	unmap(maps, MAPS_INGRESS, maps->flows);
+	unmap(maps, MAPS_FLOWS, maps->flows);
 	slot_table_close(&maps->index);
 	unmap(maps, MAPS_NEXTHOPS, maps->nexthops);
 	unmap(maps, MAPS_STATE, maps->state);
@@ -230,9 +230,9 @@ static int map_shared(const struct maps *maps, enum maps_index index, void **mem
 int maps_mmap(struct maps *maps)
 {
 	struct slot_table_size size =
-		slot_table_size(maps->max_entries[MAPS_INGRESS], PROXY_FLOW_KEYS);
+		slot_table_size(maps->max_entries[MAPS_FLOWS], PROXY_FLOW_KEYS);
 
-	return map_shared(maps, MAPS_INGRESS, (void **)&maps->flows) ?:
+	return map_shared(maps, MAPS_FLOWS, (void **)&maps->flows) ?:
 	       slot_table_open(&maps->index, size, maps->fd[MAPS_BUCKETS],
 			       maps->fd[MAPS_FREE_SLOTS]) ?:
 	       map_shared(maps, MAPS_NEXTHOPS, (void **)&maps->nexthops) ?:

@@ -12,8 +12,8 @@
 #include "slot-table.h"
 
 enum maps_index {
-	MAPS_EGRESS,
-	MAPS_INGRESS,
+	MAPS_MAPPINGS,
+	MAPS_FLOWS,
 	MAPS_BUCKETS,
 	MAPS_FREE_SLOTS,
 	MAPS_SPARES,
@@ -33,7 +33,7 @@ struct maps {
 	__u32 max_entries[MAPS_COUNT];
 	__u32 ids; /* mapping ids: entries of "mapping_stats" for each CPU */
 	/* Memory shared with the programs; NULL before maps_mmap(). */
-	struct proxy_flow *flows; /* "ingress" */
+	struct proxy_flow *flows; /* "flows" */
 	struct slot_table index;  /* of the flows */
 	struct proxy_nexthop *nexthops;
 	struct proxy_state *state;

@@ -193,7 +193,7 @@ static int print_totals(const struct report *report)
 			"{\"type\":\"total\",\"ts\":%.3f,\"iface\":\"%s\",\"flows\":%llu,"
 			"\"max_flows\":%u",
 			report->ts, report->ifname, report->flow_count,
-			report->maps->max_entries[MAPS_INGRESS]);
+			report->maps->max_entries[MAPS_FLOWS]);
 	for (int i = 0; i < PROXY_COUNTER_MAX; i++) {
 		if (!counter_names[i])
 			continue;

@@ -9,7 +9,7 @@
 #include "table.h"
 
 /**
- * plan_make - plan the entries of "egress" that serve the mappings of @list
+ * plan_make - plan the entries of "mappings" that serve the mappings of @list
  * @table: the entries now; mappings that stay, or come back, keep their ids, and new ones take some
  * @list: as mapping_list_finish() has left it
  * @plan: an empty list; then, sorted, the mappings, a DIRECT entry for each target, and a deleted

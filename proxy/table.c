@@ -24,7 +24,7 @@ static int table_read(struct mapping_list *plan, const struct maps *maps)
 		__u32 got = READ_BATCH, next;
 		int add = 0;
 
-		err = bpf_map_lookup_batch(maps->fd[MAPS_EGRESS], first ? NULL : &position, &next,
+		err = bpf_map_lookup_batch(maps->fd[MAPS_MAPPINGS], first ? NULL : &position, &next,
 					   keys, values, &got, NULL);
 		if (err && err != -ENOENT)
 			return err;
@@ -146,7 +146,7 @@ int table_drop(struct table *table, const struct maps *maps, struct nexthops *ho
 		if (needed[i])
 			plan->entries[kept++] = plan->entries[i];
 		else
-			bpf_map_delete_elem(maps->fd[MAPS_EGRESS], &plan->entries[i].from);
+			bpf_map_delete_elem(maps->fd[MAPS_MAPPINGS], &plan->entries[i].from);
 	}
 	plan->count = kept;
 	free(needed);
@@ -188,7 +188,7 @@ static int table_write_flags(const struct maps *maps, struct mapping *entry, __u
 	if (flags == entry->to.flags)
 		return 0;
 	entry->to.flags = flags;
-	return bpf_map_update_elem(maps->fd[MAPS_EGRESS], &entry->from, &entry->to, BPF_EXIST);
+	return bpf_map_update_elem(maps->fd[MAPS_MAPPINGS], &entry->from, &entry->to, BPF_EXIST);
 }
 
 bool table_ask_less(struct table *table, const struct maps *maps)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The content of a datapath's map "egress", mirrored, and what its flows tell of it. */
+/* The content of a datapath's map "mappings", mirrored, and what its flows tell of it. */
 #ifndef PROXY_TABLE_H
 #define PROXY_TABLE_H
 
@@ -12,7 +12,7 @@
 #include "nexthop.h"
 
 struct table {
-	struct mapping_list plan; /* the entries of "egress", sorted */
+	struct mapping_list plan; /* the entries of "mappings", sorted */
 	bool *taken;		  /* by mapping id: an entry has it */
 	__u32 id_max;
 	__u32 id_end; /* no id from here on is taken */

@@ -61,7 +61,7 @@ void rig_open(struct rig *rig, struct rig_sizes sizes)
 	bpf_program__set_autoload(rig->skel->progs.proxy3_egress, false);
 	bpf_program__set_autoload(rig->skel->progs.proxy3_ingress, false);
 	size = slot_table_size(sizes.flows ?: 65536, PROXY_FLOW_KEYS);
-	bpf_map__set_max_entries(rig->skel->maps.ingress, size.slots);
+	bpf_map__set_max_entries(rig->skel->maps.flows, size.slots);
 	bpf_map__set_max_entries(rig->skel->maps.buckets, size.buckets);
 	bpf_map__set_max_entries(rig->skel->maps.free_slots, size.lines);
 	bpf_map__set_max_entries(rig->skel->maps.spares, cpus);
@@ -121,7 +121,7 @@ static __u32 host_pair(struct rig *rig, __be32 addr, __be32 other, bool original
 void rig_map(struct rig *rig, const char *from, __u16 from_port, __u8 proto, const char *to,
 	     __u16 to_port, __u16 flags)
 {
-	int fd = bpf_map__fd(rig->skel->maps.egress);
+	int fd = bpf_map__fd(rig->skel->maps.mappings);
 	__be32 from_addr = htonl(ip(from)), to_addr = htonl(ip(to));
 	struct proxy_dest key = { .addr = from_addr, .port = htons(from_port), .proto = proto };
 	struct proxy_mapping mapping = {
@@ -150,7 +150,7 @@ void rig_map(struct rig *rig, const char *from, __u16 from_port, __u8 proto, con
 void rig_mapping_set(struct rig *rig, const char *from, __u16 from_port, __u8 proto, const char *to,
 		     __u16 to_port, __u16 flags)
 {
-	int fd = bpf_map__fd(rig->skel->maps.egress);
+	int fd = bpf_map__fd(rig->skel->maps.mappings);
 	struct proxy_dest key = {
 		.addr = htonl(ip(from)),
 		.port = htons(from_port),
@@ -180,7 +180,7 @@ void rig_mapping_delete(struct rig *rig, const char *from, __u16 from_port, __u8
 	};
 
 	rig->maps.state->flags |= PROXY_STATE_UNMAPPED;
-	bpf_map_delete_elem(bpf_map__fd(rig->skel->maps.egress), &key);
+	bpf_map_delete_elem(bpf_map__fd(rig->skel->maps.mappings), &key);
 	rig_changed(rig);
 }
 

@@ -266,7 +266,7 @@ static void test_reuse(void)
 /* Any number of flows may have to be pinned, when the target of their mapping changes. */
 static void test_all_pinned(void)
 {
-	const __u32 capacity = rig.maps.max_entries[MAPS_INGRESS];
+	const __u32 capacity = rig.maps.max_entries[MAPS_FLOWS];
 	__u32 made = 0, pinned = 0, lost = 0;
 
 	rig_clear(&rig);

@@ -15,7 +15,7 @@ proxy_runs()
 	start_tool proxy client proxy -o jsonl -I 0.2 eth0
 	# It has looked at the sockets before its first report.
 	wait_for 5 grep -q '"type":"total"' $TMP/proxy.out
-	egress=$(in_host client bpftool -j map show | jq -r '[.[] | select(.name == "egress")][-1].id')
+	mappings=$(in_host client bpftool -j map show | jq -r '[.[] | select(.name == "mappings")][-1].id')
 }
 
 # asks tcp|udp PORT: whether new flows of the mapping ask for sockets (PROXY_MAPPING_ASK)
@@ -23,7 +23,7 @@ asks()
 {
 	local proto=6 port=$((($2 & 255) << 8 | $2 >> 8)) # in network byte order
 	[ $1 = tcp ] || proto=17
-	in_host client bpftool -j map dump id $egress | jq -e --argjson proto $proto --argjson port $port \
+	in_host client bpftool -j map dump id $mappings | jq -e --argjson proto $proto --argjson port $port \
 		'.[].formatted | select(.key.proto == $proto and .key.port == $port) | .value.flags >= 4' > /dev/null
 }
 
