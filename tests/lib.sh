@@ -35,7 +35,7 @@ mkdir /run/netns
 TMP=/run/test # files of the test
 mkdir $TMP
 ip link set lo up
-SOAK=${SOAK:-0}
+SOAK=${SOAK:-0} PATIENCE=${PATIENCE:-1}
 
 # Addresses and ports of the built-in mapping and of the hosts around it.
 # shellcheck disable=SC2034
@@ -192,7 +192,7 @@ trap at_exit EXIT
 # Return: 1 if that takes longer than SECONDS (whole ones), times PATIENCE on a slow machine.
 wait_for()
 {
-	local end=$((SECONDS + $1 * ${PATIENCE:-1} + 1))
+	local end=$((SECONDS + $1 * PATIENCE + 1))
 	shift
 	until "$@" > /dev/null 2>&1; do
 		[ $SECONDS -lt $end ] || return 1

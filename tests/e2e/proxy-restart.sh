@@ -18,8 +18,8 @@ proxy()
 
 exchange()
 {
-	[ "$(echo hello | in_host client socat -t 3 - \
-		TCP:$ORIGINAL:$ORIGINAL_PORT,connect-timeout=3)" = hello ]
+	[ "$(echo hello | in_host client socat -t $((3 * PATIENCE)) - \
+		TCP:$ORIGINAL:$ORIGINAL_PORT,connect-timeout=$((3 * PATIENCE)))" = hello ]
 }
 
 filters()
