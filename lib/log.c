@@ -13,6 +13,7 @@
 #include <bpf/libbpf.h>
 
 #include "put.h"
+#include "text.h"
 
 /* How long a line waits for a reader who has stopped reading stderr. */
 enum { PATIENCE_MS = 1000 };
@@ -76,13 +77,16 @@ void log_setup(const char *tool, bool verbose)
 static void log_line(int err, const char *fmt, va_list args)
 {
 	size_t len = 0;
-	char *text = NULL;
+	char *text = NULL, *message;
 	FILE *line = open_memstream(&text, &len);
 
 	if (!line)
 		return;
 	fprintf(line, "%s: ", log_tool);
-	vfprintf(line, fmt, args);
+	if (vasprintf(&message, fmt, args) >= 0) {
+		text_string(line, TEXT_PLAIN, message);
+		free(message);
+	}
 	if (err)
 		fprintf(line, ": %s", strerror(-err));
 	fputc('\n', line);

@@ -7,6 +7,7 @@
 
 #include "format.h"
 #include "output.h"
+#include "text.h"
 
 void output_csv_head(FILE *out, const struct view_config *config)
 {
@@ -36,17 +37,14 @@ void output_csv_head(FILE *out, const struct view_config *config)
 	fputs(",flows,retired_packets,retired_bytes,untracked_packets,untracked_bytes\n", out);
 }
 
-/* The kernel allows quotes and commas in the name of an interface. */
+/* The kernel allows any byte but '/', ':' and white space in the name of an interface. */
 static void print_name(FILE *out, const char *name)
 {
-	bool quote = strpbrk(name, "\",") != NULL;
+	const char *quote = strpbrk(name, "\",") ? "\"" : "";
 
-	if (quote)
-		fputc('"', out);
-	for (; *name; name++)
-		fprintf(out, *name == '"' ? "\"%c" : "%c", *name);
-	if (quote)
-		fputc('"', out);
+	fputs(quote, out);
+	text_string(out, TEXT_CSV, name);
+	fputs(quote, out);
 }
 
 static void print_head(FILE *out, const struct report *report, const char *type,

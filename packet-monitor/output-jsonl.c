@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* One JSON object a line. Names need no escaping: none holds a quote, a backslash or a control. */
+/* One JSON object a line. */
 #include "format.h"
 #include "output.h"
+#include "text.h"
 
 static void print_head(FILE *out, const struct report *report, const char *type,
 		       const struct monitor *monitor)
 {
 	fprintf(out, "{\"type\":\"%s\",\"ts\":%.3f,\"iface\":\"", type, report->ts);
-	/* The kernel allows any character but '/' and white space in the name of an interface. */
-	for (const char *c = monitor->iface.name; *c; c++)
-		fprintf(out, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
+	text_string(out, TEXT_JSON, monitor->iface.name);
 	fputc('"', out);
 }
 

@@ -7,12 +7,12 @@
 
 #include "format.h"
 #include "output.h"
+#include "text.h"
 
 static void print_label(FILE *out, const char *name, const char *value)
 {
 	fprintf(out, "%s=\"", name);
-	for (const char *c = value; *c; c++)
-		fprintf(out, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
+	text_string(out, TEXT_PROMETHEUS, value);
 	fputc('"', out);
 }
 

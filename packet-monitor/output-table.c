@@ -5,6 +5,7 @@
 
 #include "format.h"
 #include "output.h"
+#include "text.h"
 
 enum { BAR_WIDTH = 10, SUMMARY_ROWS = 5 };
 
@@ -162,7 +163,10 @@ static void print_row(FILE *out, const struct report *report, const struct layou
 {
 	char text[FORMAT_ENDPOINT_MAX], proto[FORMAT_PROTO_MAX];
 
-	fprintf(out, report->monitor_count > 1 ? "%-8s " : "", row->monitor->iface.name);
+	if (report->monitor_count > 1) {
+		text_string(out, TEXT_PLAIN, row->monitor->iface.name);
+		fprintf(out, "%*s", 9 - (int)strnlen(row->monitor->iface.name, 8), "");
+	}
 	if (layout->direction)
 		fputs(pm_key_direction(&row->key) == PM_INGRESS ? "in  " : "out ", out);
 	format_proto(proto, &row->key);
@@ -237,6 +241,12 @@ static void print_hook(FILE *out, const struct monitor *monitor, enum pm_directi
 	print_losses(out, totals);
 }
 
+static void print_place(FILE *out, const struct monitor *monitor, enum pm_direction dir)
+{
+	text_string(out, TEXT_PLAIN, monitor->iface.name);
+	fputs(dir == PM_INGRESS ? " in: " : " out: ", out);
+}
+
 static void print_totals(FILE *out, const struct report *report, const struct monitor *monitor,
 			 enum pm_direction dir)
 {
@@ -247,7 +257,7 @@ static void print_totals(FILE *out, const struct report *report, const struct mo
 
 	format_si(pps, (double)(all->packets - before->packets) / seconds);
 	format_si(bps, (double)(all->bytes - before->bytes) * 8 / seconds);
-	fprintf(out, "%s %s: ", monitor->iface.name, dir == PM_INGRESS ? "in" : "out");
+	print_place(out, monitor, dir);
 	if (report->terminal)
 		print_sparkline(out, report->terminal, monitor->recent[dir]);
 	fprintf(out, "%s pkt/s, %s bit/s, ", pps, bps);
@@ -310,8 +320,7 @@ void output_summary(FILE *out, const struct report *report)
 		for (int dir = 0; dir < PM_DIRECTIONS; dir++) {
 			if (!monitor->config->direction[dir])
 				continue;
-			fprintf(out, "%s %s: ", monitor->iface.name,
-				dir == PM_INGRESS ? "in" : "out");
+			print_place(out, monitor, dir);
 			print_hook(out, monitor, dir);
 		}
 	}

@@ -29,6 +29,20 @@ static int refuse(struct mapping_error *error, const char *fmt, ...)
 	return -EINVAL;
 }
 
+/*
+ * @text in quotes behind @before, or @instead for a line of a file: whoever may start the tool as
+ * another user must not be shown that user's files.
+ */
+static const char *cite(struct mapping_error *error, const char *before, const char *text,
+			const char *instead)
+{
+	if (error->in_file)
+		return instead;
+	snprintf(error->cited, sizeof(error->cited), "%s'%.40s%s'", before, text,
+		 strlen(text) > 40 ? "..." : "");
+	return error->cited;
+}
+
 char *mapping_addr_append(char *at, __be32 addr, __be16 port)
 {
 	const __u8 *bytes = (const __u8 *)&addr;
@@ -82,11 +96,13 @@ static int parse_addr(char *text, __be32 *addr, __be16 *port, struct mapping_err
 	if (colon)
 		*colon = 0;
 	if (inet_pton(AF_INET, text, &in) != 1)
-		return refuse(error, "'%s' is not an IPv4 address", text);
+		return refuse(error, "%s is not an IPv4 address", cite(error, "", text, "ADDR"));
 	if (unusable(in.s_addr))
-		return refuse(error, "%s %s, which cannot be mapped", text, unusable(in.s_addr));
+		return refuse(error, "%s %s, which cannot be mapped",
+			      error->in_file ? "ADDR" : text, unusable(in.s_addr));
 	if (colon && number_parse(colon + 1, 1, 65535, &number))
-		return refuse(error, "port must be 1 to 65535, not '%s'", colon + 1);
+		return refuse(error, "port must be 1 to 65535%s",
+			      cite(error, ", not ", colon + 1, ""));
 	*addr = in.s_addr;
 	*port = htons((__u16)number);
 	return 0;
@@ -105,7 +121,8 @@ static int parse_proto(char *text, __u8 *proto, struct mapping_error *error)
 	else if (!strcmp(slash, "/udp"))
 		*proto = IPPROTO_UDP;
 	else
-		return refuse(error, "protocol must be tcp or udp, not '%s'", slash + 1);
+		return refuse(error, "protocol must be tcp or udp%s",
+			      cite(error, ", not ", slash + 1, ""));
 	*slash = 0;
 	return 0;
 }
@@ -117,8 +134,10 @@ int mapping_parse_dest(const char *text, struct proxy_dest *dest, struct mapping
 	char copy[TEXT_MAX];
 	int err;
 
+	error->in_file = false;
 	if (len >= sizeof(copy))
-		return refuse(error, "'%.40s...' is too long for ADDR[:PORT][/tcp|/udp]", text);
+		return refuse(error, "%s is too long for ADDR[:PORT][/tcp|/udp]",
+			      cite(error, "", text, ""));
 	memcpy(copy, text, len + 1);
 	err = parse_proto(copy, &found.proto, error)
 		      ?: parse_addr(copy, &found.addr, &found.port, error);
@@ -142,11 +161,12 @@ static int parse(const char *text, struct mapping *mapping, struct mapping_error
 	int err;
 
 	if (len >= sizeof(copy))
-		return refuse(error, "'%.40s...' is too long for FROM=TO[/tcp|/udp]", text);
+		return refuse(error, "%s is too long for FROM=TO[/tcp|/udp]",
+			      cite(error, "", text, "it"));
 	memcpy(copy, text, len + 1);
 	to = strchr(copy, '=');
 	if (!to)
-		return refuse(error, "'%s' is not FROM=TO[/tcp|/udp]", text);
+		return refuse(error, "%s is not FROM=TO[/tcp|/udp]", cite(error, "", text, "it"));
 	*to++ = 0;
 	err = parse_proto(to, &mapping->from.proto, error) ?:
 	      parse_addr(copy, &mapping->from.addr, &mapping->from.port, error) ?:
@@ -156,7 +176,7 @@ static int parse(const char *text, struct mapping *mapping, struct mapping_error
 	if (!mapping->to.port)
 		mapping->to.port = mapping->from.port;
 	if (mapping->from.addr == mapping->to.addr && mapping->from.port == mapping->to.port)
-		return refuse(error, "'%s' maps an address to itself", text);
+		return refuse(error, "%s maps an address to itself", cite(error, "", text, "it"));
 	return 0;
 }
 
@@ -188,7 +208,10 @@ int mapping_list_add(struct mapping_list *list, const char *text, int line,
 	static const __u8 both[] = { IPPROTO_TCP, IPPROTO_UDP };
 	struct mapping mapping = { .line = line };
 	size_t count = list->count;
-	int err = parse(text, &mapping, error);
+	int err;
+
+	error->in_file = line;
+	err = parse(text, &mapping, error);
 
 	if (err)
 		return err;

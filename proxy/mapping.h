@@ -22,6 +22,8 @@ struct mapping {
 /* Why a mapping is refused: one line for people. */
 struct mapping_error {
 	char text[256];
+	bool in_file; /* what is refused must not be shown */
+	char cited[64];
 };
 
 /* An owned, growing array; all zero: empty. */
@@ -52,8 +54,8 @@ void mapping_list_sort(struct mapping_list *list);
 /**
  * mapping_list_load - append what the lines of the file @path map; "#" begins a comment
  *
- * A broken line is named by its number in @error. @path has to live as long as the list.
- * Return: 0; a negative errno with @error set; @list may then have grown.
+ * A broken line is named by its number in @error, and not shown. @path has to live as long as the
+ * list. Return: 0; a negative errno with @error set; @list may then have grown.
  */
 int mapping_list_load(struct mapping_list *list, const char *path, struct mapping_error *error);
 

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,16 +12,17 @@
 #include "log.h"
 #include "loop.h"
 #include "number.h"
+#include "text.h"
 
 struct report {
 	const struct table *table;
 	const struct maps *maps;
-	const char *ifname;
+	char ifname[6 * IF_NAMESIZE]; /* as JSON */
 	FILE *out;
 	bool jsonl;
 	double ts;
 	__u64 now;
-	char flow_head[128]; /* of each flow's line, jsonl */
+	char flow_head[192]; /* of each flow's line, jsonl */
 	__u64 flow_count;
 	struct proxy_mapping_stats *stats; /* by mapping id */
 	__u32 *flows;			   /* by mapping id */
@@ -39,16 +41,22 @@ static const char *const counter_texts[] = {
 static int report_open(struct report *report, FILE *out, const struct table *table,
 		       const struct maps *maps, const char *ifname, bool jsonl)
 {
+	FILE *name;
+
 	*report = (struct report){ .table = table,
 				   .maps = maps,
-				   .ifname = ifname,
 				   .out = out,
 				   .jsonl = jsonl,
 				   .ts = loop_wall_clock(),
 				   .now = loop_now_ns() };
+	name = fmemopen(report->ifname, sizeof(report->ifname), "w");
+	if (!name)
+		return -errno;
+	text_string(name, TEXT_JSON, ifname);
+	fclose(name);
 	snprintf(report->flow_head, sizeof(report->flow_head),
 		 "{\"type\":\"flow\",\"ts\":%.3f,\"iface\":\"%s\",\"proto\":\"", report->ts,
-		 ifname);
+		 report->ifname);
 	report->stats = calloc(table->id_end, sizeof(*report->stats));
 	report->flows = calloc(table->id_end, sizeof(*report->flows));
 	if (!report->stats || !report->flows)

@@ -96,7 +96,7 @@ static void random_plan(struct plan *plan)
 
 static void commit(const struct plan *plan, bool kill)
 {
-	struct mapping_error error = { "" };
+	struct mapping_error error = { .text = "" };
 	int err = commit_mappings(&table, &rig.maps, &hops, &plan->list, kill, &error);
 
 	EXPECT(!err, "not committed: %s", error.text);

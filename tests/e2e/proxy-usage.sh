@@ -56,7 +56,7 @@ refused "an unknown interface" 1 "cannot attach to eth9: no such interface" eth9
 refused "a name that is too long" 1 "no such interface" an-interface-name-of-many-letters
 refused "a missing file" 1 "cannot read $TMP/none: No such file or directory" -f $TMP/none eth0
 printf '10.0.0.10:1=10.0.0.2:1\n\nrubbish\n' > $TMP/maps
-refused "a broken file" 1 "$TMP/maps:3: 'rubbish' is not FROM=TO" -f $TMP/maps eth0
+refused "a broken file" 1 "$TMP/maps:3: it is not FROM=TO" -f $TMP/maps eth0
 printf '10.0.0.10:1=10.0.0.2:1\n10.0.0.11:1=127.0.0.1:1\n' > $TMP/maps
 refused "a file with a mapping that cannot work here" 1 "$TMP/maps:2: 10.0.0.11:1=127.0.0.1:1: " \
 	-f $TMP/maps eth0

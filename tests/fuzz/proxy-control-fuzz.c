@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *request;
 
 	while ((request = fuzz_line(&data, &size))) {
-		struct mapping_error error = { "" };
+		struct mapping_error error = { .text = "" };
 
 		MUST(!carry_out(&engine, request, &error) == !*error.text);
 		free(request);

@@ -32,7 +32,7 @@ static const char *show(const struct mapping_list *list)
 static void good(const char *text, const char *want)
 {
 	struct mapping_list list = { 0 };
-	struct mapping_error error = { "" };
+	struct mapping_error error = { .text = "" };
 	int err = mapping_list_add(&list, text, 0, &error) ?: mapping_list_finish(&list, &error);
 
 	CHECK_EQ(err, 0, "\"%s\" is a mapping", text);
@@ -43,7 +43,7 @@ static void good(const char *text, const char *want)
 static void bad(const char *text, const char *want)
 {
 	struct mapping_list list = { 0 };
-	struct mapping_error error = { "" };
+	struct mapping_error error = { .text = "" };
 
 	CHECK(mapping_list_add(&list, text, 0, &error) == -EINVAL && !list.count &&
 		      strstr(error.text, want),
@@ -55,7 +55,7 @@ static void bad(const char *text, const char *want)
 static void together(const char *name, const char *const *texts, const char *want)
 {
 	struct mapping_list list = { 0 };
-	struct mapping_error error = { "" };
+	struct mapping_error error = { .text = "" };
 	int err = 0;
 
 	for (; *texts && !err; texts++)
@@ -76,7 +76,7 @@ static void file(const char *name, const char *content, const char *want_error,
 {
 	char path[] = "/tmp/proxy-mapping-test.XXXXXX", want[300];
 	struct mapping_list list = { 0 };
-	struct mapping_error error = { "" };
+	struct mapping_error error = { .text = "" };
 	int fd = mkstemp(path), err;
 
 	if (fd < 0 || write(fd, content, strlen(content)) != (ssize_t)strlen(content)) {
@@ -212,7 +212,7 @@ int main(void)
 	file("an empty file", "", NULL, "");
 	file("a file of comments", "#\n   # x\n", NULL, "");
 	file("a file with a broken line", "10.0.0.1:80=10.0.0.9:80\n\n10.0.0.2:0=10.0.0.9:80\n",
-	     ":3: port must be 1 to 65535, not '0'", NULL);
+	     ":3: port must be 1 to 65535", NULL);
 	file("a file with two mappings on a line",
 	     "10.0.0.1:80=10.0.0.9:80/tcp 10.0.0.2:80=10.0.0.9:80/tcp\n", ":1: ", NULL);
 	file("a file with a FROM twice", "10.0.0.1:80=10.0.0.9:80\n#\n10.0.0.1:80=10.0.0.8:80\n",
