@@ -9,8 +9,8 @@ usage()
 	Usage: scripts/install-deps.sh [OPTION...] [SET...]
 
 	Installs what is missing on this machine, and nothing else, with the package manager that is
-	there: apt-get, dnf, pacman, zypper or apk. (Tried: apt-get, on Debian 12 and 13. Untried: all others;
-	their package names are from the distributions' own lists.) Uses sudo only if not root.
+	there: apt-get, dnf, pacman, zypper or apk. (Tried: apt-get, on Debian 12 and 13. Untried: all
+	others; their package names are from the distributions' own lists.) Uses sudo only if not root.
 
 	SETs, default "build demo":
 	  build  compilers, bpftool, libbpf      demo   what scripts/demo.sh runs
