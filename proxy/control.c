@@ -229,7 +229,7 @@ static int do_it(const struct options *opt, const struct iface *iface, char *req
 	int err;
 
 	loop_block_signals();
-	err = owner_acquire(&owner, iface->ifindex, &holder);
+	err = owner_acquire(&owner, iface->ifindex, geteuid(), &holder);
 	if (err) {
 		log_refused(REFUSED_LOAD, err, "cannot become the owner of the datapath of %s",
 			    iface->name);

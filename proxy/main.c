@@ -19,8 +19,7 @@
 #include "refusal.h"
 #include "writer.h"
 
-/* An interface that is removed goes down first: how long after that it may still go. */
-enum { EXIT_USAGE = 2, GONE_PATIENCE_MS = 50 };
+enum { EXIT_USAGE = 2 };
 
 struct session {
 	const struct options *opt;
@@ -29,9 +28,11 @@ struct session {
 	struct owner owner;
 	struct loop_fd requests, iface, routes;
 	struct tc_watch filters;
-	struct loop_timer report_timer, end_timer, tick_timer, probe_timer, routes_timer,
-		down_timer;
+	struct loop_timer report_timer, end_timer, tick_timer, probe_timer, routes_timer;
+	struct mapping_list list; /* to be served when the interface is there */
+	__u64 end_at;		  /* 0: no limit */
 	__u64 reports;
+	uid_t uid; /* that the tool was started by */
 	struct writer writer;
 };
 
@@ -65,6 +66,21 @@ static void on_probe(void *arg)
 	struct session *session = arg;
 
 	set_timer(session, &session->probe_timer, engine_probe(&session->engine));
+}
+
+/* The same, while there is no interface. */
+static void reload_list(struct session *session)
+{
+	struct mapping_list list = { 0 };
+	struct mapping_error error;
+
+	if (read_mappings(session->opt, &list, &error)) {
+		log_note("%s; the mappings stay", error.text);
+		mapping_list_free(&list);
+		return;
+	}
+	mapping_list_free(&session->list);
+	session->list = list;
 }
 
 /* Read the file again: all of it, or nothing. */
@@ -107,18 +123,12 @@ static void on_signal(void *arg, int signal)
 {
 	struct session *session = arg;
 
-	if (signal == SIGHUP && session->opt->map_file)
+	if (signal == SIGHUP && session->opt->map_file && session->engine.attached)
 		reload(session);
+	else if (signal == SIGHUP && session->opt->map_file)
+		reload_list(session);
 	else
 		loop_end(&session->loop, 0);
-}
-
-static void on_down(void *arg)
-{
-	struct session *session = arg;
-
-	log_note("%s has gone down", session->engine.iface.name);
-	loop_end(&session->loop, -ENETDOWN);
 }
 
 static void on_iface(void *arg)
@@ -129,15 +139,15 @@ static void on_iface(void *arg)
 
 	while ((event = iface_watch_next(session->iface.fd, iface)) != IFACE_NOTHING) {
 		if (event == IFACE_GONE) {
-			log_note("%s is gone", iface->name);
+			log_note("%s is gone%s", iface->name,
+				 session->opt->wait ? ", waiting for it" : "");
 			return loop_end(&session->loop, -ENODEV);
 		}
 		if (event == IFACE_RENAMED)
 			log_note("the interface is now called %s", iface->name);
-		else if (event == IFACE_DOWN)
-			set_timer(session, &session->down_timer, GONE_PATIENCE_MS);
 		else
-			loop_unset(&session->loop, &session->down_timer);
+			log_note("%s has gone %s", iface->name,
+				 event == IFACE_DOWN ? "down" : "up again");
 	}
 }
 
@@ -220,15 +230,13 @@ static int wait_for_end(struct session *session)
 		return log_err(err, "cannot wait");
 	loop_every(loop, &session->tick_timer, NSEC_PER_SEC);
 	on_probe(session);
-	if (session->opt->duration_ns)
-		loop_set(loop, &session->end_timer, loop_now_ns() + session->opt->duration_ns);
 	return loop_run(loop);
 }
 
-static int acquire(struct owner *owner, const struct iface *iface)
+static int acquire(struct session *session, const struct iface *iface)
 {
 	pid_t holder;
-	int err = owner_acquire(owner, iface->ifindex, &holder);
+	int err = owner_acquire(&session->owner, iface->ifindex, session->uid, &holder);
 
 	if (err == -EBUSY && holder)
 		log_note("%s is served by proxy (pid %d) already", iface->name, (int)holder);
@@ -247,67 +255,144 @@ static int drop_privileges(const struct options *opt)
 	return err ? log_err(err, "cannot drop privileges") : 0;
 }
 
-static int run(const struct options *opt, const struct iface *iface,
-	       const struct mapping_list *list)
+/* Have the mappings in force served again when the interface is back, those of --add included. */
+static void keep_mappings(struct session *session)
 {
-	static struct session session;
-	struct engine *engine = &session.engine;
+	struct mapping_list list = { 0 };
+
+	if (table_mappings(&session->engine.table, &list)) {
+		mapping_list_free(&list);
+		return;
+	}
+	list.texts = list.count == session->list.count ? session->list.texts : list.count;
+	mapping_list_free(&session->list);
+	session->list = list;
+}
+
+static void refuse_iface(int err, const char *ifname)
+{
+	if (err == -EPFNOSUPPORT)
+		log_note("cannot attach to %s: neither Ethernet nor bare IP", ifname);
+	else
+		log_refused(REFUSED_ATTACH, err, "cannot attach to %s", ifname);
+}
+
+/* Serve the interface until the end, or until it is gone (-ENODEV). */
+static int serve(struct session *session, const struct iface *iface)
+{
+	const struct mapping_list *list = &session->list;
+	struct engine *engine = &session->engine;
 	int err, undo, written;
 
-	session = (struct session){
-		.opt = opt,
-		.loop = LOOP_INIT,
-		.filters = TC_WATCH_INIT,
-		.requests = { .ready = on_request, .arg = &session },
-		.iface = { .ready = on_iface, .arg = &session },
-		.routes = { .ready = on_routes, .arg = &session },
-		.report_timer = { .expired = on_report, .arg = &session },
-		.end_timer = { .expired = on_end, .arg = &session },
-		.tick_timer = { .expired = on_tick, .arg = &session },
-		.probe_timer = { .expired = on_probe, .arg = &session },
-		.routes_timer = { .expired = on_routes, .arg = &session },
-		.down_timer = { .expired = on_down, .arg = &session },
-	};
-	engine_init(engine, opt, iface);
-	err = acquire(&session.owner, iface);
+	engine_init(engine, session->opt, iface);
+	err = acquire(session, iface);
 	if (err) {
-		owner_release(&session.owner);
+		owner_release(&session->owner);
 		return err;
 	}
-	session.iface.fd = iface_watch_open();
-	err = session.iface.fd < 0 ? session.iface.fd
-				   : loop_open(&session.loop, on_signal, &session);
-	if (err) {
-		log_err(err, "cannot watch %s", iface->name);
-		goto out;
-	}
-	writer_open(&session.writer, &session.loop, STDOUT_FILENO, "standard output");
-	loop_every(&session.loop, &session.report_timer, opt->interval_ns);
+	writer_open(&session->writer, &session->loop, STDOUT_FILENO, "standard output");
+	loop_every(&session->loop, &session->report_timer, session->opt->interval_ns);
 	err = engine_start(engine, list);
 	if (err)
 		goto out;
-	err = owner_listen(&session.owner);
+	err = owner_listen(&session->owner);
 	if (err)
 		log_err(err, "cannot take requests");
 	log_note("attached to %s (ingress, egress), %zu mapping%s", iface->name, list->texts,
 		 list->texts == 1 ? "" : "s");
 	engine_warn(engine);
 	engine_settle(engine);
-	err = err ?: drop_privileges(opt) ?: wait_for_end(&session);
-	if (!enough(&session, session.reports))
-		report(&session, true);
+	err = err ?: drop_privileges(session->opt) ?: wait_for_end(session);
+	if (!enough(session, session->reports))
+		report(session, true);
+	if (err == -ENODEV && session->opt->wait)
+		keep_mappings(session);
 out:
 	undo = engine_stop(engine);
 	engine_close(engine);
-	tc_watch_close(&session.filters);
+	tc_watch_close(&session->filters);
 	/* Whoever owns the interface next finds nothing half removed. */
-	owner_release(&session.owner);
-	written = writer_close(&session.writer);
+	owner_release(&session->owner);
+	written = writer_close(&session->writer);
 	err = err ?: written;
-	loop_close(&session.loop);
-	if (session.iface.fd >= 0)
-		close(session.iface.fd);
 	return err && err != -EPIPE ? err : undo;
+}
+
+static void on_link(void *arg)
+{
+	struct session *session = arg;
+	struct iface iface = { 0 };
+
+	/* Which one has changed does not matter: it is looked for by its name. */
+	iface_watch_next(session->iface.fd, &iface);
+	if (iface_open(session->opt->ifname, &iface) != -ENODEV)
+		loop_end(&session->loop, -EAGAIN);
+}
+
+/* One turn: wait for the interface, or serve it. Return: -EAGAIN or -ENODEV for another. */
+static int turn(struct session *session, bool first)
+{
+	const struct options *opt = session->opt;
+	struct iface iface;
+	int err;
+
+	session->loop = (struct loop)LOOP_INIT;
+	session->iface.fd = iface_watch_open();
+	err = session->iface.fd < 0 ? session->iface.fd
+				    : loop_open(&session->loop, on_signal, session);
+	if (err) {
+		log_err(err, "cannot watch %s", opt->ifname);
+		goto out;
+	}
+	if (session->end_at)
+		loop_set(&session->loop, &session->end_timer, session->end_at);
+	/* First the watch, then the look: what happens in between is not missed. */
+	err = iface_open(opt->ifname, &iface);
+	session->iface.ready = err ? on_link : on_iface;
+	if (!err) {
+		err = serve(session, &iface);
+	} else if (err == -ENODEV && opt->wait) {
+		if (first)
+			log_note("there is no %s, waiting for it", opt->ifname);
+		err = loop_add(&session->loop, &session->iface) ?: loop_run(&session->loop);
+	} else {
+		refuse_iface(err, opt->ifname);
+	}
+out:
+	loop_close(&session->loop);
+	if (session->iface.fd >= 0)
+		close(session->iface.fd);
+	return err;
+}
+
+static int run(const struct options *opt, struct mapping_list *list)
+{
+	static struct session session;
+	bool first = true;
+	int err;
+
+	session = (struct session){
+		.opt = opt,
+		.uid = geteuid(),
+		.list = *list,
+		.filters = TC_WATCH_INIT,
+		.requests = { .ready = on_request, .arg = &session },
+		.iface = { .arg = &session },
+		.routes = { .ready = on_routes, .arg = &session },
+		.report_timer = { .expired = on_report, .arg = &session },
+		.end_timer = { .expired = on_end, .arg = &session },
+		.tick_timer = { .expired = on_tick, .arg = &session },
+		.probe_timer = { .expired = on_probe, .arg = &session },
+		.routes_timer = { .expired = on_routes, .arg = &session },
+	};
+	if (opt->duration_ns)
+		session.end_at = loop_now_ns() + opt->duration_ns;
+	do {
+		err = turn(&session, first);
+		first = false;
+	} while (opt->wait && (err == -EAGAIN || err == -ENODEV));
+	*list = session.list;
+	return err;
 }
 
 int main(int argc, char **argv)
@@ -325,18 +410,15 @@ int main(int argc, char **argv)
 	if (err) {
 		log_note("%s", error.text);
 		status = opt.map_file ? EXIT_FAILURE : EXIT_USAGE;
-		goto out;
+	} else if (opt.verb == PROXY_RUN) {
+		status = run(&opt, &list) ? EXIT_FAILURE : EXIT_SUCCESS;
+	} else {
+		err = iface_open(opt.ifname, &iface);
+		if (err)
+			refuse_iface(err, opt.ifname);
+		else
+			status = control_verb(&opt, &iface);
 	}
-	err = iface_open(opt.ifname, &iface);
-	if (err == -EPFNOSUPPORT)
-		log_note("cannot attach to %s: neither Ethernet nor bare IP", opt.ifname);
-	else if (err)
-		log_refused(REFUSED_ATTACH, err, "cannot attach to %s", opt.ifname);
-	else if (opt.verb != PROXY_RUN)
-		status = control_verb(&opt, &iface);
-	else
-		status = run(&opt, &iface, &list) ? EXIT_FAILURE : EXIT_SUCCESS;
-out:
 	mapping_list_free(&list);
 	options_free(&opt);
 	return status;

@@ -248,10 +248,25 @@ bool nexthops_local(const struct nexthops *hops, __u32 index)
 	return hop && !hop->error && hop->route.type == RTN_LOCAL;
 }
 
+/*
+ * Whether the interface is down. No packet leaves by it then, and the kernel has removed its
+ * routes: what was known about them is right when it comes up again, or will be looked up afresh.
+ */
+static bool is_down(const struct nexthops *hops)
+{
+	char name[IF_NAMESIZE];
+	struct iface iface;
+
+	return if_indextoname((unsigned int)hops->ifindex, name) && !iface_open(name, &iface) &&
+	       !iface.up;
+}
+
 static void look_up_all(struct nexthops *hops, __u64 now)
 {
-	hops->stale = false;
 	hops->looked_at = now;
+	if (is_down(hops))
+		return;
+	hops->stale = false;
 	hops->last_device = 0;
 	for (__u32 i = 1; i < hops->count; i++)
 		if (hops->table[i].target)
@@ -340,7 +355,7 @@ void nexthops_tick(struct nexthops *hops, __u64 now)
 {
 	if (hops->stale) {
 		look_up_all(hops, now);
-	} else {
+	} else if (!is_down(hops)) {
 		for (int looks = 0; looks < LOOKS_PER_TICK && looks + 1 < (int)hops->count;
 		     looks++) {
 			if (++hops->cursor >= hops->count)

@@ -24,6 +24,8 @@ enum {
 	OPT_DELETE,
 	OPT_FLUSH,
 	OPT_TCX,
+	OPT_WAIT,
+	OPT_STATUS,
 	FLOWS_DEFAULT = 262144,
 	FLOWS_MAX = 1 << 30,
 };
@@ -43,6 +45,8 @@ static const struct option_entry table[] = {
 	  "attach through tcx (Linux 6.6 or newer): less overhead per "
 	  "packet than clsact, runs before clsact filters, removed "
 	  "when proxy exits, even after SIGKILL" },
+	{ "wait", OPT_WAIT, NULL,
+	  "if IFACE does not exist, or is deleted, wait for one of that name" },
 	{ "kill", OPT_KILL, NULL,
 	  "when a mapping is changed or deleted, end its running flows "
 	  "at once" },
@@ -175,6 +179,9 @@ static void apply(struct options *opt, int id, const char *arg)
 		break;
 	case OPT_TCX:
 		opt->tcx = true;
+		break;
+	case OPT_WAIT:
+		opt->wait = true;
 		break;
 	case OPT_KILL:
 		opt->kill = true;

@@ -36,7 +36,8 @@ struct options {
 	__u64 duration_ns; /* 0: no limit */
 	__u32 max_flows;
 	bool keep;
-	bool tcx; /* attach by tcx, not by clsact */
+	bool tcx;  /* attach by tcx, not by clsact */
+	bool wait; /* for an interface that does not exist */
 	bool kill;
 	bool jsonl;
 	bool verbose;

@@ -161,7 +161,7 @@ static int token_make(struct owner *owner, const struct token *token, __u32 *id)
 	return err ?: bpf_map_update_elem(owner->token_fd, &zero, token, BPF_ANY);
 }
 
-int owner_acquire(struct owner *owner, int ifindex, pid_t *holder)
+int owner_acquire(struct owner *owner, int ifindex, uid_t uid, pid_t *holder)
 {
 	struct token token, rival;
 	struct sockaddr_un addr;
@@ -171,7 +171,7 @@ int owner_acquire(struct owner *owner, int ifindex, pid_t *holder)
 
 	*owner = (struct owner)OWNER_INIT;
 	*holder = 0;
-	owner->uid = geteuid();
+	owner->uid = uid;
 	owner->socket_fd = owner_socket();
 	if (owner->socket_fd < 0)
 		return owner->socket_fd;

@@ -27,13 +27,14 @@ struct owner {
 
 /**
  * owner_acquire - become the owner of @ifindex, in this network namespace
+ * @uid: the user whose requests are taken besides root's, see owner_accept()
  * @holder: set to the process that owns it, for -EBUSY; 0 if that is in another pid namespace, or
  *	    does not listen
  *
  * An owner that does not listen is about to finish: it is waited for, at most two seconds.
  * Return: 0; -EBUSY; another negative errno. owner_release() is right in any case.
  */
-int owner_acquire(struct owner *owner, int ifindex, pid_t *holder);
+int owner_acquire(struct owner *owner, int ifindex, uid_t uid, pid_t *holder);
 
 /**
  * owner_find - the process that owns @ifindex
@@ -57,7 +58,7 @@ int owner_listen(struct owner *owner);
  * owner_accept - the next request
  * @request: at least OWNER_TEXT_MAX bytes; set to a terminated text
  *
- * Requests of users other than root and the one that started the owner are dropped.
+ * Requests of users other than root and the one given to owner_acquire() are dropped.
  * Return: a descriptor for owner_answer(), or -EAGAIN if none waits.
  */
 int owner_accept(const struct owner *owner, char *request);

@@ -142,15 +142,6 @@ done
 equal "each option is in the man page" "$undocumented" ""
 # --- the interface goes
 start_tool proxy client proxy -I 10 eth1
-ip -n client link set eth1 down
-status=0
-status_of proxy || status=$?
-equal "an interface that goes down ends it with 1" $status 1
-contains "it says so" "$(cat $TMP/proxy.err)" "proxy: eth1 has gone down"
-contains "and reports a last time" "$(cat $TMP/proxy.out)" "== Egress =="
-equal "no filter of ours remains" "$(our_filters client eth1)" ""
-ip -n client link set eth1 up
-start_tool proxy client proxy -I 10 eth1
 if rename_up "a rename is followed" client eth1 eth7; then
 	check "a rename is followed" wait_for 3 grep -q "now called eth7" $TMP/proxy.err
 	contains "by name" "$(proxy --list eth7)" "$ORIGINAL:$ORIGINAL_PORT -> $TARGET:$TARGET_PORT"
