@@ -375,6 +375,18 @@ our_filters()
 	done | sed -nE "s/.* ($programs):\\[[0-9]+\\] .*/\\1/p"
 }
 
+# proxy_map HOST DEV NAME: the id of a map of the datapath that proxy has on the interface. All tests
+# that run see each other's maps, so a name alone is not enough.
+proxy_map()
+{
+	local program map
+	program=$(in_host "$1" tc filter show dev "$2" egress |
+		sed -nE 's/.* proxy3?_egress:\[([0-9]+)\] .*/\1/p' | head -n 1)
+	for map in $(bpftool -j prog show id "$program" | jq '.map_ids[]'); do
+		bpftool -j map show id "$map" | jq --arg name "$3" 'select(.name == $name) | .id'
+	done
+}
+
 # foreign_filter HOST DEV HOOK PRIORITY: somebody else's filter, which counts packets; clsact has to
 # be there, and HOST cannot be "-"
 foreign_filter()

@@ -10,17 +10,11 @@ proxy()
 	in_host client timeout 20 "$BIN/proxy" "$@"
 }
 
-# map_id NAME: of the kept datapath's map
-map_id()
-{
-	bpftool -j map show | jq -r --arg name "$1" '[.[] | select(.name == $name)][-1].id'
-}
-
 # damage MAP OFFSET BYTE...: write bytes (in hex) into the value of each entry of a map
 damage()
 {
 	local map
-	map=$(map_id "$1")
+	map=$(proxy_map client eth0 "$1")
 	bpftool -j map dump id "$map" | jq -r --argjson offset "$2" --arg bytes "${*:3}" '.[] |
 		(.value | .[$offset:$offset + ($bytes | split(" ") | length)] =
 			($bytes | split(" ") | map("0x" + .))) as $value |
@@ -48,12 +42,12 @@ refused()
 
 for what in "no mapping ids:.data.state 24 00 00 00 00" \
 	"too many mapping ids:.data.state 24 ff ff ff 7f" \
-	"a wild id:MAPPINGS 8 ff ff ff 7f" \
-	"a wild next hop:MAPPINGS 12 ff ff ff 7f"; do
+	"a wild id:mappings 8 ff ff ff 7f" \
+	"a wild next hop:mappings 12 ff ff ff 7f"; do
 	check "a datapath is kept" proxy --keep -c 1 -I 0.1 eth0
 	words=${what#*:}
 	# shellcheck disable=SC2086
-	damage ${words/MAPPINGS/egress}
+	damage $words
 	refused "${what%:*}"
 done
 finish

@@ -144,17 +144,7 @@ done
 
 # --- a datapath of another layout
 start_tool layout client proxy "${MAP[@]}" eth0
-# map_id NAME: of the running datapath
-map_id()
-{
-	local prog map
-	for prog in $(ids); do
-		for map in $(bpftool -j prog show id "$prog" | jq '.map_ids[]'); do
-			bpftool -j map show id "$map" | jq "select(.name == \"$1\") | .id"
-		done
-	done | head -n 1
-}
-state=$(map_id .data.state)
+state=$(proxy_map client eth0 .data.state)
 kill -KILL "${pids[layout]}"
 status_of layout || true
 value=$(bpftool -j map lookup id "$state" key 0 0 0 0 | jq -r '.value[4:] | map(ltrimstr("0x")) | join(" ")')

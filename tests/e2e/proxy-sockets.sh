@@ -15,7 +15,7 @@ proxy_runs()
 	start_tool proxy client proxy -o jsonl -I 0.2 eth0
 	# It has looked at the sockets before its first report.
 	wait_for 5 grep -q '"type":"total"' $TMP/proxy.out
-	mappings=$(in_host client bpftool -j map show | jq -r '[.[] | select(.name == "mappings")][-1].id')
+	mappings=$(proxy_map client eth0 mappings)
 }
 
 # asks tcp|udp PORT: whether new flows of the mapping ask for sockets (PROXY_MAPPING_ASK)
