@@ -199,7 +199,7 @@ void attach_adopt(struct attachment *at)
 		if_freenameindex(all);
 }
 
-void attach_device(struct attachment *at, int ifindex)
+static void attach_device(struct attachment *at, int ifindex)
 {
 	char name[IF_NAMESIZE] = "?";
 	int err;
@@ -278,7 +278,7 @@ static bool wanted(const struct attachment *at, const struct nexthops *hops, int
 	return false;
 }
 
-void attach_follow(struct attachment *at, const struct nexthops *hops, __u64 now)
+void attach_devices(struct attachment *at, const struct nexthops *hops)
 {
 	for (__u32 i = 1; i < hops->count; i++) {
 		int ifindex = other_device(at, nexthops_at(hops, i));
@@ -286,6 +286,11 @@ void attach_follow(struct attachment *at, const struct nexthops *hops, __u64 now
 		if (ifindex)
 			attach_device(at, ifindex);
 	}
+}
+
+void attach_follow(struct attachment *at, const struct nexthops *hops, __u64 now)
+{
+	attach_devices(at, hops);
 	for (size_t i = 0; i < at->other_count;) {
 		struct attachment_other *other = &at->others[i];
 

@@ -63,13 +63,13 @@ int attach_find_tcx(struct attachment *at, const char *ifname, struct maps *maps
 void attach_adopt(struct attachment *at);
 
 /**
- * attach_device - attach to a device by which replies are about to come
+ * attach_devices - attach to the devices by which replies of the targets of @hops come
  *
- * To be done before a packet leaves by that device: replies that are not restored would make this
- * host reset their connections. Flows to the targets themselves are known there only from
+ * To be done before a packet leaves by a device: replies that are not restored would make this host
+ * reset their connections. Flows to the targets themselves are known there only from
  * attach_follow() on, since loading that program takes a tenth of a second.
  */
-void attach_device(struct attachment *at, int ifindex);
+void attach_devices(struct attachment *at, const struct nexthops *hops);
 
 /**
  * attach_start - put both programs on the interface

@@ -113,9 +113,7 @@ static int change(struct engine *engine, bool adding, const char *arg, bool kill
 		err = adding ? control_add(&list, arg, error)
 			     : control_delete(engine, &list, arg, kill, error);
 	if (!err)
-		err = mapping_list_finish(&list, error) ?:
-		      engine_check(engine, &list, error) ?:
-		      engine_serve(engine, &list, kill, error);
+		err = mapping_list_finish(&list, error) ?: engine_serve(engine, &list, kill, error);
 	mapping_list_free(&list);
 	return err;
 }

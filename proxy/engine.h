@@ -16,24 +16,14 @@
 #include "maps.h"
 #include "nexthop.h"
 #include "options.h"
+#include "probe.h"
+#include "programs.h"
 #include "table.h"
-
-struct proxy;
-
-/* Originals that are asked for by ARP, so that their state is known before the first packet. */
-struct probes {
-	__be32 *addrs;
-	size_t count;
-	__u64 next_at; /* when the next round is due; 0: none is */
-	int rounds;    /* still to come */
-};
 
 struct engine {
 	const struct options *opt;
 	struct iface iface;
-	struct proxy *skel; /* NULL: opened, not running */
-	/* For other devices with and without a link layer; NULL: not needed yet. */
-	struct proxy *other_skels[2];
+	struct programs programs; /* not loaded: opened, not running */
 	struct maps maps;
 	struct nexthops hops;
 	struct table table;
@@ -41,7 +31,6 @@ struct engine {
 	struct gc gc;
 	struct probes probes;
 	__u64 ask_at; /* when to look again whether mappings must ask for sockets; 0: none does */
-	__u64 absent_at; /* when to look again for hosts at originals that we answer for */
 	bool attached;
 };
 
@@ -71,14 +60,7 @@ int engine_open(struct engine *engine, bool change);
 int engine_stop(struct engine *engine);
 
 /**
- * engine_check - refuse mappings that cannot work on this interface
- * Return: 0, or a negative errno with @error set.
- */
-int engine_check(struct engine *engine, const struct mapping_list *list,
-		 struct mapping_error *error);
-
-/**
- * engine_serve - from now on serve exactly the mappings of @list
+ * engine_serve - from now on serve exactly the mappings of @list, if they can work here
  * Return: 0, or a negative errno with @error set.
  */
 int engine_serve(struct engine *engine, const struct mapping_list *list, bool kill,

@@ -89,9 +89,8 @@ static void reload(struct session *session)
 	struct engine *engine = &session->engine;
 	struct mapping_list list = { 0 };
 	struct mapping_error error;
-	int err = read_mappings(session->opt, &list, &error) ?:
-		  engine_check(engine, &list, &error) ?:
-		  engine_serve(engine, &list, session->opt->kill, &error);
+	int err = read_mappings(session->opt, &list, &error)
+			  ?: engine_serve(engine, &list, session->opt->kill, &error);
 
 	if (err) {
 		log_note("%s; the running mappings stay", error.text);

@@ -101,6 +101,8 @@ static void publish(struct nexthops *hops, __u32 index)
 	struct proxy_nexthop *shared = &hops->maps->nexthops[index];
 	struct proxy_nexthop now = { 0 };
 
+	if (hop->held)
+		return;
 	if (hop->target && reachable(hop)) {
 		now.oif = (__u32)hop->route.oif;
 		now.via = hop->route.via;
@@ -164,14 +166,22 @@ static void look_up(struct nexthops *hops, __u32 index)
 	if (err != hop->error || route.type != hop->route.type || route.oif != hop->route.oif) {
 		hops->moved = true;
 		hop->l3 = !err && device_is_l3(hops, route.oif);
+		hop->held = !err && route.type == RTN_UNICAST && route.oif != hops->ifindex;
 	}
-	if (!err && route.type == RTN_UNICAST && route.oif != hops->ifindex &&
-	    (hop->error || route.oif != hop->route.oif) && hops->new_device)
-		hops->new_device(hops->arg, route.oif);
 	hop->error = err;
 	hop->route = route;
 	look_up_neigh(hops, hop);
 	publish(hops, index);
+}
+
+void nexthops_release(struct nexthops *hops)
+{
+	for (__u32 i = 1; i < hops->count; i++) {
+		if (!hops->table[i].held)
+			continue;
+		hops->table[i].held = false;
+		publish(hops, i);
+	}
 }
 
 static bool wants_use(const struct nexthop *hop)

@@ -23,6 +23,7 @@ struct nexthop {
 	bool has_mac;
 	__u8 mac[6];
 	bool l3;	/* the device has no link layer */
+	bool held;	/* found by a device that is new, until nexthops_release() */
 	__u32 users;	/* mappings that lead here */
 	bool has_flows; /* seen by the pass over the flow table that is under way */
 	bool had_flows; /* seen by the last one that was complete */
@@ -37,9 +38,6 @@ struct nexthops {
 	int arp_fd; /* -1: none to be had */
 	int ifindex;
 	bool loopback;
-	/* called before targets are reached by another device than @ifindex; may be NULL */
-	void (*new_device)(void *arg, int device);
-	void *arg;
 	const struct maps *maps; /* where "nexthops" is */
 	struct nexthop *table;
 	__u32 count; /* places in use or free below the first that never was used */
@@ -91,6 +89,13 @@ void nexthops_add_user(struct nexthops *hops, __u32 index);
 
 /** nexthops_local - whether the target at @index is an address of this host */
 bool nexthops_local(const struct nexthops *hops, __u32 index);
+
+/**
+ * nexthops_release - let packets take the devices by which targets are reached since @hops->moved
+ *
+ * Until then they take the former ones: the new devices need a filter first.
+ */
+void nexthops_release(struct nexthops *hops);
 
 /** nexthops_event - take in what waits on @hops->watch_fd */
 void nexthops_event(struct nexthops *hops);

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "check.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "log.h"
+#include "number.h"
+#include "table.h"
+
+enum { WARNINGS_MAX = 5 };
+
+static int check_refuse(struct mapping_error *error, const struct mapping_list *list,
+			const struct mapping *mapping, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static int check_refuse(struct mapping_error *error, const struct mapping_list *list,
+			const struct mapping *mapping, const char *fmt, ...)
+{
+	char from[MAPPING_ADDR_LEN], to[MAPPING_ADDR_LEN], place[MAPPING_PLACE_LEN];
+	size_t used;
+	va_list args;
+
+	snprintf(error->text, sizeof(error->text),
+		 "%s%s=%s: ", mapping_place_text(list, mapping, place),
+		 mapping_addr_text(mapping->from.addr, mapping->from.port, from),
+		 mapping_addr_text(mapping->to.addr, mapping->to.port, to));
+	used = strlen(error->text);
+	va_start(args, fmt);
+	vsnprintf(error->text + used, sizeof(error->text) - used, fmt, args);
+	va_end(args);
+	return -EINVAL;
+}
+
+static bool check_is_loopback(__be32 addr)
+{
+	return ntohl(addr) >> 24 == IN_LOOPBACKNET;
+}
+
+static bool check_is_local(struct nexthops *hops, __be32 addr)
+{
+	struct netlink_route route;
+
+	return !netlink_route_get(&hops->nl, addr, &route) && route.type == RTN_LOCAL;
+}
+
+static int check_one(struct nexthops *hops, const struct iface *iface,
+		     const struct mapping_list *list, const struct mapping *mapping,
+		     struct mapping_error *error)
+{
+	const struct nexthop *hop;
+	struct netlink_route route;
+	__u32 index;
+	int err;
+
+	if (iface->loopback) {
+		if (!check_is_local(hops, mapping->from.addr) ||
+		    !check_is_local(hops, mapping->to.addr))
+			return check_refuse(
+				error, list, mapping,
+				"both must be addresses of this host on %s, the loopback device",
+				iface->name);
+		return 0;
+	}
+	if (check_is_loopback(mapping->from.addr) || check_is_loopback(mapping->to.addr))
+		return check_refuse(
+			error, list, mapping,
+			"loopback addresses can be mapped on the loopback device only, not %s",
+			iface->name);
+	if (!netlink_route_get(&hops->nl, mapping->from.addr, &route) &&
+	    route.type == RTN_BROADCAST)
+		return check_refuse(error, list, mapping, "FROM is a broadcast address");
+	err = nexthops_get(hops, mapping->to.addr, &index);
+	if (err)
+		return check_refuse(error, list, mapping,
+				    "too many targets for the running datapath"),
+		       err;
+	hop = nexthops_at(hops, index);
+	if (hop && hop->error == -EADDRNOTAVAIL)
+		return check_refuse(error, list, mapping, "TO is a broadcast address");
+	return 0;
+}
+
+int check_mappings(struct nexthops *hops, const struct iface *iface,
+		   const struct mapping_list *list, struct mapping_error *error)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < list->count && !err; i++)
+		err = check_one(hops, iface, list, &list->entries[i], error);
+	return err;
+}
+
+static bool check_strict_rp_filter(int ifindex)
+{
+	static const char *const names[] = { "all", NULL };
+	char device[IF_NAMESIZE], path[96], line[16];
+	__u64 strict = 0;
+
+	if (!if_indextoname((unsigned int)ifindex, device))
+		return false;
+	for (int i = 0; i < 2; i++) {
+		__u64 value = 0;
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/rp_filter",
+			 names[i] ?: device);
+		file = fopen(path, "re");
+		if (file && fgets(line, sizeof(line), file)) {
+			line[strcspn(line, "\n")] = '\0';
+			number_parse(line, 0, 2, &value);
+		}
+		if (file)
+			fclose(file);
+		strict = value > strict ? value : strict; /* the kernel takes the greater */
+	}
+	return strict == 1;
+}
+
+/* What is suspicious about a mapping, or false. */
+static bool check_suspect(struct nexthops *hops, const struct iface *iface,
+			  const struct mapping *entry, char *text, size_t size)
+{
+	const struct nexthop *hop = nexthops_at(hops, entry->to.nexthop);
+	const char *ifname = iface->name;
+	char from[MAPPING_ADDR_LEN], to[MAPPING_ADDR_LEN], device[IF_NAMESIZE] = "?";
+	struct netlink_route route = { 0 };
+	int err = netlink_route_get(&hops->nl, entry->from.addr, &route);
+
+	mapping_addr_text(entry->from.addr, 0, from);
+	mapping_addr_text(entry->to.addr, 0, to);
+	if (!err)
+		if_indextoname((unsigned int)route.oif, device);
+	if (err)
+		snprintf(text, size,
+			 "%s has no route, so nothing sent to it reaches %s "
+			 "(ip route add %s dev %s)",
+			 from, ifname, from, ifname);
+	else if (route.type == RTN_LOCAL)
+		snprintf(text, size,
+			 "%s is this host's own address: only what others sent to it "
+			 "and leaves by %s is mapped",
+			 from, ifname);
+	else if (route.oif != iface->ifindex)
+		snprintf(text, size,
+			 "the route to %s leaves by %s, so only packets that %s sends on by %s are "
+			 "mapped",
+			 from, device, device, ifname);
+	else if (hop && hop->error)
+		snprintf(text, size, "the target %s cannot be reached: %s", to,
+			 strerror(-hop->error));
+	else if (hop && hop->route.type == RTN_UNICAST && hop->route.oif != iface->ifindex &&
+		 check_strict_rp_filter(hop->route.oif) &&
+		 if_indextoname((unsigned int)hop->route.oif, device))
+		snprintf(text, size,
+			 "replies of %s come in by %s, where rp_filter=1 drops them (sysctl "
+			 "net.ipv4.conf.%s.rp_filter=2)",
+			 to, device, device);
+	else
+		return false;
+	return true;
+}
+
+void check_warn(struct nexthops *hops, const struct iface *iface, const struct mapping_list *plan)
+{
+	char text[256], last[256] = "";
+	size_t warned = 0;
+
+	if (iface->loopback)
+		return;
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct mapping *entry = &plan->entries[i];
+
+		if (!table_in_force(entry) ||
+		    !check_suspect(hops, iface, entry, text, sizeof(text)) || !strcmp(text, last))
+			continue;
+		snprintf(last, sizeof(last), "%s", text);
+		if (warned++ < WARNINGS_MAX)
+			log_note("warning: %s", text);
+	}
+	if (warned > WARNINGS_MAX)
+		log_note("warning: %zu more of this kind", warned - WARNINGS_MAX);
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "probe.h"
+
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+
+#include "arp.h"
+#include "loop.h"
+#include "number.h"
+#include "table.h"
+
+enum { PROBES_MAX = 256, PROBE_ROUNDS = 2 };
+
+/* The datapath takes an original for absent if a request has gone unanswered for so long. */
+#define PROBE_INTERVAL_NS (NSEC_PER_SEC / 5)
+
+/* How often hosts are looked for at originals that the programs answer for. */
+#define ABSENT_INTERVAL_NS (5 * NSEC_PER_SEC)
+
+void probe_plan(struct probes *probes, const struct mapping_list *plan)
+{
+	__be32 last = 0;
+
+	if (!probes->addrs)
+		probes->addrs = calloc(PROBES_MAX, sizeof(*probes->addrs));
+	probes->count = 0;
+	for (size_t i = 0; probes->addrs && i < plan->count; i++) {
+		const struct mapping *entry = &plan->entries[i];
+
+		if (!table_shown(entry) || entry->from.addr == last || probes->count == PROBES_MAX)
+			continue;
+		last = entry->from.addr;
+		probes->addrs[probes->count++] = last;
+	}
+	probes->rounds = PROBE_ROUNDS;
+	probes->next_at = loop_now_ns();
+}
+
+/* Ask for an original on the link that the kernel does not know. */
+static void probe_one(struct nexthops *hops, __be32 addr)
+{
+	struct netlink_route route;
+	struct netlink_neigh neigh;
+
+	if (netlink_route_get(&hops->nl, addr, &route) || route.type != RTN_UNICAST ||
+	    route.oif != hops->ifindex || route.via != addr || !route.src)
+		return;
+	if (!netlink_neigh_get(&hops->nl, route.oif, addr, &neigh) && neigh.has_mac &&
+	    !(neigh.state & (NUD_FAILED | NUD_INCOMPLETE)))
+		return;
+	arp_request(hops->arp_fd, route.oif, route.src, addr);
+}
+
+int probe_step(struct probes *probes, struct nexthops *hops)
+{
+	__u64 now = loop_now_ns();
+
+	if (!probes->rounds || hops->arp_fd < 0)
+		return -1;
+	if (now >= probes->next_at) {
+		for (size_t i = 0; i < probes->count; i++)
+			probe_one(hops, probes->addrs[i]);
+		probes->next_at = now + PROBE_INTERVAL_NS;
+		if (!--probes->rounds)
+			return -1;
+	}
+	return (int)((probes->next_at - now) / 1000000) + 1;
+}
+
+void probe_absent(struct probes *probes, struct nexthops *hops, __u64 now)
+{
+	static const __u8 mac[] = PROXY_MAC;
+	__be32 absent[PROBES_MAX];
+	int count;
+
+	if (now < probes->absent_at || hops->arp_fd < 0)
+		return;
+	probes->absent_at = now + ABSENT_INTERVAL_NS;
+	count = netlink_neigh_with_mac(&hops->nl, hops->ifindex, mac,
+				       NUD_REACHABLE | NUD_DELAY | NUD_PROBE, absent, PROBES_MAX);
+	/* Without a source: the programs do not answer such a request, a host does (RFC 5227). */
+	for (int i = 0; i < count; i++)
+		arp_request(hops->arp_fd, hops->ifindex, 0, absent[i]);
+}
+
+void probe_close(struct probes *probes)
+{
+	free(probes->addrs);
+	*probes = (struct probes){ 0 };
+}
