@@ -50,6 +50,10 @@ int iface_open(const char *name, struct iface *iface)
 	if (ioctl(fd, SIOCGIFINDEX, &request))
 		err = -errno;
 	found.ifindex = request.ifr_ifindex;
+	/* @name may be one of its other names. */
+	if (!err && ioctl(fd, SIOCGIFNAME, &request))
+		err = -errno;
+	memcpy(found.name, request.ifr_name, sizeof(found.name));
 	if (!err && ioctl(fd, SIOCGIFFLAGS, &request))
 		err = -errno;
 	found.up = request.ifr_flags & IFF_UP;

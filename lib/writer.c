@@ -2,8 +2,11 @@
 #include "writer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "put.h"
@@ -14,6 +17,11 @@ static void forget(struct writer_text *text)
 {
 	free(text->bytes);
 	*text = (struct writer_text){ 0 };
+}
+
+static const char *writer_name(const struct writer *writer)
+{
+	return writer->path ?: "standard output";
 }
 
 /* Write what is read at once. Return: 0, or why writing failed. */
@@ -43,7 +51,7 @@ static int push(struct writer *writer)
 		writer->next = (struct writer_text){ 0 };
 	}
 	if (writer->dropped)
-		log_note("%s is read again; %llu report%s dropped meanwhile", writer->name,
+		log_note("%s is read again; %llu report%s dropped meanwhile", writer_name(writer),
 			 writer->dropped, writer->dropped == 1 ? " was" : "s were");
 	writer->dropped = 0;
 	return 0;
@@ -60,13 +68,47 @@ static void on_ready(void *arg)
 		loop_end(writer->loop, err);
 }
 
-void writer_open(struct writer *writer, struct loop *loop, int fd, const char *name)
+/* Nobody may read it, and the loop must not be held up: a FIFO, a terminal, which is not wanted. */
+static int open_file(struct writer *writer)
+{
+	int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	int fd = open(writer->path, flags, 0666);
+	struct stat status;
+
+	if (fd < 0)
+		return log_err(-errno, "cannot write %s", writer->path);
+	writer->begun = !fstat(fd, &status) && status.st_size;
+	return fd;
+}
+
+int writer_open(struct writer *writer, struct loop *loop, const char *path)
 {
 	*writer = (struct writer){
-		.name = name,
+		.path = path,
 		.loop = loop,
-		.watch = { .fd = fd, .ready = on_ready, .arg = writer, .write = true },
+		.watch = { .fd = STDOUT_FILENO, .ready = on_ready, .arg = writer, .write = true },
 	};
+	if (path)
+		writer->watch.fd = open_file(writer);
+	return writer->watch.fd < 0 ? writer->watch.fd : 0;
+}
+
+void writer_reopen(struct writer *writer)
+{
+	int fd;
+
+	if (!writer->path || writer->watch.fd < 0)
+		return;
+	fd = open_file(writer);
+	if (fd < 0)
+		return;
+	/* What has not been read belongs to the new one: no regular file keeps anything waiting. */
+	if (writer->now.bytes)
+		loop_remove(writer->loop, &writer->watch);
+	close(writer->watch.fd);
+	writer->watch.fd = fd;
+	if (writer->now.bytes)
+		loop_add(writer->loop, &writer->watch);
 }
 
 int writer_begin(struct writer *writer, bool last, FILE **out)
@@ -99,6 +141,7 @@ int writer_end(struct writer *writer, int err)
 		return 0;
 	writer->now = writer->next;
 	writer->next = (struct writer_text){ 0 };
+	writer->begun = true;
 	err = push(writer);
 	/* What cannot be waited for, such as a regular file, takes everything or fails. */
 	if (!err && writer->now.bytes)
@@ -122,10 +165,13 @@ int writer_close(struct writer *writer)
 		wait_for_reader(writer);
 	writer->dropped += !!writer->now.bytes + !!writer->next.bytes;
 	if (writer->dropped)
-		log_note("%s is not read: %llu report%s dropped", writer->name, writer->dropped,
-			 writer->dropped == 1 ? " is" : "s are");
+		log_note("%s is not read: %llu report%s dropped", writer_name(writer),
+			 writer->dropped, writer->dropped == 1 ? " is" : "s are");
 	writer->dropped = 0;
 	forget(&writer->now);
 	forget(&writer->next);
+	if (writer->path && writer->watch.fd >= 0)
+		close(writer->watch.fd);
+	writer->watch.fd = -1;
 	return writer->err;
 }

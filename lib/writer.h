@@ -19,10 +19,11 @@ struct writer_text {
 };
 
 struct writer {
-	const char *name; /* of @watch.fd, for messages */
+	const char *path; /* NULL: standard output */
 	struct loop *loop;
 	struct loop_fd watch;
 	FILE *stream; /* between writer_begin() and writer_end() */
+	bool begun;   /* something has been written to the file */
 	struct writer_text now, next;
 	bool progress; /* something was read at the last attempt */
 	__u64 dropped; /* reports since the reader stopped reading */
@@ -30,13 +31,20 @@ struct writer {
 };
 
 /**
- * writer_open - prepare to write to @fd, which stays the caller's
- * @name: what messages call it; borrowed
+ * writer_open - prepare to write to standard output, or to append to a file
+ * @path: of the file; borrowed; NULL: standard output
  *
  * When writing fails, -EPIPE for a reader that has gone included, @loop ends with that error. Any
- * other error is reported.
+ * other error is reported. Return: 0 or a negative errno; writer_close() is right in either case.
  */
-void writer_open(struct writer *writer, struct loop *loop, int fd, const char *name);
+int writer_open(struct writer *writer, struct loop *loop, const char *path);
+
+/**
+ * writer_reopen - open the file again, which has been renamed; if that fails, keep the old one
+ *
+ * Does nothing if no file is open.
+ */
+void writer_reopen(struct writer *writer);
 
 /**
  * writer_begin - begin a report

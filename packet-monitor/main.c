@@ -7,6 +7,7 @@
  * output-*.c print it. The loop here only decides when.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -223,8 +224,10 @@ static void on_end(void *arg)
 
 static void on_signal(void *arg, int signal)
 {
-	(void)signal;
-	on_end(arg);
+	struct session *session = arg;
+
+	if (signal != SIGHUP || output_reopen(&session->output))
+		on_end(arg);
 }
 
 static int check_memory(const struct options *opt)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,8 +41,8 @@ static const struct option_entry table[] = {
 	  "textfile collector of Prometheus' node_exporter)" },
 	{ "jsonl", 'j', NULL, "the same as --output jsonl" },
 	{ "file", OPT_FILE, "FILE",
-	  "write to FILE instead of standard output; prom replaces "
-	  "FILE at each report" },
+	  "append to FILE instead of writing to standard output, and open it again on SIGHUP; "
+	  "prom replaces FILE at each report" },
 	{ "interval", 'I', "SECONDS", "time between reports, 0.1 or more (default 1)" },
 	{ "count", 'c', "N", "stop after N reports" },
 	{ "duration", 't', "SECONDS", "stop after SECONDS" },
@@ -112,8 +113,12 @@ static int choice(const char *option, const char *text, const char *const *names
 
 static void add_interface(struct options *opt, const char *name)
 {
+	/* It may go by other names, too. */
+	unsigned int ifindex = if_nametoindex(name);
+
 	for (int i = 0; i < opt->interface_count; i++)
-		if (!strcmp(opt->interfaces[i], name))
+		if (!strcmp(opt->interfaces[i], name) ||
+		    (ifindex && if_nametoindex(opt->interfaces[i]) == ifindex))
 			return;
 	if (opt->interface_count == INTERFACES_MAX)
 		usage("cannot watch more than %d interfaces", INTERFACES_MAX);

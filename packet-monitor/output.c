@@ -5,34 +5,35 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "log.h"
 
-/* A device or a pipe that nobody reads must not hold up the loop; nor does the tool want a tty. */
-static int open_file(struct output *output)
+static bool replaces(const struct output *output)
 {
-	int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-	int fd = open(output->path, flags, 0666);
+	return output->path && output->format == OUTPUT_PROM;
+}
+
+/* Anything else in its place, a device for example, would be gone. */
+static int check_regular(const char *path)
+{
 	struct stat status;
 
-	if (fd < 0)
-		return log_err(-errno, "cannot write %s", output->path);
-	output->begun = !fstat(fd, &status) && status.st_size;
-	return fd;
+	if (lstat(path, &status) || S_ISREG(status.st_mode))
+		return 0;
+	log_note("cannot replace %s, as prom does: it is no regular file", path);
+	return -EINVAL;
 }
 
 int output_open(struct output *output, struct loop *loop)
 {
-	int fd = STDOUT_FILENO;
-
-	if (output->path && output->format != OUTPUT_PROM)
-		fd = open_file(output);
-	else if (output->format == OUTPUT_TABLE)
+	if (output->format == OUTPUT_TABLE && !output->path)
 		terminal_open(&output->terminal);
-	writer_open(&output->writer, loop, fd, output->path ?: "standard output");
-	return fd < 0 ? fd : 0;
+	if (!replaces(output))
+		return writer_open(&output->writer, loop, output->path);
+	return writer_open(&output->writer, loop, NULL) ?: check_regular(output->path);
 }
 
 static void print(struct output *output, FILE *out, const struct report *report)
@@ -43,9 +44,8 @@ static void print(struct output *output, FILE *out, const struct report *report)
 		[OUTPUT_PROM] = output_prom,
 	};
 
-	if (output->format == OUTPUT_CSV && !output->begun)
+	if (output->format == OUTPUT_CSV && !output->writer.begun)
 		output_csv_head(out, &report->view->config);
-	output->begun = true;
 	formats[output->format](out, report);
 }
 
@@ -83,38 +83,62 @@ static int append(struct output *output, const struct report *report, bool last)
 	return writer_end(&output->writer, err);
 }
 
+/* Make a file beside @path that nobody can have prepared. @name: set to its name */
+static int open_beside(const char *path, char name[PATH_MAX])
+{
+	unsigned long long nonce;
+	int fd;
+
+	if (getrandom(&nonce, sizeof(nonce), 0) < 0)
+		return -errno;
+	if (snprintf(name, PATH_MAX, "%s.%016llx.tmp", path, nonce) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	return fd < 0 ? -errno : fd;
+}
+
 /* Beside the file, then in its place. */
 static int replace(struct output *output, const struct report *report)
 {
+	int fd, err = check_regular(output->path);
 	char temporary[PATH_MAX];
 	FILE *out;
-	int err;
 
-	if (snprintf(temporary, sizeof(temporary), "%s.%d.tmp", output->path, (int)getpid()) >=
-	    (int)sizeof(temporary))
-		return -ENAMETOOLONG;
-	out = fopen(temporary, "we");
-	if (!out)
-		return -errno;
-	print(output, out, report);
-	err = ferror(out) ? -EIO : 0;
-	if (fclose(out) && !err)
+	if (err)
+		return err;
+	fd = open_beside(output->path, temporary);
+	if (fd < 0)
+		return log_err(fd, "cannot write %s", output->path);
+	out = fdopen(fd, "w");
+	if (!out) {
 		err = -errno;
+		close(fd);
+	} else {
+		print(output, out, report);
+		err = ferror(out) ? -EIO : 0;
+		if (fclose(out) && !err)
+			err = -errno;
+	}
 	if (!err && rename(temporary, output->path))
 		err = -errno;
-	if (err)
-		unlink(temporary);
-	return err;
+	if (!err)
+		return 0;
+	unlink(temporary);
+	return log_err(err, "cannot write %s", output->path);
 }
 
 int output_write(struct output *output, const struct report *report, bool last)
 {
-	int err;
+	return replaces(output) ? replace(output, report) : append(output, report, last);
+}
 
-	if (!output->path || output->format != OUTPUT_PROM)
-		return append(output, report, last);
-	err = replace(output, report);
-	return err ? log_err(err, "cannot write the report") : 0;
+int output_reopen(struct output *output)
+{
+	if (!output->path)
+		return -ENOENT;
+	if (!replaces(output))
+		writer_reopen(&output->writer);
+	return 0;
 }
 
 int output_close(struct output *output)
@@ -122,7 +146,5 @@ int output_close(struct output *output)
 	int err = writer_close(&output->writer);
 
 	terminal_close(&output->terminal);
-	if (output->writer.watch.fd > STDERR_FILENO)
-		close(output->writer.watch.fd);
 	return err;
 }

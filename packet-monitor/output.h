@@ -28,7 +28,6 @@ enum output_format { OUTPUT_TABLE, OUTPUT_CLASSIC, OUTPUT_JSONL, OUTPUT_CSV, OUT
 struct output {
 	enum output_format format;
 	const char *path; /* NULL: standard output */
-	bool begun;	  /* there is something in the file already */
 	struct writer writer;
 	struct terminal terminal; /* open: the table is drawn on it */
 };
@@ -48,6 +47,9 @@ int output_open(struct output *output, struct loop *loop);
  * Return: 0, -EPIPE if the reader has gone, or another negative errno, reported.
  */
 int output_write(struct output *output, const struct report *report, bool last);
+
+/** output_reopen - open the file again; Return: 0, or -ENOENT without a file */
+int output_reopen(struct output *output);
 
 /** output_close - wait a moment for the reader; Return: as output_write() */
 int output_close(struct output *output);

@@ -121,13 +121,16 @@ static int report(struct session *session, bool last)
 static void on_signal(void *arg, int signal)
 {
 	struct session *session = arg;
+	const struct options *opt = session->opt;
 
-	if (signal == SIGHUP && session->opt->map_file && session->engine.attached)
+	if (signal != SIGHUP || (!opt->map_file && !opt->file))
+		return loop_end(&session->loop, 0);
+	if (opt->file)
+		writer_reopen(&session->writer);
+	if (opt->map_file && session->engine.attached)
 		reload(session);
-	else if (signal == SIGHUP && session->opt->map_file)
+	else if (opt->map_file)
 		reload_list(session);
-	else
-		loop_end(&session->loop, 0);
 }
 
 static void on_iface(void *arg)
@@ -249,7 +252,8 @@ static int acquire(struct session *session, const struct iface *iface)
 /* From here on no program or map of another process can be opened. */
 static int drop_privileges(const struct options *opt)
 {
-	int err = privileges_drop(PRIVILEGES_LOAD | (opt->map_file ? PRIVILEGES_READ : 0));
+	int err = privileges_drop(PRIVILEGES_LOAD | (opt->map_file ? PRIVILEGES_READ : 0) |
+				  (opt->file ? PRIVILEGES_WRITE : 0));
 
 	return err ? log_err(err, "cannot drop privileges") : 0;
 }
@@ -289,7 +293,9 @@ static int serve(struct session *session, const struct iface *iface)
 		owner_release(&session->owner);
 		return err;
 	}
-	writer_open(&session->writer, &session->loop, STDOUT_FILENO, "standard output");
+	err = writer_open(&session->writer, &session->loop, session->opt->file);
+	if (err)
+		goto out;
 	loop_every(&session->loop, &session->report_timer, session->opt->interval_ns);
 	err = engine_start(engine, list);
 	if (err)

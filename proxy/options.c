@@ -26,6 +26,7 @@ enum {
 	OPT_TCX,
 	OPT_WAIT,
 	OPT_STATUS,
+	OPT_FILE,
 	FLOWS_DEFAULT = 262144,
 	FLOWS_MAX = 1 << 30,
 };
@@ -61,6 +62,9 @@ static const struct option_entry table[] = {
 	  "remove a closed TCP flow after SECONDS (default 240)" },
 	{ "udp", OPT_UDP, "SECONDS", "remove an idle UDP flow after SECONDS (default 300)" },
 	{ "output", 'o', "FORMAT", "print text (default) or jsonl" },
+	{ "file", OPT_FILE, "FILE",
+	  "append reports to FILE instead of writing to standard output, and open it again on "
+	  "SIGHUP" },
 	{ "interval", 'I', "SECONDS", "time between reports, 0.1 or more (default 1)" },
 	{ "count", 'c', "N", "stop after N reports" },
 	{ "duration", 't', "SECONDS", "stop after SECONDS" },
@@ -176,6 +180,9 @@ static void apply(struct options *opt, int id, const char *arg)
 		break;
 	case 'v':
 		opt->verbose = true;
+		break;
+	case OPT_FILE:
+		opt->file = arg;
 		break;
 	case OPT_TCX:
 		opt->tcx = true;

@@ -30,6 +30,7 @@ struct options {
 	const char *ifname;
 	struct mapping_list maps; /* of --map, in the order given */
 	const char *map_file;	  /* NULL: none */
+	const char *file;	  /* for reports; NULL: standard output */
 	struct proxy_timeouts timeouts;
 	__u64 interval_ns;
 	__u64 count;	   /* 0: no limit */
