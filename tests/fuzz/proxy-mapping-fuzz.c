@@ -10,8 +10,8 @@
 static void same(const struct mapping *a, const struct mapping *b)
 {
 	MUST(a->from.addr == b->from.addr && a->from.port == b->from.port &&
-	     a->from.proto == b->from.proto && a->to_addr == b->to_addr &&
-	     a->to_port == b->to_port);
+	     a->from.proto == b->from.proto && a->to.addr == b->to.addr &&
+	     a->to.port == b->to.port);
 }
 
 static void write_and_read(const struct mapping *mapping)
@@ -23,7 +23,7 @@ static void write_and_read(const struct mapping *mapping)
 
 	snprintf(text, sizeof(text), "%s=%s/%s",
 		 mapping_addr_text(mapping->from.addr, mapping->from.port, from),
-		 mapping_addr_text(mapping->to_addr, mapping->to_port, to),
+		 mapping_addr_text(mapping->to.addr, mapping->to.port, to),
 		 mapping_proto_text(mapping->from.proto));
 	MUST(!mapping_list_add(&list, text, 0, &error) && list.count == 1);
 	same(&list.entries[0], mapping);
