@@ -31,7 +31,7 @@ static const struct {
 	{ CAP_SYS_ADMIN, "CAP_SYS_ADMIN", 1 << REFUSED_BY_ID, true },
 };
 
-static bool effective(const struct __user_cap_data_struct *data, int cap)
+static bool refusal_effective(const struct __user_cap_data_struct *data, int cap)
 {
 	return data[CAP_TO_INDEX(cap)].effective & CAP_TO_MASK(cap);
 }
@@ -47,8 +47,8 @@ static bool lacks_capabilities(enum refused what)
 		return false;
 	for (size_t i = 0; i < sizeof(capabilities) / sizeof(capabilities[0]); i++)
 		if (capabilities[i].needed_for & 1U << what &&
-		    !effective(data, capabilities[i].cap) &&
-		    !(capabilities[i].included && effective(data, CAP_SYS_ADMIN)))
+		    !refusal_effective(data, capabilities[i].cap) &&
+		    !(capabilities[i].included && refusal_effective(data, CAP_SYS_ADMIN)))
 			len += (size_t)snprintf(reason + len, sizeof(reason) - len, "%s%s",
 						len ? ", " : "not permitted: this needs ",
 						capabilities[i].name);

@@ -64,7 +64,7 @@ static int request(int fd, const struct dump *dump)
 }
 
 /* Return: the length of the next datagram, or a negative errno. */
-static ssize_t receive(int fd, void *buf, size_t size)
+static ssize_t sockets_receive(int fd, void *buf, size_t size)
 {
 	ssize_t got;
 
@@ -151,7 +151,7 @@ static int handle_datagram(const struct dump *dump, const char *buf, ssize_t len
 }
 
 /* Return: as of handle_message(), but never 0. */
-static int talk(int fd, const struct dump *dump)
+static int sockets_talk(int fd, const struct dump *dump)
 {
 	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
 	/* The kernel answers at once; this bounds the wait for an answer that was lost. */
@@ -162,7 +162,7 @@ static int talk(int fd, const struct dump *dump)
 		return -errno;
 	status = request(fd, dump);
 	while (!status) {
-		ssize_t got = receive(fd, buf, sizeof(buf));
+		ssize_t got = sockets_receive(fd, buf, sizeof(buf));
 
 		status = got < 0 ? (int)got : handle_datagram(dump, buf, got);
 	}
@@ -177,7 +177,7 @@ static int try_once(const struct dump *dump)
 
 	if (fd < 0)
 		return -errno;
-	status = talk(fd, dump);
+	status = sockets_talk(fd, dump);
 	close(fd);
 	return status < 0 ? status : 0;
 }

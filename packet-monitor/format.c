@@ -22,20 +22,20 @@ static const struct {
 	{ 115, "l2tp" },
 };
 
-static __u32 family_of(const struct pm_key *key)
+static __u32 format_family_of(const struct pm_key *key)
 {
 	return pm_key_kind(key) & PM_KIND_FAMILY;
 }
 
 bool format_is_icmp(const struct pm_key *key)
 {
-	return family_of(key) != PM_KIND_OTHER &&
+	return format_family_of(key) != PM_KIND_OTHER &&
 	       (pm_key_proto(key) == IPPROTO_ICMP || pm_key_proto(key) == IPPROTO_ICMPV6);
 }
 
 bool format_has_ports(const struct pm_key *key)
 {
-	if (family_of(key) == PM_KIND_OTHER || pm_key_kind(key) & PM_KIND_FRAGMENT)
+	if (format_family_of(key) == PM_KIND_OTHER || pm_key_kind(key) & PM_KIND_FRAGMENT)
 		return false;
 	switch (pm_key_proto(key)) {
 	case IPPROTO_TCP:
@@ -54,7 +54,7 @@ void format_address(char text[FORMAT_ADDRESS_MAX], const struct pm_key *key, boo
 	struct in_addr ip = { .s_addr = (__u32)(key->addr[0] >> (destination ? 32 : 0)) };
 	__u64 mac = key->addr[destination];
 
-	switch (family_of(key)) {
+	switch (format_family_of(key)) {
 	case PM_KIND_IPV4:
 		inet_ntop(AF_INET, &ip, text, FORMAT_ADDRESS_MAX);
 		break;
@@ -76,7 +76,8 @@ void format_endpoint(char text[FORMAT_ENDPOINT_MAX], const struct pm_key *key, b
 	format_address(address, key, destination);
 	if (format_has_ports(key))
 		snprintf(text, FORMAT_ENDPOINT_MAX,
-			 family_of(key) == PM_KIND_IPV6 ? "[%s]:%u" : "%s:%u", address, port);
+			 format_family_of(key) == PM_KIND_IPV6 ? "[%s]:%u" : "%s:%u", address,
+			 port);
 	else if (destination && format_is_icmp(key) && pm_key_sport(key) & 0xff)
 		snprintf(text, FORMAT_ENDPOINT_MAX, "%s type %u/%u", address,
 			 pm_key_sport(key) >> 8, pm_key_sport(key) & 0xff);
@@ -90,7 +91,7 @@ void format_endpoint(char text[FORMAT_ENDPOINT_MAX], const struct pm_key *key, b
 
 void format_proto(char text[FORMAT_PROTO_MAX], const struct pm_key *key)
 {
-	if (family_of(key) == PM_KIND_OTHER) {
+	if (format_family_of(key) == PM_KIND_OTHER) {
 		snprintf(text, FORMAT_PROTO_MAX, "0x%04x", pm_key_dport(key));
 		return;
 	}
@@ -125,7 +126,7 @@ int format_proto_number(const char *name, __u8 *number)
 
 const char *format_family(const struct pm_key *key)
 {
-	switch (family_of(key)) {
+	switch (format_family_of(key)) {
 	case PM_KIND_IPV4:
 		return "ipv4";
 	case PM_KIND_IPV6:

@@ -47,21 +47,22 @@ static void print_name(FILE *out, const char *name)
 	fputs(quote, out);
 }
 
-static void print_head(FILE *out, const struct report *report, const char *type,
-		       const struct monitor *monitor)
+static void csv_print_head(FILE *out, const struct report *report, const char *type,
+			   const struct monitor *monitor)
 {
 	fprintf(out, "%s,%.3f,", type, report->ts);
 	print_name(out, monitor->iface.name);
 	fputc(',', out);
 }
 
-static void print_counts(FILE *out, const struct pm_count *total, const struct pm_count *interval)
+static void csv_print_counts(FILE *out, const struct pm_count *total,
+			     const struct pm_count *interval)
 {
 	fprintf(out, ",%llu,%llu,%llu,%llu", total->packets, total->bytes, interval->packets,
 		interval->bytes);
 }
 
-static void print_row(FILE *out, const struct report *report, const struct row *row)
+static void csv_print_row(FILE *out, const struct report *report, const struct row *row)
 {
 	static const char *const types[] = {
 		[GROUP_NONE] = "flow", [GROUP_BIFLOW] = "biflow",     [GROUP_HOST] = "host",
@@ -77,29 +78,29 @@ static void print_row(FILE *out, const struct report *report, const struct row *
 	if (group <= GROUP_BIFLOW)
 		format_address(dst, key, true);
 	format_proto(proto, key);
-	print_head(out, report, types[group], row->monitor);
+	csv_print_head(out, report, types[group], row->monitor);
 	if (group == GROUP_NONE)
 		fputs(pm_key_direction(key) == PM_INGRESS ? "in" : "out", out);
 	fprintf(out, ",%s,%u,%s,%s,%u,%s,%u", group == GROUP_PORT ? "" : format_family(key),
 		pm_key_vlan(key), group == GROUP_HOST ? "" : proto, src,
 		ports ? pm_key_sport(key) : 0U, dst, ports ? pm_key_dport(key) : 0U);
-	print_counts(out, &row->total[WAY_FORTH], &row->interval[WAY_FORTH]);
+	csv_print_counts(out, &row->total[WAY_FORTH], &row->interval[WAY_FORTH]);
 	if (group != GROUP_NONE)
-		print_counts(out, &row->total[WAY_BACK], &row->interval[WAY_BACK]);
+		csv_print_counts(out, &row->total[WAY_BACK], &row->interval[WAY_BACK]);
 	fprintf(out, ",%llu,,,,\n", row->flows);
 }
 
-static void print_total(FILE *out, const struct report *report, const struct monitor *monitor,
-			enum pm_direction dir)
+static void csv_print_total(FILE *out, const struct report *report, const struct monitor *monitor,
+			    enum pm_direction dir)
 {
 	const struct totals *totals = &monitor->totals[dir];
 	const struct totals *before = &monitor->before[dir];
 	struct pm_count interval = { totals->all.packets - before->all.packets,
 				     totals->all.bytes - before->all.bytes };
 
-	print_head(out, report, "total", monitor);
+	csv_print_head(out, report, "total", monitor);
 	fprintf(out, "%s,,,,,,,", dir == PM_INGRESS ? "in" : "out");
-	print_counts(out, &totals->all, &interval);
+	csv_print_counts(out, &totals->all, &interval);
 	if (report->view->config.group != GROUP_NONE)
 		fputs(",,,,", out);
 	fprintf(out, ",%llu,%llu,%llu,%llu,%llu\n", totals->flow_count, totals->retired.packets,
@@ -109,9 +110,9 @@ static void print_total(FILE *out, const struct report *report, const struct mon
 void output_csv(FILE *out, const struct report *report)
 {
 	for (size_t i = 0; i < report->view->count; i++)
-		print_row(out, report, &report->view->rows[i]);
+		csv_print_row(out, report, &report->view->rows[i]);
 	for (int i = 0; i < report->monitor_count; i++)
 		for (int dir = 0; dir < PM_DIRECTIONS; dir++)
 			if (report->monitors[i].config->direction[dir])
-				print_total(out, report, &report->monitors[i], dir);
+				csv_print_total(out, report, &report->monitors[i], dir);
 }

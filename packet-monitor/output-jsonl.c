@@ -4,16 +4,16 @@
 #include "output.h"
 #include "text.h"
 
-static void print_head(FILE *out, const struct report *report, const char *type,
-		       const struct monitor *monitor)
+static void jsonl_print_head(FILE *out, const struct report *report, const char *type,
+			     const struct monitor *monitor)
 {
 	fprintf(out, "{\"type\":\"%s\",\"ts\":%.3f,\"iface\":\"", type, report->ts);
 	text_string(out, TEXT_JSON, monitor->iface.name);
 	fputc('"', out);
 }
 
-static void print_counts(FILE *out, const char *suffix, const struct pm_count *total,
-			 const struct pm_count *interval)
+static void jsonl_print_counts(FILE *out, const char *suffix, const struct pm_count *total,
+			       const struct pm_count *interval)
 {
 	fprintf(out,
 		",\"packets%s\":%llu,\"bytes%s\":%llu"
@@ -48,26 +48,26 @@ static void print_flow_key(FILE *out, const struct pm_key *key)
 		fputs(",\"fragment\":true", out);
 }
 
-static void print_flow(FILE *out, const struct report *report, const struct row *row)
+static void jsonl_print_flow(FILE *out, const struct report *report, const struct row *row)
 {
 	const struct pm_key *key = &row->key;
 
-	print_head(out, report, "flow", row->monitor);
+	jsonl_print_head(out, report, "flow", row->monitor);
 	fprintf(out, ",\"dir\":\"%s\"", pm_key_direction(key) == PM_INGRESS ? "in" : "out");
 	print_flow_key(out, key);
 	if (format_is_icmp(key) && !(pm_key_kind(key) & PM_KIND_FRAGMENT))
 		fprintf(out, ",\"icmp_type\":%u,\"icmp_code\":%u", pm_key_sport(key) >> 8,
 			pm_key_sport(key) & 0xff);
-	print_counts(out, "", &row->total[WAY_FORTH], &row->interval[WAY_FORTH]);
+	jsonl_print_counts(out, "", &row->total[WAY_FORTH], &row->interval[WAY_FORTH]);
 	fputs("}\n", out);
 }
 
 static void print_biflow(FILE *out, const struct report *report, const struct row *row)
 {
-	print_head(out, report, "biflow", row->monitor);
+	jsonl_print_head(out, report, "biflow", row->monitor);
 	print_flow_key(out, &row->key);
-	print_counts(out, "", &row->total[WAY_FORTH], &row->interval[WAY_FORTH]);
-	print_counts(out, "_back", &row->total[WAY_BACK], &row->interval[WAY_BACK]);
+	jsonl_print_counts(out, "", &row->total[WAY_FORTH], &row->interval[WAY_FORTH]);
+	jsonl_print_counts(out, "_back", &row->total[WAY_BACK], &row->interval[WAY_BACK]);
 	fputs("}\n", out);
 }
 
@@ -76,43 +76,43 @@ static void print_host(FILE *out, const struct report *report, const struct row 
 	char host[FORMAT_ADDRESS_MAX];
 
 	format_address(host, &row->key, false);
-	print_head(out, report, "host", row->monitor);
+	jsonl_print_head(out, report, "host", row->monitor);
 	fprintf(out, ",\"host\":\"%s\",\"flows\":%llu", host, row->flows);
-	print_counts(out, "_sent", &row->total[WAY_FORTH], &row->interval[WAY_FORTH]);
-	print_counts(out, "_received", &row->total[WAY_BACK], &row->interval[WAY_BACK]);
+	jsonl_print_counts(out, "_sent", &row->total[WAY_FORTH], &row->interval[WAY_FORTH]);
+	jsonl_print_counts(out, "_received", &row->total[WAY_BACK], &row->interval[WAY_BACK]);
 	fputs("}\n", out);
 }
 
 static void print_port(FILE *out, const struct report *report, const struct row *row)
 {
-	print_head(out, report, "port", row->monitor);
+	jsonl_print_head(out, report, "port", row->monitor);
 	print_proto(out, &row->key);
 	if (format_has_ports(&row->key))
 		fprintf(out, ",\"port\":%u", pm_key_dport(&row->key));
 	fprintf(out, ",\"flows\":%llu", row->flows);
-	print_counts(out, "_to", &row->total[WAY_FORTH], &row->interval[WAY_FORTH]);
-	print_counts(out, "_from", &row->total[WAY_BACK], &row->interval[WAY_BACK]);
+	jsonl_print_counts(out, "_to", &row->total[WAY_FORTH], &row->interval[WAY_FORTH]);
+	jsonl_print_counts(out, "_from", &row->total[WAY_BACK], &row->interval[WAY_BACK]);
 	fputs("}\n", out);
 }
 
 static void print_protocol(FILE *out, const struct report *report, const struct row *row)
 {
-	print_head(out, report, "protocol", row->monitor);
+	jsonl_print_head(out, report, "protocol", row->monitor);
 	fprintf(out, ",\"family\":\"%s\"", format_family(&row->key));
 	print_proto(out, &row->key);
 	fprintf(out, ",\"flows\":%llu", row->flows);
-	print_counts(out, "_in", &row->total[WAY_FORTH], &row->interval[WAY_FORTH]);
-	print_counts(out, "_out", &row->total[WAY_BACK], &row->interval[WAY_BACK]);
+	jsonl_print_counts(out, "_in", &row->total[WAY_FORTH], &row->interval[WAY_FORTH]);
+	jsonl_print_counts(out, "_out", &row->total[WAY_BACK], &row->interval[WAY_BACK]);
 	fputs("}\n", out);
 }
 
-static void print_total(FILE *out, const struct report *report, const struct monitor *monitor,
-			enum pm_direction dir)
+static void jsonl_print_total(FILE *out, const struct report *report, const struct monitor *monitor,
+			      enum pm_direction dir)
 {
 	const struct totals *totals = &monitor->totals[dir];
 	const struct totals *before = &monitor->before[dir];
 
-	print_head(out, report, "total", monitor);
+	jsonl_print_head(out, report, "total", monitor);
 	fprintf(out, ",\"dir\":\"%s\",\"packets\":%llu,\"bytes\":%llu,\"flows\":%llu",
 		dir == PM_INGRESS ? "in" : "out", totals->all.packets, totals->all.bytes,
 		totals->flow_count);
@@ -132,7 +132,7 @@ static void print_total(FILE *out, const struct report *report, const struct mon
 void output_jsonl(FILE *out, const struct report *report)
 {
 	static void (*const print[])(FILE *, const struct report *, const struct row *) = {
-		[GROUP_NONE] = print_flow,	   [GROUP_BIFLOW] = print_biflow,
+		[GROUP_NONE] = jsonl_print_flow,   [GROUP_BIFLOW] = print_biflow,
 		[GROUP_HOST] = print_host,	   [GROUP_PORT] = print_port,
 		[GROUP_PROTOCOL] = print_protocol,
 	};
@@ -143,5 +143,5 @@ void output_jsonl(FILE *out, const struct report *report)
 	for (int i = 0; i < report->monitor_count; i++)
 		for (int dir = 0; dir < PM_DIRECTIONS; dir++)
 			if (report->monitors[i].config->direction[dir])
-				print_total(out, report, &report->monitors[i], dir);
+				jsonl_print_total(out, report, &report->monitors[i], dir);
 }

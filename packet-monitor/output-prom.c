@@ -16,28 +16,28 @@ static void print_label(FILE *out, const char *name, const char *value)
 	fputc('"', out);
 }
 
-static void print_hook(FILE *out, const char *metric, const struct monitor *monitor,
-		       enum pm_direction dir)
+static void prom_print_hook(FILE *out, const char *metric, const struct monitor *monitor,
+			    enum pm_direction dir)
 {
 	fprintf(out, "packet_monitor_%s{", metric);
 	print_label(out, "iface", monitor->iface.name);
 	fprintf(out, ",dir=\"%s\"", dir == PM_INGRESS ? "in" : "out");
 }
 
-static void head(FILE *out, const char *metric, const char *type, const char *text)
+static void prom_head(FILE *out, const char *metric, const char *type, const char *text)
 {
 	fprintf(out, "# HELP packet_monitor_%s %s\n# TYPE packet_monitor_%s %s\n", metric, text,
 		metric, type);
 }
 
-static void print_flow(FILE *out, const char *metric, const struct row *row, __u64 value)
+static void prom_print_flow(FILE *out, const char *metric, const struct row *row, __u64 value)
 {
 	char src[FORMAT_ENDPOINT_MAX], dst[FORMAT_ENDPOINT_MAX], proto[FORMAT_PROTO_MAX];
 
 	format_endpoint(src, &row->key, false);
 	format_endpoint(dst, &row->key, true);
 	format_proto(proto, &row->key);
-	print_hook(out, metric, row->monitor, pm_key_direction(&row->key));
+	prom_print_hook(out, metric, row->monitor, pm_key_direction(&row->key));
 	fprintf(out, ",vlan=\"%u\",proto=\"%s\",src=\"%s\",dst=\"%s\"} %llu\n",
 		pm_key_vlan(&row->key), proto, src, dst, value);
 }
@@ -61,12 +61,12 @@ static struct pm_count others(const struct report *report, const struct monitor 
 
 static void print_flows(FILE *out, const struct report *report, const char *metric, bool bytes)
 {
-	head(out, metric, "gauge", "The largest flows, and the others as one.");
+	prom_head(out, metric, "gauge", "The largest flows, and the others as one.");
 	for (size_t i = 0; i < report->view->count; i++) {
 		const struct pm_count *count = &report->view->rows[i].total[WAY_FORTH];
 
-		print_flow(out, metric, &report->view->rows[i],
-			   bytes ? count->bytes : count->packets);
+		prom_print_flow(out, metric, &report->view->rows[i],
+				bytes ? count->bytes : count->packets);
 	}
 	for (int i = 0; i < report->monitor_count; i++) {
 		const struct monitor *monitor = &report->monitors[i];
@@ -76,7 +76,7 @@ static void print_flows(FILE *out, const struct report *report, const char *metr
 
 			if (!monitor->config->direction[dir])
 				continue;
-			print_hook(out, metric, monitor, dir);
+			prom_print_hook(out, metric, monitor, dir);
 			fprintf(out, ",vlan=\"\",proto=\"\",src=\"other\",dst=\"other\"} %llu\n",
 				bytes ? rest.bytes : rest.packets);
 		}
@@ -84,18 +84,18 @@ static void print_flows(FILE *out, const struct report *report, const char *metr
 }
 
 /* One metric with a value per hook. */
-static void print_totals(FILE *out, const struct report *report, const char *metric,
-			 const char *type, const char *text,
-			 __u64 (*value)(const struct totals *totals))
+static void prom_print_totals(FILE *out, const struct report *report, const char *metric,
+			      const char *type, const char *text,
+			      __u64 (*value)(const struct totals *totals))
 {
-	head(out, metric, type, text);
+	prom_head(out, metric, type, text);
 	for (int i = 0; i < report->monitor_count; i++) {
 		const struct monitor *monitor = &report->monitors[i];
 
 		for (int dir = 0; dir < PM_DIRECTIONS; dir++) {
 			if (!monitor->config->direction[dir])
 				continue;
-			print_hook(out, metric, monitor, dir);
+			prom_print_hook(out, metric, monitor, dir);
 			fprintf(out, "} %llu\n", value(&monitor->totals[dir]));
 		}
 	}
@@ -123,7 +123,7 @@ static __u64 retired(const struct totals *totals)
 
 static void print_untracked(FILE *out, const struct report *report)
 {
-	head(out, "untracked_packets_total", "counter", "Packets counted without a flow.");
+	prom_head(out, "untracked_packets_total", "counter", "Packets counted without a flow.");
 	for (int i = 0; i < report->monitor_count; i++) {
 		const struct monitor *monitor = &report->monitors[i];
 
@@ -131,7 +131,7 @@ static void print_untracked(FILE *out, const struct report *report)
 			if (!monitor->config->direction[dir])
 				continue;
 			for (int reason = PM_OK + 1; reason < PM_REASONS; reason++) {
-				print_hook(out, "untracked_packets_total", monitor, dir);
+				prom_print_hook(out, "untracked_packets_total", monitor, dir);
 				fprintf(out, ",reason=\"%s\"} %llu\n", format_reason(reason),
 					monitor->totals[dir].reason[reason].packets);
 			}
@@ -141,12 +141,13 @@ static void print_untracked(FILE *out, const struct report *report)
 
 void output_prom(FILE *out, const struct report *report)
 {
-	print_totals(out, report, "packets_total", "counter", "Packets that passed the hook.",
-		     packets);
-	print_totals(out, report, "bytes_total", "counter", "Bytes that passed the hook.", bytes);
-	print_totals(out, report, "flows", "gauge", "Flows in the table.", flows);
-	print_totals(out, report, "retired_packets_total", "counter",
-		     "Packets of flows that have left the table.", retired);
+	prom_print_totals(out, report, "packets_total", "counter", "Packets that passed the hook.",
+			  packets);
+	prom_print_totals(out, report, "bytes_total", "counter", "Bytes that passed the hook.",
+			  bytes);
+	prom_print_totals(out, report, "flows", "gauge", "Flows in the table.", flows);
+	prom_print_totals(out, report, "retired_packets_total", "counter",
+			  "Packets of flows that have left the table.", retired);
 	print_untracked(out, report);
 	print_flows(out, report, "flow_packets", false);
 	print_flows(out, report, "flow_bytes", true);

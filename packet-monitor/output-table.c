@@ -158,8 +158,8 @@ static __u64 highest_rate(const struct view *view)
 	return max;
 }
 
-static void print_row(FILE *out, const struct report *report, const struct layout *layout,
-		      const int width[2], const struct row *row, __u64 max)
+static void table_print_row(FILE *out, const struct report *report, const struct layout *layout,
+			    const int width[2], const struct row *row, __u64 max)
 {
 	char text[FORMAT_ENDPOINT_MAX], proto[FORMAT_PROTO_MAX];
 
@@ -232,7 +232,7 @@ static void print_sparkline(FILE *out, const struct terminal *terminal,
 	fputc(' ', out);
 }
 
-static void print_hook(FILE *out, const struct monitor *monitor, enum pm_direction dir)
+static void table_print_hook(FILE *out, const struct monitor *monitor, enum pm_direction dir)
 {
 	const struct totals *totals = &monitor->totals[dir];
 
@@ -247,8 +247,8 @@ static void print_place(FILE *out, const struct monitor *monitor, enum pm_direct
 	fputs(dir == PM_INGRESS ? " in: " : " out: ", out);
 }
 
-static void print_totals(FILE *out, const struct report *report, const struct monitor *monitor,
-			 enum pm_direction dir)
+static void table_print_totals(FILE *out, const struct report *report,
+			       const struct monitor *monitor, enum pm_direction dir)
 {
 	const struct pm_count *all = &monitor->totals[dir].all;
 	const struct pm_count *before = &monitor->before[dir].all;
@@ -261,7 +261,7 @@ static void print_totals(FILE *out, const struct report *report, const struct mo
 	if (report->terminal)
 		print_sparkline(out, report->terminal, monitor->recent[dir]);
 	fprintf(out, "%s pkt/s, %s bit/s, ", pps, bps);
-	print_hook(out, monitor, dir);
+	table_print_hook(out, monitor, dir);
 }
 
 int output_table_height(const struct report *report)
@@ -284,7 +284,7 @@ static void print_rows(FILE *out, const struct report *report, size_t count)
 	measure(report, layout, width);
 	print_heading(out, report, layout, width);
 	for (size_t i = 0; i < count; i++)
-		print_row(out, report, layout, width, &view->rows[i], max);
+		table_print_row(out, report, layout, width, &view->rows[i], max);
 }
 
 void output_table(FILE *out, const struct report *report)
@@ -304,7 +304,7 @@ void output_table(FILE *out, const struct report *report)
 	for (int i = 0; i < report->monitor_count; i++)
 		for (int dir = 0; dir < PM_DIRECTIONS; dir++)
 			if (report->monitors[i].config->direction[dir])
-				print_totals(out, report, &report->monitors[i], dir);
+				table_print_totals(out, report, &report->monitors[i], dir);
 	if (report->terminal && report->terminal->keys)
 		fputs("s: sort by another key  space: pause  q: quit\n", out);
 }
@@ -321,7 +321,7 @@ void output_summary(FILE *out, const struct report *report)
 			if (!monitor->config->direction[dir])
 				continue;
 			print_place(out, monitor, dir);
-			print_hook(out, monitor, dir);
+			table_print_hook(out, monitor, dir);
 		}
 	}
 	if (!view->count)

@@ -37,7 +37,7 @@ struct resolver {
 	unsigned int head, tail;
 };
 
-static bool look_up(const struct question *question, char name[NAME_LEN])
+static bool resolver_look_up(const struct question *question, char name[NAME_LEN])
 {
 	struct sockaddr_in ip4 = { .sin_family = AF_INET, .sin_port = htons(question->port) };
 	struct sockaddr_in6 ip6 = { .sin6_family = AF_INET6 };
@@ -82,7 +82,7 @@ static void *resolve(void *arg)
 		entry = &resolver->entries[resolver->queue[resolver->head++ % ENTRIES]];
 		question = entry->question;
 		pthread_mutex_unlock(&resolver->lock);
-		found = look_up(&question, name);
+		found = resolver_look_up(&question, name);
 		pthread_mutex_lock(&resolver->lock);
 		memcpy(entry->name, name, sizeof(name));
 		entry->state = found ? KNOWN : NAMELESS;

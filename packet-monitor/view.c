@@ -31,7 +31,7 @@ static int smallest_first(__u64 a, __u64 b)
 	return (a > b) - (a < b);
 }
 
-static __u32 family_of(const struct pm_key *key)
+static __u32 view_family_of(const struct pm_key *key)
 {
 	return pm_key_kind(key) & PM_KIND_FAMILY;
 }
@@ -39,10 +39,10 @@ static __u32 family_of(const struct pm_key *key)
 /* IPv4 addresses by value, as people order them. */
 static int compare_address(const struct pm_key *a, const struct pm_key *b, bool destination)
 {
-	__u32 family = family_of(a);
+	__u32 family = view_family_of(a);
 
-	if (family != family_of(b))
-		return smallest_first(family, family_of(b));
+	if (family != view_family_of(b))
+		return smallest_first(family, view_family_of(b));
 	if (family == PM_KIND_IPV6)
 		return memcmp(&a->addr[destination ? 2 : 0], &b->addr[destination ? 2 : 0], 16);
 	if (family == PM_KIND_IPV4)
@@ -129,7 +129,7 @@ static void heap_offer(const struct view *view, const struct row *row, size_t co
 	heap_sift_down(view, 0, count);
 }
 
-static struct row *append(struct view *view, const struct row *row)
+static struct row *view_append(struct view *view, const struct row *row)
 {
 	if (view->count == view->room) {
 		size_t room = view->room ? view->room * 2 : 64;
@@ -187,7 +187,7 @@ static void add(struct pm_count *sum, const struct pm_count *count)
 	sum->bytes += count->bytes;
 }
 
-static void merge(struct view *view, const struct row *row)
+static void view_merge(struct view *view, const struct row *row)
 {
 	struct row *known;
 	size_t at;
@@ -196,7 +196,7 @@ static void merge(struct view *view, const struct row *row)
 		return;
 	at = hash_place(view, row);
 	if (!view->hash[at]) {
-		if (append(view, row))
+		if (view_append(view, row))
 			view->hash[at] = (__u32)view->count;
 		return;
 	}
@@ -211,7 +211,7 @@ static void merge(struct view *view, const struct row *row)
 }
 
 /* Counts for the way back. */
-static void turn(struct row *row)
+static void view_turn(struct row *row)
 {
 	row->total[WAY_BACK] = row->total[WAY_FORTH];
 	row->interval[WAY_BACK] = row->interval[WAY_FORTH];
@@ -223,7 +223,7 @@ static struct pm_key swap_ends(const struct pm_key *key)
 	__u32 ports = (__u32)pm_key_dport(key) << 16 | pm_key_sport(key);
 	struct pm_key swapped = { .meta = (key->meta & ~0xffffffffULL) | ports };
 
-	switch (family_of(key)) {
+	switch (view_family_of(key)) {
 	case PM_KIND_IPV4:
 		swapped.addr[0] = key->addr[0] << 32 | key->addr[0] >> 32;
 		break;
@@ -241,7 +241,7 @@ static struct pm_key swap_ends(const struct pm_key *key)
 
 static bool is_icmp(const struct pm_key *key)
 {
-	return family_of(key) != PM_KIND_OTHER &&
+	return view_family_of(key) != PM_KIND_OTHER &&
 	       (pm_key_proto(key) == IPPROTO_ICMP || pm_key_proto(key) == IPPROTO_ICMPV6);
 }
 
@@ -255,13 +255,13 @@ static void to_biflow(struct row *row)
 		row->key.meta &= ~0xffffffffULL;
 	back = swap_ends(&row->key);
 	if (pm_key_sport(&row->key) > pm_key_dport(&row->key) &&
-	    family_of(&row->key) != PM_KIND_OTHER)
+	    view_family_of(&row->key) != PM_KIND_OTHER)
 		return;
 	if ((pm_key_sport(&row->key) < pm_key_dport(&row->key) &&
-	     family_of(&row->key) != PM_KIND_OTHER) ||
+	     view_family_of(&row->key) != PM_KIND_OTHER) ||
 	    compare_source(&row->key, &back) > 0) {
 		row->key = back;
-		turn(row);
+		view_turn(row);
 	}
 }
 
@@ -271,8 +271,8 @@ static void merge_host(struct view *view, const struct row *row, bool destinatio
 	struct pm_key key = destination ? swap_ends(&row->key) : row->key;
 	struct row host = *row;
 
-	host.key = (struct pm_key){ .meta = pm_key_meta(0, 0, (__u8)family_of(&key), 0) };
-	switch (family_of(&key)) {
+	host.key = (struct pm_key){ .meta = pm_key_meta(0, 0, (__u8)view_family_of(&key), 0) };
+	switch (view_family_of(&key)) {
 	case PM_KIND_IPV4:
 		host.key.addr[0] = (__u32)key.addr[0];
 		break;
@@ -283,16 +283,16 @@ static void merge_host(struct view *view, const struct row *row, bool destinatio
 		host.key.addr[0] = key.addr[0];
 	}
 	if (destination)
-		turn(&host);
-	merge(view, &host);
+		view_turn(&host);
+	view_merge(view, &host);
 }
 
 /* The lower port is most likely the service's. */
 static void to_port(struct row *row)
 {
 	__u16 sport = pm_key_sport(&row->key), dport = pm_key_dport(&row->key);
-	bool ports = family_of(&row->key) != PM_KIND_OTHER && !is_icmp(&row->key);
-	__u32 family = family_of(&row->key) == PM_KIND_OTHER ? PM_KIND_OTHER : 0;
+	bool ports = view_family_of(&row->key) != PM_KIND_OTHER && !is_icmp(&row->key);
+	__u32 family = view_family_of(&row->key) == PM_KIND_OTHER ? PM_KIND_OTHER : 0;
 
 	if (family == PM_KIND_OTHER)
 		sport = dport;
@@ -301,19 +301,19 @@ static void to_port(struct row *row)
 	row->key = (struct pm_key){ .meta = pm_key_meta(sport < dport ? sport : dport,
 							pm_key_proto(&row->key), (__u8)family, 0) };
 	if (sport < dport)
-		turn(row);
+		view_turn(row);
 }
 
 static void to_protocol(struct row *row)
 {
 	enum pm_direction dir = pm_key_direction(&row->key);
-	__u32 family = family_of(&row->key);
+	__u32 family = view_family_of(&row->key);
 
 	row->key = (struct pm_key){ .meta = pm_key_meta(
 					    family == PM_KIND_OTHER ? pm_key_dport(&row->key) : 0,
 					    pm_key_proto(&row->key), (__u8)family, 0) };
 	if (dir == PM_EGRESS)
-		turn(row);
+		view_turn(row);
 }
 
 void view_begin(struct view *view, const struct view_config *config)
@@ -344,7 +344,7 @@ void view_add(struct view *view, const struct monitor *monitor, const struct flo
 	case GROUP_NONE:
 		view->found++;
 		if (!limit || view->count < limit) {
-			append(view, &row);
+			view_append(view, &row);
 			if (view->count == limit)
 				heap_make(view, limit);
 		} else {
@@ -365,7 +365,7 @@ void view_add(struct view *view, const struct monitor *monitor, const struct flo
 		to_protocol(&row);
 		break;
 	}
-	merge(view, &row);
+	view_merge(view, &row);
 }
 
 /* Groups are complete only now: keep the first rows. */

@@ -40,7 +40,7 @@ struct {
 	__type(value, struct minimal_count);
 } percpu_counts SEC(".maps");
 
-static __always_inline int parse(struct __sk_buff *skb, struct minimal_key *key)
+static __always_inline int minimal_parse(struct __sk_buff *skb, struct minimal_key *key)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct ethhdr *eth = data;
@@ -64,7 +64,7 @@ int minimal(struct __sk_buff *skb)
 	struct minimal_count *count;
 	struct minimal_key key;
 
-	if (parse(skb, &key))
+	if (minimal_parse(skb, &key))
 		return TC_ACT_UNSPEC;
 	count = bpf_map_lookup_elem(&shared_counts, &key);
 	if (!count) {
@@ -86,7 +86,7 @@ int minimal_percpu(struct __sk_buff *skb)
 	struct minimal_count *count;
 	struct minimal_key key;
 
-	if (parse(skb, &key))
+	if (minimal_parse(skb, &key))
 		return TC_ACT_UNSPEC;
 	count = bpf_map_lookup_elem(&percpu_counts, &key);
 	if (!count) {

@@ -30,7 +30,7 @@ enum {
 	ROUNDS_MAX = 64,
 };
 
-struct options {
+struct progrun_options {
 	const char *walker;
 	const char *object; /* the program to load, unless prog_id names a loaded one */
 	const char *program;
@@ -46,7 +46,7 @@ struct options {
 struct worker {
 	pthread_t thread;
 	pthread_barrier_t *start;
-	const struct options *opt;
+	const struct progrun_options *opt;
 	int prog_fd;
 	__u32 repeat;
 	int cpu;
@@ -54,7 +54,7 @@ struct worker {
 	int verdict;
 };
 
-static void make_frame(const struct options *opt, __u8 frame[FRAME_LEN])
+static void progrun_make_frame(const struct progrun_options *opt, __u8 frame[FRAME_LEN])
 {
 	struct iphdr ip = {
 		.version = 4,
@@ -92,7 +92,7 @@ static void *work(void *arg)
 		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx));
 	cpu_set_t set;
 
-	make_frame(worker->opt, frame);
+	progrun_make_frame(worker->opt, frame);
 	CPU_ZERO(&set);
 	CPU_SET(worker->cpu, &set);
 	if (sched_setaffinity(0, sizeof(set), &set))
@@ -106,7 +106,7 @@ static void *work(void *arg)
 }
 
 /* Runs on all CPUs at a time; the mean over them. */
-static double run_once(const struct options *opt, int walker_fd, __u32 repeat, int *verdict)
+static double run_once(const struct progrun_options *opt, int walker_fd, __u32 repeat, int *verdict)
 {
 	struct worker workers[WALKER_CPUS] = { 0 };
 	pthread_barrier_t start;
@@ -144,7 +144,7 @@ static double median(double *values, int n)
 	return values[n / 2];
 }
 
-static struct bpf_object *load(const char *path, const char *program, __u32 entries)
+static struct bpf_object *progrun_load(const char *path, const char *program, __u32 entries)
 {
 	struct bpf_object *obj = bpf_object__open(path);
 	struct bpf_program *prog;
@@ -193,9 +193,9 @@ static void set_target(int map_fd, int prog_fd)
 		die("cannot call the program from the walker");
 }
 
-static void run(const struct options *opt)
+static void progrun_run(const struct progrun_options *opt)
 {
-	struct bpf_object *walker = load(opt->walker, NULL, 0), *object = NULL;
+	struct bpf_object *walker = progrun_load(opt->walker, NULL, 0), *object = NULL;
 	int walker_fd = program_fd(walker, "walker"), empty_fd = program_fd(walker, "empty");
 	int target = bpf_object__find_map_fd_by_name(walker, "target");
 	int states = bpf_object__find_map_fd_by_name(walker, "states");
@@ -205,7 +205,7 @@ static void run(const struct options *opt)
 	struct walker_config orderly = opt->walk;
 
 	if (opt->object) {
-		object = load(opt->object, opt->program, opt->walk.flows * opt->cpus);
+		object = progrun_load(opt->object, opt->program, opt->walk.flows * opt->cpus);
 		prog_fd = program_fd(object, opt->program);
 	} else {
 		prog_fd = bpf_prog_get_fd_by_id(opt->prog_id);
@@ -242,7 +242,7 @@ static void run(const struct options *opt)
 	bpf_object__close(walker);
 }
 
-static void parse_addr(const char *text, __be32 *addr, __be16 *port)
+static void progrun_parse_addr(const char *text, __be32 *addr, __be16 *port)
 {
 	const char *colon = strchr(text, ':');
 	char host[INET_ADDRSTRLEN] = "";
@@ -268,11 +268,11 @@ static const char usage[] =
 
 int main(int argc, char **argv)
 {
-	struct options opt = { .repeat = 1000000,
-			       .rounds = 5,
-			       .cpus = 1,
-			       .protocol = IPPROTO_UDP,
-			       .walk = { .flows = 1 } };
+	struct progrun_options opt = { .repeat = 1000000,
+				       .rounds = 5,
+				       .cpus = 1,
+				       .protocol = IPPROTO_UDP,
+				       .walk = { .flows = 1 } };
 	int c;
 
 	while ((c = getopt(argc, argv, "w:i:o:p:s:t:f:DTc:On:r:d:h")) != -1) {
@@ -290,10 +290,10 @@ int main(int argc, char **argv)
 			opt.program = optarg;
 			break;
 		case 's':
-			parse_addr(optarg, &opt.walk.saddr, &opt.walk.sport);
+			progrun_parse_addr(optarg, &opt.walk.saddr, &opt.walk.sport);
 			break;
 		case 't':
-			parse_addr(optarg, &opt.walk.daddr, &opt.walk.dport);
+			progrun_parse_addr(optarg, &opt.walk.daddr, &opt.walk.dport);
 			break;
 		case 'f':
 			opt.walk.flows = strtoul(optarg, NULL, 10);
@@ -333,6 +333,6 @@ int main(int argc, char **argv)
 		fputs(usage, stderr);
 		return 2;
 	}
-	run(&opt);
+	progrun_run(&opt);
 	return EXIT_SUCCESS;
 }

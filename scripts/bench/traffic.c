@@ -48,7 +48,7 @@ enum {
 	MAX_TOOLS = 16,
 };
 
-struct options {
+struct bench_options {
 	const char *client_ns;
 	const char *server_ns;
 	struct sockaddr_in dest;  /* where the client sends to */
@@ -69,7 +69,7 @@ struct cost {
 	__u64 wall_ns;
 };
 
-static __u64 clock_ns(clockid_t clock)
+static __u64 bench_clock_ns(clockid_t clock)
 {
 	struct timespec ts;
 
@@ -120,7 +120,7 @@ static __u64 ksoftirqd_ns(void)
 	return sum;
 }
 
-static struct cost cost_now(const struct options *opt)
+static struct cost cost_now(const struct bench_options *opt)
 {
 	struct cost now = { 0 };
 
@@ -129,14 +129,14 @@ static struct cost cost_now(const struct options *opt)
 
 		if (clock_getcpuclockid(opt->tools[i], &clock))
 			die("process %d is gone", opt->tools[i]);
-		now.tool_ns += clock_ns(clock);
+		now.tool_ns += bench_clock_ns(clock);
 	}
-	now.cpu_ns = ksoftirqd_ns() + now.tool_ns + clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-	now.wall_ns = clock_ns(CLOCK_MONOTONIC);
+	now.cpu_ns = ksoftirqd_ns() + now.tool_ns + bench_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	now.wall_ns = bench_clock_ns(CLOCK_MONOTONIC);
 	return now;
 }
 
-static void print_result(const char *mode, const struct options *opt, const struct cost *from,
+static void print_result(const char *mode, const struct bench_options *opt, const struct cost *from,
 			 __u64 done, const char *more)
 {
 	struct cost to = cost_now(opt);
@@ -147,7 +147,7 @@ static void print_result(const char *mode, const struct options *opt, const stru
 	       to.wall_ns - from->wall_ns, more);
 }
 
-static void pin(int cpu)
+static void bench_pin(int cpu)
 {
 	cpu_set_t set;
 
@@ -173,19 +173,19 @@ static int socket_in(const char *ns, int type)
 	return fd;
 }
 
-static void set_option(int fd, int level, int name, int value)
+static void bench_set_option(int fd, int level, int name, int value)
 {
 	if (setsockopt(fd, level, name, &value, sizeof(value)))
 		die("cannot set socket option %d", name);
 }
 
-static int listen_tcp(const struct options *opt)
+static int listen_tcp(const struct bench_options *opt)
 {
 	int fd = socket_in(opt->server_ns, SOCK_STREAM);
 
-	set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	bench_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	/* No more in flight than a CPU's backlog takes: a drop would be measured, not the path. */
-	set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, TCP_WINDOW);
+	bench_set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, TCP_WINDOW);
 	if (bind(fd, (const struct sockaddr *)&opt->local, sizeof(opt->local)) || listen(fd, 128))
 		die("cannot listen");
 	return fd;
@@ -209,7 +209,7 @@ struct burst {
 	char payload[2048];
 };
 
-static void burst_init(struct burst *burst, const struct options *opt, bool send)
+static void burst_init(struct burst *burst, const struct bench_options *opt, bool send)
 {
 	memset(burst, 0, sizeof(*burst));
 	burst->iov.iov_base = burst->payload;
@@ -238,7 +238,7 @@ static void burst_set_source(struct burst *burst, int i, struct in_addr addr)
 	memcpy(CMSG_DATA(&burst->control[i].align), &info, sizeof(info));
 }
 
-static void run_udp(const struct options *opt)
+static void run_udp(const struct bench_options *opt)
 {
 	int server = socket_in(opt->server_ns, SOCK_DGRAM);
 	int client = socket_in(opt->client_ns, SOCK_DGRAM);
@@ -248,7 +248,7 @@ static void run_udp(const struct options *opt)
 	struct cost from;
 	char more[64];
 
-	set_option(server, SOL_SOCKET, SO_RCVBUF, 4 << 20);
+	bench_set_option(server, SOL_SOCKET, SO_RCVBUF, 4 << 20);
 	if (bind(server, (const struct sockaddr *)&opt->local, sizeof(opt->local)))
 		die("cannot bind the receiver");
 	if (bind(client, (const struct sockaddr *)&source, sizeof(source)))
@@ -305,32 +305,32 @@ static void move_byte(int from, int to)
 		die("connection lost");
 }
 
-static int tcp_connect(const struct options *opt)
+static int tcp_connect(const struct bench_options *opt)
 {
 	const struct sockaddr_in source = { .sin_family = AF_INET, .sin_addr = opt->flow_base };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		die("cannot open a socket");
-	set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+	bench_set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
 	if (bind(fd, (const struct sockaddr *)&source, sizeof(source)))
 		die("cannot bind the client");
 	if (connect(fd, (const struct sockaddr *)&opt->dest, sizeof(opt->dest)))
 		die("cannot connect");
-	set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	bench_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	return fd;
 }
 
-static void tcp_pair(const struct options *opt, int listener, int *client, int *server)
+static void tcp_pair(const struct bench_options *opt, int listener, int *client, int *server)
 {
 	*client = tcp_connect(opt);
 	*server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	if (*server < 0)
 		die("cannot accept");
-	set_option(*server, IPPROTO_TCP, TCP_NODELAY, 1);
+	bench_set_option(*server, IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
-static int next_cpu(const struct options *opt)
+static int next_cpu(const struct bench_options *opt)
 {
 	return (opt->cpu + 1) % sysconf(_SC_NPROCESSORS_ONLN);
 }
@@ -343,15 +343,15 @@ struct server {
 	bool once; /* close after the first exchange */
 };
 
-static void *serve(void *arg)
+static void *bench_serve(void *arg)
 {
 	const struct server *server = arg;
 	char byte;
 	int fd;
 
-	pin(server->cpu);
+	bench_pin(server->cpu);
 	while ((fd = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
-		set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+		bench_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 		while (recv(fd, &byte, 1, 0) == 1 && send(fd, &byte, 1, MSG_NOSIGNAL) == 1 &&
 		       !server->once)
 			;
@@ -360,11 +360,11 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-static void server_start(struct server *server, const struct options *opt, bool once)
+static void server_start(struct server *server, const struct bench_options *opt, bool once)
 {
 	*server =
 		(struct server){ .listener = listen_tcp(opt), .cpu = next_cpu(opt), .once = once };
-	if (pthread_create(&server->thread, NULL, serve, server))
+	if (pthread_create(&server->thread, NULL, bench_serve, server))
 		die("cannot start a thread");
 }
 
@@ -382,12 +382,12 @@ static void exchange_byte(int fd)
 		die("connection lost");
 }
 
-static void enter_client_ns(const struct options *opt)
+static void enter_client_ns(const struct bench_options *opt)
 {
 	close(socket_in(opt->client_ns, SOCK_DGRAM));
 }
 
-static void run_crr(const struct options *opt)
+static void run_crr(const struct bench_options *opt)
 {
 	int listener = listen_tcp(opt), client, server;
 	struct cost from;
@@ -407,7 +407,7 @@ static void run_crr(const struct options *opt)
 	print_result("crr", opt, &from, opt->count, "");
 }
 
-static void run_crr2(const struct options *opt)
+static void run_crr2(const struct bench_options *opt)
 {
 	struct server server;
 	struct cost from;
@@ -435,8 +435,8 @@ static int compare_u32(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-static void print_latency(const char *mode, const struct options *opt, const struct cost *from,
-			  __u32 *latency)
+static void print_latency(const char *mode, const struct bench_options *opt,
+			  const struct cost *from, __u32 *latency)
 {
 	char more[128];
 
@@ -446,7 +446,7 @@ static void print_latency(const char *mode, const struct options *opt, const str
 	print_result(mode, opt, from, opt->count, more);
 }
 
-static __u32 *latency_alloc(const struct options *opt)
+static __u32 *latency_alloc(const struct bench_options *opt)
 {
 	__u32 *latency = calloc(opt->count, sizeof(*latency));
 
@@ -455,7 +455,7 @@ static __u32 *latency_alloc(const struct options *opt)
 	return latency;
 }
 
-static void run_rr(const struct options *opt)
+static void run_rr(const struct bench_options *opt)
 {
 	int listener = listen_tcp(opt), client, server;
 	__u32 *latency = latency_alloc(opt);
@@ -467,17 +467,17 @@ static void run_rr(const struct options *opt)
 	set_nonblocking(server);
 	from = cost_now(opt);
 	for (__u32 i = 0; i < opt->count; i++) {
-		__u64 start = clock_ns(CLOCK_MONOTONIC);
+		__u64 start = bench_clock_ns(CLOCK_MONOTONIC);
 
 		move_byte(client, server);
 		move_byte(server, client);
-		latency[i] = clock_ns(CLOCK_MONOTONIC) - start;
+		latency[i] = bench_clock_ns(CLOCK_MONOTONIC) - start;
 	}
 	print_latency("rr", opt, &from, latency);
 	free(latency);
 }
 
-static void run_rr2(const struct options *opt)
+static void run_rr2(const struct bench_options *opt)
 {
 	__u32 *latency = latency_alloc(opt);
 	struct server server;
@@ -489,10 +489,10 @@ static void run_rr2(const struct options *opt)
 	fd = tcp_connect(opt);
 	from = cost_now(opt);
 	for (__u32 i = 0; i < opt->count; i++) {
-		__u64 start = clock_ns(CLOCK_MONOTONIC);
+		__u64 start = bench_clock_ns(CLOCK_MONOTONIC);
 
 		exchange_byte(fd);
-		latency[i] = clock_ns(CLOCK_MONOTONIC) - start;
+		latency[i] = bench_clock_ns(CLOCK_MONOTONIC) - start;
 	}
 	print_latency("rr2", opt, &from, latency);
 	close(fd);
@@ -500,7 +500,7 @@ static void run_rr2(const struct options *opt)
 	free(latency);
 }
 
-static void run_bulk(const struct options *opt)
+static void run_bulk(const struct bench_options *opt)
 {
 	int listener = listen_tcp(opt), client, server;
 	static char buf[BULK_WRITE];
@@ -514,7 +514,7 @@ static void run_bulk(const struct options *opt)
 	set_nonblocking(server);
 	from = cost_now(opt);
 	end = from.wall_ns + opt->duration * 1e9;
-	while (clock_ns(CLOCK_MONOTONIC) < end) {
+	while (bench_clock_ns(CLOCK_MONOTONIC) < end) {
 		if (send(client, buf, sizeof(buf), MSG_NOSIGNAL) < 0 && errno != EAGAIN)
 			die("cannot send");
 		while ((n = recv(server, buf, sizeof(buf), 0)) > 0)
@@ -535,13 +535,13 @@ static void *bulk_receive(void *arg)
 	static char buf[BULK_WRITE];
 	ssize_t n;
 
-	pin(receiver->cpu);
+	bench_pin(receiver->cpu);
 	while ((n = recv(receiver->fd, buf, sizeof(buf), 0)) > 0)
 		receiver->bytes += n;
 	return NULL;
 }
 
-static void run_bulk2(const struct options *opt)
+static void run_bulk2(const struct bench_options *opt)
 {
 	int listener = listen_tcp(opt), client;
 	struct receiver receiver = { .cpu = next_cpu(opt) };
@@ -556,7 +556,7 @@ static void run_bulk2(const struct options *opt)
 		die("cannot start a thread");
 	from = cost_now(opt);
 	end = from.wall_ns + opt->duration * 1e9;
-	while (clock_ns(CLOCK_MONOTONIC) < end)
+	while (bench_clock_ns(CLOCK_MONOTONIC) < end)
 		if (send(client, buf, sizeof(buf), MSG_NOSIGNAL) < 0)
 			die("cannot send");
 	shutdown(client, SHUT_WR);
@@ -564,7 +564,7 @@ static void run_bulk2(const struct options *opt)
 	print_result("bulk2", opt, &from, receiver.bytes, "");
 }
 
-static struct sockaddr_in parse_addr(const char *text)
+static struct sockaddr_in bench_parse_addr(const char *text)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET };
 	const char *colon = strchr(text, ':');
@@ -593,10 +593,10 @@ static const char usage[] =
 
 int main(int argc, char **argv)
 {
-	struct options opt = { .flows = 1, .count = 100000 };
+	struct bench_options opt = { .flows = 1, .count = 100000 };
 	static const struct {
 		const char *name;
-		void (*run)(const struct options *opt);
+		void (*run)(const struct bench_options *opt);
 	} modes[] = {
 		{ "udp", run_udp },	{ "crr", run_crr }, { "rr", run_rr },
 		{ "crr2", run_crr2 },	{ "rr2", run_rr2 }, { "bulk", run_bulk },
@@ -613,10 +613,10 @@ int main(int argc, char **argv)
 			opt.server_ns = optarg;
 			break;
 		case 't':
-			opt.dest = parse_addr(optarg);
+			opt.dest = bench_parse_addr(optarg);
 			break;
 		case 'l':
-			opt.local = parse_addr(optarg);
+			opt.local = bench_parse_addr(optarg);
 			break;
 		case 'n':
 			opt.count = strtoul(optarg, NULL, 10);
@@ -651,7 +651,7 @@ int main(int argc, char **argv)
 		fputs(usage, stderr);
 		return 2;
 	}
-	pin(opt.cpu);
+	bench_pin(opt.cpu);
 	/* Whoever else runs here would not cost CPU time of ours, but leave cold caches behind. */
 	if (setpriority(PRIO_PROCESS, 0, -20))
 		die("cannot raise the priority");

@@ -22,109 +22,110 @@
 
 enum { FRAME_MAX = 2048 };
 
-struct frame {
+struct count_frame {
 	__u8 data[FRAME_MAX];
 	__u32 len;
 };
 
-static void put(struct frame *f, const void *data, size_t len)
+static void put(struct count_frame *f, const void *data, size_t len)
 {
 	memcpy(f->data + f->len, data, len);
 	f->len += (__u32)len;
 }
 
-static void put8(struct frame *f, __u8 value)
+static void put8(struct count_frame *f, __u8 value)
 {
 	put(f, &value, 1);
 }
 
-static void put16(struct frame *f, __u16 value)
+static void count_put16(struct count_frame *f, __u16 value)
 {
 	put8(f, (__u8)(value >> 8));
 	put8(f, (__u8)value);
 }
 
-static void put32(struct frame *f, __u32 value)
+static void count_put32(struct count_frame *f, __u32 value)
 {
-	put16(f, (__u16)(value >> 16));
-	put16(f, (__u16)value);
+	count_put16(f, (__u16)(value >> 16));
+	count_put16(f, (__u16)value);
 }
 
-static void put_zero(struct frame *f, size_t len)
+static void put_zero(struct count_frame *f, size_t len)
 {
 	while (len--)
 		put8(f, 0);
 }
 
-static void ethernet(struct frame *f, __u16 type)
+static void ethernet(struct count_frame *f, __u16 type)
 {
 	f->len = 0;
 	put(f, "\x02\0\0\0\0\x01\x02\0\0\0\0\x02", 12);
-	put16(f, type);
+	count_put16(f, type);
 }
 
-static void tag(struct frame *f, __u16 vid, __u16 type)
+static void tag(struct count_frame *f, __u16 vid, __u16 type)
 {
-	put16(f, vid);
-	put16(f, type);
+	count_put16(f, vid);
+	count_put16(f, type);
 }
 
 /* 192.0.2.1 -> 198.51.100.2; @options in words, @len: of what follows */
-static void ipv4_fragment(struct frame *f, __u8 proto, int options, __u32 len, __u16 id, __u16 frag)
+static void ipv4_fragment(struct count_frame *f, __u8 proto, int options, __u32 len, __u16 id,
+			  __u16 frag)
 {
 	put8(f, (__u8)(0x45 + options));
 	put8(f, 0);
-	put16(f, (__u16)(20 + options * 4 + len));
-	put16(f, id);
-	put16(f, frag);
+	count_put16(f, (__u16)(20 + options * 4 + len));
+	count_put16(f, id);
+	count_put16(f, frag);
 	put8(f, 64);
 	put8(f, proto);
-	put16(f, 0);
-	put32(f, 0xc0000201);
-	put32(f, 0xc6336402);
+	count_put16(f, 0);
+	count_put32(f, 0xc0000201);
+	count_put32(f, 0xc6336402);
 	for (int i = 0; i < options; i++)
-		put32(f, 0x01010101);
+		count_put32(f, 0x01010101);
 }
 
-static void ipv4(struct frame *f, __u8 proto, int options, __u32 len)
+static void ipv4(struct count_frame *f, __u8 proto, int options, __u32 len)
 {
 	ipv4_fragment(f, proto, options, len, 1, 0);
 }
 
 /* 2001:db8::1 -> 2001:db8::2 */
-static void ipv6(struct frame *f, __u8 next, __u32 len)
+static void ipv6(struct count_frame *f, __u8 next, __u32 len)
 {
-	put32(f, 0x60000000);
-	put16(f, (__u16)len);
+	count_put32(f, 0x60000000);
+	count_put16(f, (__u16)len);
 	put8(f, next);
 	put8(f, 64);
 	for (int i = 1; i <= 2; i++) {
-		put32(f, 0x20010db8);
+		count_put32(f, 0x20010db8);
 		put_zero(f, 11);
 		put8(f, (__u8)i);
 	}
 }
 
-static void extension(struct frame *f, __u8 next, int words)
+static void extension(struct count_frame *f, __u8 next, int words)
 {
 	put8(f, next);
 	put8(f, (__u8)(words - 1));
 	put_zero(f, (size_t)words * 8 - 2);
 }
 
-static void ipv6_fragment(struct frame *f, __u8 next, __u16 offset, __u32 id)
+static void ipv6_fragment(struct count_frame *f, __u8 next, __u16 offset, __u32 id)
 {
 	put8(f, next);
 	put8(f, 0);
-	put16(f, offset);
-	put32(f, id);
+	count_put16(f, offset);
+	count_put32(f, id);
 }
 
 /* 20 bytes that begin with ports: enough of a header for each of the protocols */
-static void ports(struct frame *f, __u16 sport, __u16 dport)
+static void ports(struct count_frame *f, __u16 sport, __u16 dport)
 {
-	put16(f, sport);
-	put16(f, dport);
+	count_put16(f, sport);
+	count_put16(f, dport);
 	put_zero(f, 8);
 	put8(f, 0x50); /* TCP: data offset 5 */
 	put_zero(f, 7);
@@ -175,7 +176,7 @@ static int prog_fd(enum pm_direction dir)
 enum { REFUSED = -1000 };
 
 /* Return: what the program returned, or REFUSED. */
-static int pass(enum pm_direction dir, const struct frame *f, struct __sk_buff *ctx)
+static int count_pass(enum pm_direction dir, const struct count_frame *f, struct __sk_buff *ctx)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->data, .data_size_in = f->len,
 		    .ctx_in = ctx, .ctx_size_in = ctx ? sizeof(*ctx) : 0, .repeat = 1);
@@ -190,9 +191,9 @@ static struct pm_count sum_of(const struct totals *totals)
 }
 
 /* Pass a frame and look at what became of it. */
-static bool count(enum pm_direction dir, const struct frame *f, struct __sk_buff *ctx)
+static bool count_count(enum pm_direction dir, const struct count_frame *f, struct __sk_buff *ctx)
 {
-	int verdict = pass(dir, f, ctx);
+	int verdict = count_pass(dir, f, ctx);
 
 	snapshot();
 	return verdict == TC_ACT_UNSPEC;
@@ -227,9 +228,9 @@ static const char *described(void)
 	return text;
 }
 
-static void check_frame(const char *name, const struct frame *f, const char *want)
+static void check_frame(const char *name, const struct count_frame *f, const char *want)
 {
-	CHECK(count(PM_INGRESS, f, NULL), "%s: no verdict", name);
+	CHECK(count_count(PM_INGRESS, f, NULL), "%s: no verdict", name);
 	CHECK_STR(described(), want, "%s", name);
 }
 
@@ -240,14 +241,14 @@ static void check_frame(const char *name, const struct frame *f, const char *wan
 
 static void test_ip(void)
 {
-	struct frame f;
+	struct count_frame f;
 
 	ethernet(&f, ETH_P_IP);
 	ipv4(&f, IPPROTO_UDP, 0, 20);
 	ports(&f, 1000, 53);
 	check_frame("UDP", &f,
 		    "in ipv4 vlan 0 udp 192.0.2.1:1000 > 198.51.100.2:53, 1 packets 54 bytes");
-	CHECK(count(PM_EGRESS, &f, NULL), "UDP, egress");
+	CHECK(count_count(PM_EGRESS, &f, NULL), "UDP, egress");
 	CHECK_STR(described(),
 		  "out ipv4 vlan 0 udp 192.0.2.1:1000 > 198.51.100.2:53, 1 packets 54 bytes",
 		  "each direction is a flow of its own");
@@ -260,7 +261,7 @@ static void test_ip(void)
 
 	ethernet(&f, ETH_P_IP);
 	ipv4(&f, IPPROTO_ICMP, 0, 20);
-	put32(&f, 0x0301abcd);
+	count_put32(&f, 0x0301abcd);
 	put_zero(&f, 16);
 	check_frame("ICMP type and code", &f,
 		    "in ipv4 vlan 0 icmp 192.0.2.1 > 198.51.100.2 type 3/1, 1 packets 54 bytes");
@@ -300,7 +301,7 @@ static void test_ip(void)
 
 	ethernet(&f, ETH_P_IPV6);
 	ipv6(&f, IPPROTO_ICMPV6, 20);
-	put32(&f, 0x87001234);
+	count_put32(&f, 0x87001234);
 	put_zero(&f, 16);
 	check_frame("ICMPv6", &f,
 		    "in ipv6 vlan 0 icmpv6 2001:db8::1 > 2001:db8::2 type 135, 1 packets 74 bytes");
@@ -308,7 +309,7 @@ static void test_ip(void)
 
 static void test_link(void)
 {
-	struct frame f;
+	struct count_frame f;
 
 	ethernet(&f, ETH_P_ARP);
 	put_zero(&f, 28);
@@ -338,14 +339,14 @@ static void test_link(void)
 
 static void test_malformed(void)
 {
-	struct frame f;
+	struct count_frame f;
 
 	for (__u8 ihl = 0; ihl < 5; ihl++) {
 		ethernet(&f, ETH_P_IP);
 		ipv4(&f, IPPROTO_UDP, 0, 20);
 		ports(&f, 1, 2);
 		f.data[14] = 0x40 | ihl;
-		count(PM_INGRESS, &f, NULL);
+		count_count(PM_INGRESS, &f, NULL);
 		CHECK_STR(described(), "malformed", "IHL %u", ihl);
 	}
 	ethernet(&f, ETH_P_IP);
@@ -375,7 +376,7 @@ static void test_malformed(void)
 
 static void test_fragments(void)
 {
-	struct frame f;
+	struct count_frame f;
 
 	ethernet(&f, ETH_P_IP);
 	ipv4_fragment(&f, IPPROTO_UDP, 0, 20, 77, 0x2000 | 3);
@@ -417,7 +418,8 @@ static void test_fragments(void)
 }
 
 /* Bytes on the wire: the payload, and the headers once per segment. */
-static void check_gso(const char *name, struct frame *f, __u32 headers, __u32 size, __u32 segs)
+static void check_gso(const char *name, struct count_frame *f, __u32 headers, __u32 size,
+		      __u32 segs)
 {
 	struct __sk_buff ctx = { .gso_size = size, .gso_segs = segs };
 	__u32 payload, wire;
@@ -427,14 +429,14 @@ static void check_gso(const char *name, struct frame *f, __u32 headers, __u32 si
 	wire = (payload + size - 1) / size;
 	f->data[16] = (__u8)((f->len - 14) >> 8); /* the outermost IPv4 header's total length */
 	f->data[17] = (__u8)(f->len - 14);
-	CHECK(count(PM_EGRESS, f, &ctx), "%s: no verdict", name);
+	CHECK(count_count(PM_EGRESS, f, &ctx), "%s: no verdict", name);
 	CHECK_EQ(seen.count.packets, wire, "%s: packets", name);
 	CHECK_EQ(seen.count.bytes, payload + wire * headers, "%s: bytes", name);
 }
 
 static void test_gso(void)
 {
-	struct frame f;
+	struct count_frame f;
 
 	ethernet(&f, ETH_P_IP);
 	ipv4(&f, IPPROTO_TCP, 0, 20);
@@ -461,7 +463,7 @@ static void test_gso(void)
 	check_gso("TCP in IP in IP", &f, 74, 500, 4);
 	ethernet(&f, ETH_P_IP);
 	ipv4(&f, IPPROTO_UDP, 0, 70);
-	put32(&f, 50000U << 16 | 4789);
+	count_put32(&f, 50000U << 16 | 4789);
 	put_zero(&f, 4 + 8);
 	put(&f, "\x02\0\0\0\0\x03\x02\0\0\0\0\x04\x08", 14);
 	ipv4(&f, IPPROTO_TCP, 0, 20);
@@ -469,8 +471,8 @@ static void test_gso(void)
 	check_gso("TCP in VXLAN", &f, 104, 500, 4);
 	ethernet(&f, ETH_P_IP);
 	ipv4(&f, IPPROTO_GRE, 0, 64);
-	put32(&f, 0x20000800);
-	put32(&f, 1);
+	count_put32(&f, 0x20000800);
+	count_put32(&f, 1);
 	ipv4(&f, IPPROTO_TCP, 0, 20);
 	ports(&f, 1, 2);
 	check_gso("TCP in GRE with a key", &f, 82, 500, 4);
@@ -479,14 +481,14 @@ static void test_gso(void)
 static void test_big_tcp(void)
 {
 	struct __sk_buff ctx = { .gso_size = 500, .gso_segs = 4 };
-	struct frame f;
+	struct count_frame f;
 
 	ethernet(&f, ETH_P_IPV6);
 	ipv6(&f, IPPROTO_HOPOPTS, 0);
 	put(&f, "\x06\0\xc2\x04\0\0\x07\xd0", 8);
 	ports(&f, 1, 2);
 	put_zero(&f, 1900);
-	CHECK(count(PM_EGRESS, &f, &ctx), "BIG TCP over IPv6: no verdict");
+	CHECK(count_count(PM_EGRESS, &f, &ctx), "BIG TCP over IPv6: no verdict");
 	CHECK_EQ(seen.count.packets, 4, "BIG TCP over IPv6: packets");
 	CHECK_EQ(seen.count.bytes, 1900 + 4 * 74, "BIG TCP over IPv6: no segment has the option");
 }
@@ -494,7 +496,7 @@ static void test_big_tcp(void)
 static void test_truncation(void)
 {
 	static const __u16 types[] = { ETH_P_IP, ETH_P_IPV6, ETH_P_ARP, ETH_P_8021Q, ETH_P_8021AD };
-	struct frame f;
+	struct count_frame f;
 
 	check_begin("a frame cut after 14 to 200 bytes is counted once, with its bytes");
 	for (size_t t = 0; t < sizeof(types) / sizeof(types[0]); t++) {
@@ -511,10 +513,10 @@ static void test_truncation(void)
 			ports(&f, 1, 2);
 			put_zero(&f, 200);
 			f.len = len;
-			if (len < 54 && pass(PM_INGRESS, &f, NULL) == REFUSED)
+			if (len < 54 && count_pass(PM_INGRESS, &f, NULL) == REFUSED)
 				continue;
 			snapshot();
-			EXPECT(count(PM_INGRESS, &f, NULL), "%u bytes: verdict", len);
+			EXPECT(count_count(PM_INGRESS, &f, NULL), "%u bytes: verdict", len);
 			EXPECT(monitor.totals[0].all.packets == monitor.before[0].all.packets + 1 &&
 				       monitor.totals[0].all.bytes ==
 					       monitor.before[0].all.bytes + len,
@@ -535,7 +537,7 @@ static void test_fuzz(void)
 {
 	int rounds = check_soak() ? 3000000 : 300000;
 	struct pm_count before, passed = { 0 };
-	struct frame seeds[4], f;
+	struct count_frame seeds[4], f;
 	unsigned int seed = 12345;
 	int verdict;
 
@@ -553,7 +555,7 @@ static void test_fuzz(void)
 	ipv4_fragment(&seeds[2], IPPROTO_ICMP, 0, 30, 3, 0x2000);
 	ethernet(&seeds[3], ETH_P_IP);
 	ipv4(&seeds[3], IPPROTO_GRE, 0, 64);
-	put32(&seeds[3], 0x20006558);
+	count_put32(&seeds[3], 0x20006558);
 	for (int i = 0; i < 4; i++)
 		put_zero(&seeds[i], 60);
 
@@ -570,8 +572,8 @@ static void test_fuzz(void)
 			f.len = 14 + (__u32)rand_r(&seed) % (f.len - 14);
 		if (rand_r(&seed) % 4 == 0)
 			ctx.gso_size = (__u32)rand_r(&seed) % 3; /* none, absurd, absurd */
-		verdict =
-			pass(ctx.gso_size ? PM_INGRESS : PM_EGRESS, &f, ctx.gso_size ? &ctx : NULL);
+		verdict = count_pass(ctx.gso_size ? PM_INGRESS : PM_EGRESS, &f,
+				     ctx.gso_size ? &ctx : NULL);
 		EXPECT(verdict == TC_ACT_UNSPEC || (verdict == REFUSED && f.len < 54), "round %d",
 		       i);
 		if (verdict == TC_ACT_UNSPEC && !ctx.gso_size) {
@@ -591,7 +593,7 @@ static void test_fuzz(void)
 		 monitor.totals[PM_EGRESS].all.packets, "the parts make up the total");
 }
 
-static void udp_from(struct frame *f, __u32 number)
+static void udp_from(struct count_frame *f, __u32 number)
 {
 	ethernet(f, ETH_P_IP);
 	ipv4(f, IPPROTO_UDP, 0, 20);
@@ -610,10 +612,10 @@ static bool open_with(__u32 max_flows, const struct pm_filter *filter)
 		     max_flows);
 }
 
-static void test_filter(void)
+static void test_count_filter(void)
 {
 	struct pm_filter filter = { 0 };
-	struct frame f;
+	struct count_frame f;
 
 	filter_add_proto(&filter, "udp");
 	filter_add_port(&filter, "53");
@@ -657,13 +659,13 @@ static void test_filter(void)
 static void test_full(void)
 {
 	enum { ROOM = 512, FLOWS = 2000 };
-	struct frame f;
+	struct count_frame f;
 
 	if (!open_with(ROOM, NULL))
 		return;
 	for (__u32 i = 0; i < FLOWS; i++) {
 		udp_from(&f, i);
-		pass(PM_INGRESS, &f, NULL);
+		count_pass(PM_INGRESS, &f, NULL);
 	}
 	snapshot();
 	CHECK_EQ(monitor.totals[0].flow_count, ROOM, "full: every slot is in use");
@@ -685,24 +687,24 @@ static void test_full(void)
 static void test_longest_idle(void)
 {
 	enum { ROOM = 512 };
-	struct frame f;
+	struct count_frame f;
 
 	if (!open_with(ROOM, NULL))
 		return;
 	for (__u32 i = 0; i < ROOM; i++) {
 		udp_from(&f, i);
-		pass(PM_INGRESS, &f, NULL);
+		count_pass(PM_INGRESS, &f, NULL);
 	}
 	snapshot();
 	for (__u32 i = 0; i < ROOM - ROOM / 4 - 1; i++) { /* all but the last of them go on */
 		udp_from(&f, i);
-		pass(PM_INGRESS, &f, NULL);
+		count_pass(PM_INGRESS, &f, NULL);
 	}
 	snapshot();
 	flow_table_relieve(&monitor.table, now_ns, SECOND);
 	for (__u32 i = 0; i < ROOM - ROOM / 4 - 1; i++) {
 		udp_from(&f, i);
-		pass(PM_INGRESS, &f, NULL);
+		count_pass(PM_INGRESS, &f, NULL);
 	}
 	snapshot();
 	CHECK_EQ(monitor.totals[0].retired.packets, ROOM / 4 + 1, "relief: the idle ones leave");
@@ -714,7 +716,7 @@ static void test_flood(void)
 {
 	enum { FLOWS = 3000000, ROOM = 65536 };
 	struct rusage early, late;
-	struct frame f;
+	struct count_frame f;
 
 	if (!open_with(ROOM, NULL))
 		return;
@@ -723,7 +725,7 @@ static void test_flood(void)
 		f.data[27] = (__u8)(i >> 16);
 		f.data[34] = (__u8)(i >> 8);
 		f.data[35] = (__u8)i;
-		pass(PM_INGRESS, &f, NULL);
+		count_pass(PM_INGRESS, &f, NULL);
 		if (i % 100000 == 99999) {
 			snapshot();
 			flow_table_relieve(&monitor.table, now_ns, SECOND);
@@ -753,7 +755,7 @@ static void test_flood(void)
 static void test_aimed(void)
 {
 	enum { FLOWS = 4096, SOURCE = 22 };
-	struct frame f, aimed;
+	struct count_frame f, aimed;
 	__u64 word[2];
 
 	ethernet(&f, ETH_P_IPV6);
@@ -770,7 +772,7 @@ static void test_aimed(void)
 			word[0] ^= top << 58;
 			word[1] ^= both << 58 | both << 26;
 			memcpy(aimed.data + SOURCE + 8 * first, word, sizeof(word));
-			pass(PM_INGRESS, &aimed, NULL);
+			count_pass(PM_INGRESS, &aimed, NULL);
 		}
 		snapshot();
 		CHECK_EQ(seen.flows, FLOWS, "aimed at the hash, words %d and %d: all find places",
@@ -793,7 +795,7 @@ static void *racer(void *arg)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .repeat = RACE_BURST);
 	__u32 bursts = race_bursts();
-	struct frame f;
+	struct count_frame f;
 
 	(void)arg;
 	for (__u32 i = 0; i < bursts; i++) {
@@ -807,7 +809,7 @@ static void *racer(void *arg)
 }
 
 /* All CPUs make the same flows, while those that pause for a moment are taken away. */
-static void test_race(void)
+static void test_count_race(void)
 {
 	__u64 packets = (__u64)RACERS * RACE_BURST * race_bursts();
 	pthread_t threads[RACERS];
@@ -846,12 +848,12 @@ int main(void)
 	RUN(test_big_tcp);
 	RUN(test_truncation);
 	RUN(test_fuzz);
-	RUN(test_filter);
+	RUN(test_count_filter);
 	RUN(test_full);
 	RUN(test_longest_idle);
 	RUN(test_flood);
 	RUN(test_aimed);
-	RUN(test_race);
+	RUN(test_count_race);
 	monitor_close(&monitor);
 	return check_exit();
 }

@@ -36,7 +36,7 @@ static double cpu_seconds(void)
 }
 
 /* Return: CPU time, which is shown, but not judged: it depends on the machine. */
-static double report(void)
+static double million_report(void)
 {
 	double before = cpu_seconds();
 
@@ -48,7 +48,7 @@ static double report(void)
 	return cpu_seconds() - before;
 }
 
-static void pass(__u32 flow, __u32 packets)
+static void million_pass(__u32 flow, __u32 packets)
 {
 	__u8 frame[60] = { [12] = 8, [14] = 0x45, [17] = 46, [23] = 17, [26] = 10, [30] = 11 };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame),
@@ -73,12 +73,12 @@ int main(void)
 
 	if (!CHECK(!monitor_open(&monitor, "lo", false, &config), "opens with a million flows"))
 		return check_exit();
-	idle = report();
+	idle = million_report();
 	for (__u32 i = 0; i < FLOWS; i++)
-		pass(i, 1);
+		million_pass(i, 1);
 	for (__u32 i = 0; i < ROWS; i++) /* spread over the table, with 101 to 120 packets */
-		pass(i * 50021, 100 + i);
-	first = report();
+		million_pass(i * 50021, 100 + i);
+	first = million_report();
 	CHECK_EQ(monitor.totals[PM_INGRESS].flow_count +
 			 monitor.totals[PM_INGRESS].untracked.packets,
 		 FLOWS, "every flow is in the table or counted as untracked");
@@ -90,7 +90,7 @@ int main(void)
 		EXPECT(view.count == ROWS && view.rows[i].total[0].packets == 120 - i,
 		       "row %u has %llu packets", i, view.rows[i].total[0].packets);
 	check_end();
-	again = report();
+	again = million_report();
 	CHECK(rss_kib() <= RSS_LIMIT_KIB, "resident memory is %ld KiB", rss_kib());
 	printf("# CPU time of a report: %.1f ms without flows, %.1f ms with a million new ones, "
 	       "%.1f ms with a million known ones\n",

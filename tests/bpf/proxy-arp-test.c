@@ -67,7 +67,7 @@ static void build(const __u8 *dmac, const __u8 *smac, __u16 op, const char *send
 
 /* Run @in, which passes in any case, as a broadcast if it was for the MAC address of the answers.
  * Return: whether it was answered. */
-static bool run(enum rig_direction direction)
+static bool arp_run(enum rig_direction direction)
 {
 	__u64 before = rig_counter(&rig, PROXY_ARP);
 	__u8 want[ARP_LEN];
@@ -85,10 +85,10 @@ static bool run(enum rig_direction direction)
 	return answered;
 }
 
-static bool request(const char *whom)
+static bool arp_request(const char *whom)
 {
 	build(broadcast, client_mac, REQUEST, CLIENT, whom);
-	return run(RIG_EGRESS);
+	return arp_run(RIG_EGRESS);
 }
 
 /* The state of ORIGINAL: asked and heard of so long ago (0: never). */
@@ -114,45 +114,45 @@ int main(void)
 	rig_map(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_TCP, TARGET, TARGET_PORT, 0);
 
 	check_begin("the first request waits for somebody else's answer");
-	EXPECT(!request(ORIGINAL), "answered");
-	EXPECT(!request(ORIGINAL), "a second one at once was answered");
+	EXPECT(!arp_request(ORIGINAL), "answered");
+	EXPECT(!arp_request(ORIGINAL), "a second one at once was answered");
 	check_end();
 
 	check_begin("a request is answered once the first has gone unanswered");
 	host_set(SECOND / 5, 0);
-	EXPECT(request(ORIGINAL), "not answered");
-	EXPECT(request(ORIGINAL), "the next one not answered");
+	EXPECT(arp_request(ORIGINAL), "not answered");
+	EXPECT(arp_request(ORIGINAL), "the next one not answered");
 	check_end();
 
 	check_begin("a probe of our own MAC address is answered, and goes on as a broadcast");
 	build(proxy_mac, client_mac, REQUEST, CLIENT, ORIGINAL);
-	EXPECT(run(RIG_EGRESS), "not answered");
+	EXPECT(arp_run(RIG_EGRESS), "not answered");
 	check_end();
 
 	check_begin("our own answer does not count as a host");
 	build(client_mac, proxy_mac, REPLY, ORIGINAL, CLIENT);
-	run(RIG_INGRESS);
-	EXPECT(request(ORIGINAL), "not answered");
+	arp_run(RIG_INGRESS);
+	EXPECT(arp_request(ORIGINAL), "not answered");
 	check_end();
 
 	check_begin("a host that answers is left in peace");
 	build(client_mac, host_mac, REPLY, ORIGINAL, CLIENT);
-	run(RIG_INGRESS);
-	EXPECT(!request(ORIGINAL), "answered");
+	arp_run(RIG_INGRESS);
+	EXPECT(!arp_request(ORIGINAL), "answered");
 	host_set(SECOND, 2 * SECOND);
-	EXPECT(!request(ORIGINAL), "answered after one lost reply");
+	EXPECT(!arp_request(ORIGINAL), "answered after one lost reply");
 	check_end();
 
 	check_begin("unless it has been silent for as long as the kernel would wait");
 	host_set(3 * SECOND, 4 * SECOND);
-	EXPECT(request(ORIGINAL), "not answered");
+	EXPECT(arp_request(ORIGINAL), "not answered");
 	check_end();
 
 	check_begin("a host that only asks is a host, too");
 	host_set(SECOND, 0);
 	build(broadcast, host_mac, REQUEST, ORIGINAL, CLIENT);
-	run(RIG_INGRESS);
-	EXPECT(!request(ORIGINAL), "answered");
+	arp_run(RIG_INGRESS);
+	EXPECT(!arp_request(ORIGINAL), "answered");
 	check_end();
 
 	check_begin("a message that the kernel drops says nothing about a host");
@@ -160,8 +160,8 @@ int main(void)
 		host_set(SECOND, 0);
 		build(client_mac, host_mac, REPLY, ORIGINAL, CLIENT);
 		memcpy(in + dropped[i].at, dropped[i].bytes, dropped[i].len);
-		run(RIG_INGRESS);
-		EXPECT(request(ORIGINAL), "believed: %s", dropped[i].what);
+		arp_run(RIG_INGRESS);
+		EXPECT(arp_request(ORIGINAL), "believed: %s", dropped[i].what);
 	}
 	check_end();
 
@@ -170,33 +170,33 @@ int main(void)
 		host_set(SECOND, 0);
 		build(client_mac, host_mac, REPLY, ORIGINAL, CLIENT);
 		memcpy(in + taken[i].at, taken[i].bytes, taken[i].len);
-		run(RIG_INGRESS);
-		EXPECT(!request(ORIGINAL), "not believed: %s", taken[i].what);
+		arp_run(RIG_INGRESS);
+		EXPECT(!arp_request(ORIGINAL), "not believed: %s", taken[i].what);
 	}
 	check_end();
 
 	check_begin("a request to the MAC address of the answers finds a host that is back");
 	host_set(SECOND, SECOND);
 	build(proxy_mac, client_mac, REQUEST, CLIENT, ORIGINAL);
-	EXPECT(!run(RIG_EGRESS), "answered, though a host was heard of");
+	EXPECT(!arp_run(RIG_EGRESS), "answered, though a host was heard of");
 	check_end();
 
 	check_begin("whoever is about to take the address is not told that it is taken");
 	host_set(SECOND, 0);
 	build(broadcast, client_mac, REQUEST, "0.0.0.0", ORIGINAL);
-	EXPECT(!run(RIG_EGRESS), "a probe was answered");
+	EXPECT(!arp_run(RIG_EGRESS), "a probe was answered");
 	build(broadcast, client_mac, REQUEST, ORIGINAL, ORIGINAL);
-	EXPECT(!run(RIG_EGRESS), "an announcement was answered");
+	EXPECT(!arp_run(RIG_EGRESS), "an announcement was answered");
 	check_end();
 
 	check_begin("other addresses and malformed messages are none of our business");
-	EXPECT(!request(TARGET), "the target");
-	EXPECT(!request(ROUTER), "a stranger");
+	EXPECT(!arp_request(TARGET), "the target");
+	EXPECT(!arp_request(ROUTER), "a stranger");
 	build(broadcast, client_mac, REQUEST, CLIENT, ORIGINAL);
 	in[18] = 8;
-	EXPECT(!run(RIG_EGRESS), "a hardware address of 8 bytes");
+	EXPECT(!arp_run(RIG_EGRESS), "a hardware address of 8 bytes");
 	build(broadcast, client_mac, REPLY, CLIENT, ORIGINAL);
-	EXPECT(!run(RIG_EGRESS), "a reply");
+	EXPECT(!arp_run(RIG_EGRESS), "a reply");
 	check_end();
 
 	rig_close(&rig);

@@ -20,7 +20,7 @@ enum { IDLE_MS = 1100, MAC = 0x77 };
 static struct rig rig;
 
 /* A packet of the client's, or the answer of @target. Return: whether it came out translated. */
-static bool pass(enum rig_direction direction, __u8 proto, __u8 flags, const char *target)
+static bool cache_pass(enum rig_direction direction, __u8 proto, __u8 flags, const char *target)
 {
 	const struct spec out_spec = { .src = CLIENT,
 				       .dst = ORIGINAL,
@@ -47,14 +47,14 @@ static bool pass(enum rig_direction direction, __u8 proto, __u8 flags, const cha
 		      : get32(out + L2_LEN + 12) == ip(ORIGINAL);
 }
 
-static bool sent(__u8 proto, __u8 flags)
+static bool cache_sent(__u8 proto, __u8 flags)
 {
-	return pass(RIG_EGRESS, proto, flags, TARGET);
+	return cache_pass(RIG_EGRESS, proto, flags, TARGET);
 }
 
-static bool answered(__u8 proto, __u8 flags)
+static bool cache_answered(__u8 proto, __u8 flags)
 {
-	return pass(RIG_INGRESS, proto, flags, TARGET);
+	return cache_pass(RIG_INGRESS, proto, flags, TARGET);
 }
 
 static struct proxy_flow flow_of(__u8 proto)
@@ -69,14 +69,14 @@ static struct proxy_flow flow_of(__u8 proto)
 static void connection(void)
 {
 	rig_clear(&rig);
-	CHECK(sent(IPPROTO_TCP, TCP_SYN) && answered(IPPROTO_TCP, TCP_SYN | TCP_ACK) &&
-		      sent(IPPROTO_TCP, TCP_ACK) && sent(IPPROTO_TCP, TCP_ACK) &&
-		      answered(IPPROTO_TCP, TCP_ACK) && answered(IPPROTO_TCP, TCP_ACK),
+	CHECK(cache_sent(IPPROTO_TCP, TCP_SYN) && cache_answered(IPPROTO_TCP, TCP_SYN | TCP_ACK) &&
+		      cache_sent(IPPROTO_TCP, TCP_ACK) && cache_sent(IPPROTO_TCP, TCP_ACK) &&
+		      cache_answered(IPPROTO_TCP, TCP_ACK) && cache_answered(IPPROTO_TCP, TCP_ACK),
 	      "a connection");
 }
 
 /* Entries in use on all CPUs. */
-static unsigned int remembered(void)
+static unsigned int cache_remembered(void)
 {
 	const struct bpf_map *map = rig.skel->maps.cache;
 	__u32 value[16], kind = 3, count = 0;
@@ -88,13 +88,13 @@ static unsigned int remembered(void)
 
 static void test_remembered(void)
 {
-	unsigned int before = remembered();
+	unsigned int before = cache_remembered();
 
 	connection();
-	CHECK_EQ(remembered() - before, 2, "is remembered, once each way");
+	CHECK_EQ(cache_remembered() - before, 2, "is remembered, once each way");
 }
 
-static void idle(void)
+static void cache_idle(void)
 {
 	const struct timespec time = { .tv_sec = IDLE_MS / 1000,
 				       .tv_nsec = IDLE_MS % 1000 * 1000000L };
@@ -108,17 +108,17 @@ static void test_tick(void)
 	struct proxy_flow before, after;
 
 	rig_clear(&rig);
-	CHECK(sent(IPPROTO_UDP, 0) && sent(IPPROTO_UDP, 0), "datagrams");
+	CHECK(cache_sent(IPPROTO_UDP, 0) && cache_sent(IPPROTO_UDP, 0), "datagrams");
 	before = flow_of(IPPROTO_UDP);
-	idle();
-	CHECK(sent(IPPROTO_UDP, 0), "and one later");
+	cache_idle();
+	CHECK(cache_sent(IPPROTO_UDP, 0), "and one later");
 	after = flow_of(IPPROTO_UDP);
 	CHECK(after.tick != before.tick && after.last_seen > before.last_seen,
 	      "the later one is noted");
-	CHECK(answered(IPPROTO_UDP, 0) && answered(IPPROTO_UDP, 0), "answers");
+	CHECK(cache_answered(IPPROTO_UDP, 0) && cache_answered(IPPROTO_UDP, 0), "answers");
 	before = flow_of(IPPROTO_UDP);
-	idle();
-	CHECK(answered(IPPROTO_UDP, 0), "and one later");
+	cache_idle();
+	CHECK(cache_answered(IPPROTO_UDP, 0), "and one later");
 	after = flow_of(IPPROTO_UDP);
 	CHECK(after.tick != before.tick && after.last_seen > before.last_seen,
 	      "that is noted, too");
@@ -127,16 +127,16 @@ static void test_tick(void)
 static void test_reset(void)
 {
 	connection();
-	sent(IPPROTO_TCP, TCP_RST);
+	cache_sent(IPPROTO_TCP, TCP_RST);
 	CHECK_EQ(proxy_tcp_phase(flow_of(IPPROTO_TCP).state), PROXY_TCP_CLOSING,
 		 "reset by the client");
-	sent(IPPROTO_TCP, TCP_ACK);
+	cache_sent(IPPROTO_TCP, TCP_ACK);
 	CHECK_EQ(proxy_tcp_phase(flow_of(IPPROTO_TCP).state), PROXY_TCP_ESTABLISHED,
 		 "it was somebody else: the client goes on");
-	answered(IPPROTO_TCP, TCP_RST);
+	cache_answered(IPPROTO_TCP, TCP_RST);
 	CHECK_EQ(proxy_tcp_phase(flow_of(IPPROTO_TCP).state), PROXY_TCP_CLOSING,
 		 "reset by the target");
-	answered(IPPROTO_TCP, TCP_ACK);
+	cache_answered(IPPROTO_TCP, TCP_ACK);
 	CHECK_EQ(proxy_tcp_phase(flow_of(IPPROTO_TCP).state), PROXY_TCP_ESTABLISHED,
 		 "it was somebody else: the target goes on");
 }
@@ -145,19 +145,19 @@ static void test_reset(void)
 static void test_reopened(void)
 {
 	connection();
-	sent(IPPROTO_TCP, TCP_ACK | TCP_FIN);
-	answered(IPPROTO_TCP, TCP_ACK | TCP_FIN);
+	cache_sent(IPPROTO_TCP, TCP_ACK | TCP_FIN);
+	cache_answered(IPPROTO_TCP, TCP_ACK | TCP_FIN);
 	CHECK_EQ(proxy_tcp_phase(flow_of(IPPROTO_TCP).state), PROXY_TCP_CLOSING, "it ends");
-	sent(IPPROTO_TCP, TCP_SYN);
-	answered(IPPROTO_TCP, TCP_SYN | TCP_ACK);
+	cache_sent(IPPROTO_TCP, TCP_SYN);
+	cache_answered(IPPROTO_TCP, TCP_SYN | TCP_ACK);
 	CHECK_EQ(proxy_tcp_phase(flow_of(IPPROTO_TCP).state), PROXY_TCP_OPENING, "another begins");
-	sent(IPPROTO_TCP, TCP_ACK);
+	cache_sent(IPPROTO_TCP, TCP_ACK);
 	CHECK_EQ(proxy_tcp_phase(flow_of(IPPROTO_TCP).state), PROXY_TCP_ESTABLISHED,
 		 "and is established");
 }
 
 /* As the tool does for a connection whose mapping gets another target. */
-static void pin(void)
+static void cache_pin(void)
 {
 	const struct proxy_flow *flow =
 		rig_flow(&rig, TARGET, TARGET_PORT, CLIENT, CLIENT_PORT, IPPROTO_TCP);
@@ -168,15 +168,16 @@ static void pin(void)
 static void test_moved(void)
 {
 	connection();
-	pin();
+	cache_pin();
 	rig_mapping_set(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_TCP, TARGET_2, TARGET_PORT, 0);
-	CHECK(sent(IPPROTO_TCP, TCP_ACK) && sent(IPPROTO_TCP, TCP_ACK),
+	CHECK(cache_sent(IPPROTO_TCP, TCP_ACK) && cache_sent(IPPROTO_TCP, TCP_ACK),
 	      "moved: the connection keeps its target");
-	sent(IPPROTO_TCP, TCP_ACK | TCP_FIN);
-	answered(IPPROTO_TCP, TCP_ACK | TCP_FIN);
-	CHECK(sent(IPPROTO_TCP, TCP_ACK), "to its end");
-	CHECK(pass(RIG_EGRESS, IPPROTO_TCP, TCP_SYN, TARGET_2), "the next one goes to the new one");
-	CHECK(pass(RIG_EGRESS, IPPROTO_TCP, TCP_ACK, TARGET_2), "with all its packets");
+	cache_sent(IPPROTO_TCP, TCP_ACK | TCP_FIN);
+	cache_answered(IPPROTO_TCP, TCP_ACK | TCP_FIN);
+	CHECK(cache_sent(IPPROTO_TCP, TCP_ACK), "to its end");
+	CHECK(cache_pass(RIG_EGRESS, IPPROTO_TCP, TCP_SYN, TARGET_2),
+	      "the next one goes to the new one");
+	CHECK(cache_pass(RIG_EGRESS, IPPROTO_TCP, TCP_ACK, TARGET_2), "with all its packets");
 	rig_mapping_set(&rig, ORIGINAL, ORIGINAL_PORT, IPPROTO_TCP, TARGET, TARGET_PORT, 0);
 	rig_clear(&rig);
 }
@@ -185,8 +186,8 @@ static void test_mac(void)
 {
 	connection();
 	rig_nexthop(&rig, TARGET, MAC + 1);
-	CHECK(sent(IPPROTO_TCP, TCP_ACK), "another MAC address");
-	/* pass() has not looked at it. */
+	CHECK(cache_sent(IPPROTO_TCP, TCP_ACK), "another MAC address");
+	/* cache_pass() has not looked at it. */
 	const struct spec spec = { .src = CLIENT,
 				   .dst = ORIGINAL,
 				   .sport = CLIENT_PORT,
@@ -229,7 +230,7 @@ static void test_counts(void)
 		CPU_ZERO(&one);
 		CPU_SET(i / 5 % cpus, &one);
 		sched_setaffinity(0, sizeof(one), &one);
-		bad += !sent(IPPROTO_UDP, 0) + !answered(IPPROTO_UDP, 0);
+		bad += !cache_sent(IPPROTO_UDP, 0) + !cache_answered(IPPROTO_UDP, 0);
 	}
 	sched_setaffinity(0, sizeof(all), &all);
 	after = counted();

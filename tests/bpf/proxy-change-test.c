@@ -24,7 +24,7 @@ static struct table table;
 static struct nexthops hops;
 
 /* A list of mappings, twice. */
-struct plan {
+struct change_plan {
 	struct mapping_list list;
 	struct model_mapping model[MAPPINGS];
 };
@@ -41,7 +41,7 @@ struct live {
 
 static __u64 random_state = 1;
 
-static __u32 rnd(__u32 below)
+static __u32 change_rnd(__u32 below)
 {
 	random_state ^= random_state >> 12;
 	random_state ^= random_state << 25;
@@ -49,19 +49,19 @@ static __u32 rnd(__u32 below)
 	return (random_state * 0x2545f4914f6cdd1dULL >> 32) % below;
 }
 
-#define PICK(list) list[rnd(sizeof(list) / sizeof((list)[0]))]
+#define PICK(list) list[change_rnd(sizeof(list) / sizeof((list)[0]))]
 
 static const char *const originals[] = { ORIGINAL, ORIGINAL_2, "10.0.0.12" };
 static const char *const targets[] = { TARGET, TARGET_2, "10.0.0.12" }; /* one is either */
 static const __u16 ports[] = { 0, 80, 81, 82 };
 
-static __u8 random_proto(void)
+static __u8 change_random_proto(void)
 {
-	return rnd(3) ? IPPROTO_TCP : IPPROTO_UDP;
+	return change_rnd(3) ? IPPROTO_TCP : IPPROTO_UDP;
 }
 
-static int map(struct plan *plan, const char *from, __u16 from_port, __u8 proto, const char *to,
-	       __u16 to_port)
+static int map(struct change_plan *plan, const char *from, __u16 from_port, __u8 proto,
+	       const char *to, __u16 to_port)
 {
 	const struct mapping mapping = {
 		.from = { .addr = htonl(ip(from)), .port = htons(from_port), .proto = proto },
@@ -77,7 +77,7 @@ static int map(struct plan *plan, const char *from, __u16 from_port, __u8 proto,
 }
 
 /* Until the tool takes it: without the same FROM twice, and without chains. */
-static void random_plan(struct plan *plan)
+static void change_random_plan(struct change_plan *plan)
 {
 	struct mapping_error error;
 	int err;
@@ -85,16 +85,16 @@ static void random_plan(struct plan *plan)
 	do {
 		plan->list.count = 0;
 		err = 0;
-		for (__u32 left = rnd(MAPPINGS); left && !err; left--) {
+		for (__u32 left = change_rnd(MAPPINGS); left && !err; left--) {
 			__u16 from_port = PICK(ports), to_port = PICK(ports);
 
-			err = map(plan, PICK(originals), from_port, random_proto(), PICK(targets),
-				  to_port ? to_port : from_port);
+			err = map(plan, PICK(originals), from_port, change_random_proto(),
+				  PICK(targets), to_port ? to_port : from_port);
 		}
 	} while (err || mapping_list_finish(&plan->list, &error));
 }
 
-static void commit(const struct plan *plan, bool kill)
+static void commit(const struct change_plan *plan, bool kill)
 {
 	struct mapping_error error = { .text = "" };
 	int err = commit_mappings(&table, &rig.maps, &hops, &plan->list, kill, &error);
@@ -102,7 +102,8 @@ static void commit(const struct plan *plan, bool kill)
 	EXPECT(!err, "not committed: %s", error.text);
 }
 
-static void model_answer(const struct plan *plan, const struct live *live, __u32 *addr, __u16 *port)
+static void change_model_answer(const struct change_plan *plan, const struct live *live,
+				__u32 *addr, __u16 *port)
 {
 	*addr = ip(live->orig);
 	*port = live->oport;
@@ -110,7 +111,7 @@ static void model_answer(const struct plan *plan, const struct live *live, __u32
 }
 
 /* Send a packet of the client's. */
-static void send_packet(const struct live *live, __u8 tcp_flags, __u32 *addr, __u16 *port)
+static void change_send_packet(const struct live *live, __u8 tcp_flags, __u32 *addr, __u16 *port)
 {
 	const struct spec spec = { .src = CLIENT,
 				   .dst = live->orig,
@@ -127,7 +128,7 @@ static void send_packet(const struct live *live, __u8 tcp_flags, __u32 *addr, __
 }
 
 /* Whether the answer to the last packet of @live comes from its original. */
-static bool answered(const struct live *live)
+static bool change_answered(const struct live *live)
 {
 	const struct in_addr at = { .s_addr = htonl(live->addr) };
 	const struct spec spec = { .src = inet_ntoa(at),
@@ -150,36 +151,36 @@ static bool is_at(const struct live *live, __u32 addr, __u16 port)
 }
 
 /* The first packet, or the first of another connection with the same ports. */
-static void begin(const struct plan *plan, struct live *live, const char *what)
+static void change_begin(const struct change_plan *plan, struct live *live, const char *what)
 {
 	__u32 addr;
 	__u16 port;
 
-	model_answer(plan, live, &addr, &port);
-	send_packet(live, TCP_SYN, &live->addr, &live->port);
+	change_model_answer(plan, live, &addr, &port);
+	change_send_packet(live, TCP_SYN, &live->addr, &live->port);
 	EXPECT(is_at(live, addr, port),
 	       "%s flow %d of protocol %d to %s:%d goes to %x:%d, want %x:%d", what, live->cport,
 	       live->proto, live->orig, live->oport, live->addr, live->port, addr, port);
 }
 
-static void begin_new(const struct plan *plan, struct live *live)
+static void begin_new(const struct change_plan *plan, struct live *live)
 {
 	static __u16 cport = FIRST_PORT;
 
-	*live = (struct live){ .proto = random_proto(),
+	*live = (struct live){ .proto = change_random_proto(),
 			       .cport = cport++,
 			       .orig = PICK(originals),
-			       .oport = ports[1 + rnd(3)] };
-	begin(plan, live, "new");
+			       .oport = ports[1 + change_rnd(3)] };
+	change_begin(plan, live, "new");
 }
 
-static void end(struct live *live)
+static void change_end(struct live *live)
 {
 	__u32 addr;
 	__u16 port;
 
-	send_packet(live, TCP_FIN | TCP_ACK, &addr, &port);
-	send_packet(live, TCP_RST, &addr, &port);
+	change_send_packet(live, TCP_FIN | TCP_ACK, &addr, &port);
+	change_send_packet(live, TCP_RST, &addr, &port);
 }
 
 /*
@@ -202,14 +203,15 @@ static enum knowledge is_known(const struct live *live)
 }
 
 /* What the change is to @live: its next packet goes to @addr and @port. */
-static void expect_change(const struct plan *before, const struct plan *after, bool kill,
-			  const struct live *live, enum knowledge known, __u32 *addr, __u16 *port)
+static void expect_change(const struct change_plan *before, const struct change_plan *after,
+			  bool kill, const struct live *live, enum knowledge known, __u32 *addr,
+			  __u16 *port)
 {
 	__u32 was_addr;
 	__u16 was_port;
 
-	model_answer(before, live, &was_addr, &was_port);
-	model_answer(after, live, addr, port);
+	change_model_answer(before, live, &was_addr, &was_port);
+	change_model_answer(after, live, addr, port);
 	if (live->proto != IPPROTO_TCP || known == UNKNOWN)
 		return;
 	/* A connection stays; with --kill, only if this change is none to its original. */
@@ -222,7 +224,7 @@ static void expect_change(const struct plan *before, const struct plan *after, b
 static void test_changes(void)
 {
 	static struct live lives[FLOWS];
-	struct plan before = { 0 }, after = { 0 };
+	struct change_plan before = { 0 }, after = { 0 };
 	unsigned int kept = 0, moved = 0, ended = 0;
 
 	check_begin("in 1,000 changes, every flow goes where the model says, before and after");
@@ -230,21 +232,21 @@ static void test_changes(void)
 		begin_new(&before, &lives[i]);
 	for (int change = 0; change < CHANGES && check_case_failures < 5; change++) {
 		enum knowledge known[FLOWS];
-		bool kill = !rnd(6);
+		bool kill = !change_rnd(6);
 
 		for (int i = 0; i < 20; i++) {
-			struct live *live = &lives[rnd(FLOWS)];
+			struct live *live = &lives[change_rnd(FLOWS)];
 
-			if (live->proto == IPPROTO_TCP && !rnd(3)) {
-				end(live);
-				begin(&before, live, "reopened");
+			if (live->proto == IPPROTO_TCP && !change_rnd(3)) {
+				change_end(live);
+				change_begin(&before, live, "reopened");
 			} else {
 				begin_new(&before, live);
 			}
 		}
 		for (int i = 0; i < FLOWS; i++)
 			known[i] = is_known(&lives[i]);
-		random_plan(&after);
+		change_random_plan(&after);
 		commit(&after, kill);
 		for (int i = 0; i < FLOWS; i++) {
 			struct live *live = &lives[i];
@@ -258,12 +260,12 @@ static void test_changes(void)
 				continue;
 			}
 			expect_change(&before, &after, kill, live, known[i], &addr, &port);
-			send_packet(live, TCP_ACK, &live->addr, &live->port);
+			change_send_packet(live, TCP_ACK, &live->addr, &live->port);
 			EXPECT(is_at(live, addr, port),
 			       "change %d%s: flow %d of protocol %d to %s:%d: %x:%d, want %x:%d",
 			       change, kill ? " (kill)" : "", live->cport, live->proto, live->orig,
 			       live->oport, live->addr, live->port, addr, port);
-			EXPECT(answered(live), "change %d: flow %d gets no answer", change,
+			EXPECT(change_answered(live), "change %d: flow %d gets no answer", change,
 			       live->cport);
 			if (is_at(live, old_addr, old_port))
 				kept++;
@@ -274,7 +276,7 @@ static void test_changes(void)
 		}
 		mapping_list_free(&before.list);
 		before = after;
-		after = (struct plan){ 0 };
+		after = (struct change_plan){ 0 };
 	}
 	check_end();
 	CHECK(kept > CHANGES && moved > CHANGES && ended > CHANGES,
@@ -298,24 +300,24 @@ static void *begin_flows(void *arg)
 		__u16 port;
 
 		live.cport = live.cport == 60000 ? 30000 : live.cport + 1;
-		send_packet(&live, TCP_SYN, &live.addr, &live.port);
+		change_send_packet(&live, TCP_SYN, &live.addr, &live.port);
 		begun++;
 		for (int i = 0; i < 20; i++) {
-			send_packet(&live, TCP_ACK, &addr, &port);
+			change_send_packet(&live, TCP_ACK, &addr, &port);
 			torn += !is_at(&live, addr, port);
 			if (!is_at(&live, addr, port))
 				break;
 		}
 		/* So that its ports may begin another one. */
-		send_packet(&live, TCP_FIN | TCP_ACK, &addr, &port);
-		send_packet(&live, TCP_RST, &addr, &port);
+		change_send_packet(&live, TCP_FIN | TCP_ACK, &addr, &port);
+		change_send_packet(&live, TCP_RST, &addr, &port);
 	}
 	return NULL;
 }
 
-static void test_race(void)
+static void test_change_race(void)
 {
-	struct plan plans[3] = { 0 };
+	struct change_plan plans[3] = { 0 };
 	struct mapping_error error;
 	pthread_t thread;
 
@@ -351,7 +353,7 @@ static const struct mapping *record(const char *from, __u16 port)
 }
 
 /* A complete look at the flow table, as gc_step() takes it. */
-static void look(void)
+static void change_look(void)
 {
 	__u32 limit = maps_flow_limit(&rig.maps);
 	struct proxy_flow flow;
@@ -365,7 +367,7 @@ static void look(void)
 static void test_deleted(void)
 {
 	struct live live = { .proto = IPPROTO_TCP, .orig = ORIGINAL, .oport = 80, .cport = 500 };
-	struct plan plan = { 0 }, none = { 0 }, other = { 0 }, udp = { 0 };
+	struct change_plan plan = { 0 }, none = { 0 }, other = { 0 }, udp = { 0 };
 	struct proxy_flow *flow;
 	struct table mirror;
 	__u32 addr, id;
@@ -378,7 +380,7 @@ static void test_deleted(void)
 	/* The first whole look removes what is deleted, the second one finds that nothing needs it.
 	 */
 	for (int i = 0; i < 4; i++)
-		look();
+		change_look();
 	CHECK_EQ(table.plan.count, 0, "without mappings and flows, nothing is left");
 	CHECK(!(rig.maps.state->flags & PROXY_STATE_UNMAPPED), "no pin is looked for");
 	commit(&plan, false);
@@ -387,18 +389,18 @@ static void test_deleted(void)
 	map(&udp, ORIGINAL, 80, IPPROTO_UDP, TARGET, 80);
 	commit(&udp, false);
 	live.proto = IPPROTO_UDP;
-	send_packet(&live, 0, &live.addr, &live.port);
+	change_send_packet(&live, 0, &live.addr, &live.port);
 	CHECK_EQ(rig_count_flows(&rig), 1, "one with a UDP flow");
 	commit(&none, false);
 	CHECK(!rig_count_flows(&rig) && !table.plan.count, "takes that with it");
 	live.proto = IPPROTO_TCP;
 	commit(&plan, false);
-	send_packet(&live, TCP_SYN, &live.addr, &live.port);
+	change_send_packet(&live, TCP_SYN, &live.addr, &live.port);
 	commit(&none, false);
 	CHECK(record(ORIGINAL, 80), "one that a connection has is noted");
 	id = record(ORIGINAL, 80)->to.id;
-	look();
-	look();
+	change_look();
+	change_look();
 	CHECK(record(ORIGINAL, 80), "as long as there is the connection");
 	CHECK(!table_open(&mirror, &rig.maps) && mirror.plan.count == table.plan.count,
 	      "also for another process");
@@ -406,11 +408,11 @@ static void test_deleted(void)
 	commit(&other, false);
 	live.orig = TARGET;
 	live.cport++;
-	send_packet(&live, TCP_SYN, &addr, &port);
+	change_send_packet(&live, TCP_SYN, &addr, &port);
 	CHECK_EQ(addr, ip(TARGET_2), "its target can be mapped meanwhile");
 	live.orig = ORIGINAL;
 	live.cport--;
-	send_packet(&live, TCP_ACK, &addr, &port);
+	change_send_packet(&live, TCP_ACK, &addr, &port);
 	CHECK_EQ(addr, ip(TARGET), "and the connection goes on");
 	commit(&plan, false);
 	CHECK(!record(ORIGINAL, 80), "added again, it is no deleted one");
@@ -418,9 +420,9 @@ static void test_deleted(void)
 	CHECK(flow && flow->mapping == id, "and the flow has its id");
 	commit(&none, false);
 	maps_flow_end(&rig.maps, (__u32)(flow - rig.maps.flows));
-	look();
+	change_look();
 	CHECK(record(ORIGINAL, 80), "a look that has begun before says nothing");
-	look();
+	change_look();
 	CHECK(!record(ORIGINAL, 80), "the next one tells that its flows have ended");
 	mapping_list_free(&plan.list);
 	mapping_list_free(&other.list);
@@ -436,7 +438,7 @@ int main(void)
 	if (table_open(&table, &rig.maps))
 		return EXIT_FAILURE;
 	RUN(test_changes);
-	RUN(test_race);
+	RUN(test_change_race);
 	RUN(test_deleted);
 	table_close(&table);
 	rig_close(&rig);

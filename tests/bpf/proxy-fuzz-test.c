@@ -24,7 +24,7 @@ static __u64 random_state;
 static __u64 runs, intact, round_trips, mutated;
 
 /* xorshift64*: the same frames for the same seed, everywhere. */
-static __u32 rnd(__u32 below)
+static __u32 fuzz_rnd(__u32 below)
 {
 	random_state ^= random_state >> 12;
 	random_state ^= random_state << 25;
@@ -32,7 +32,7 @@ static __u32 rnd(__u32 below)
 	return (random_state * 0x2545f4914f6cdd1dULL >> 32) % below;
 }
 
-#define PICK(list) list[rnd(sizeof(list) / sizeof((list)[0]))]
+#define PICK(list) list[fuzz_rnd(sizeof(list) / sizeof((list)[0]))]
 
 static const char *const clients[] = { CLIENT, "10.0.0.2", "192.0.2.77" };
 static const __u16 client_ports[] = { 40000, 40001, 513, 1023, 1024, 65535, 53 };
@@ -100,11 +100,11 @@ static void map_all(void)
  */
 static void change_mapping(void)
 {
-	size_t which = rnd(4), i;
-	bool deleted = !rnd(5);
-	__u16 port = rnd(4) ? TARGET_PORT : TARGET_PORT + 1;
+	size_t which = fuzz_rnd(4), i;
+	bool deleted = !fuzz_rnd(5);
+	__u16 port = fuzz_rnd(4) ? TARGET_PORT : TARGET_PORT + 1;
 
-	model.pin_new = !rnd(4);
+	model.pin_new = !fuzz_rnd(4);
 	rig_pin_new(&rig, model.pin_new);
 	if (deleted)
 		rig_mapping_delete(&rig, setup[which].from, setup[which].from_port,
@@ -136,16 +136,16 @@ static struct spec random_spec(enum rig_direction direction)
 		.sport = PICK(client_ports),
 		.dst = PICK(servers),
 		.dport = PICK(server_ports),
-		.proto = protos[rnd(16) ? rnd(4) : 4],
-		.tcp_flags = rnd(8) ? PICK(flags) : rnd(256),
-		.options = rnd(8) ? 0 : rnd(11),
-		.no_check = !rnd(8),
-		.id = rnd(16),
-		.payload = rnd(8) ? rnd(64) : rnd(1400),
+		.proto = protos[fuzz_rnd(16) ? fuzz_rnd(4) : 4],
+		.tcp_flags = fuzz_rnd(8) ? PICK(flags) : fuzz_rnd(256),
+		.options = fuzz_rnd(8) ? 0 : fuzz_rnd(11),
+		.no_check = !fuzz_rnd(8),
+		.id = fuzz_rnd(16),
+		.payload = fuzz_rnd(8) ? fuzz_rnd(64) : fuzz_rnd(1400),
 	};
 	struct model_flow *flow;
 
-	if (!rnd(6)) {
+	if (!fuzz_rnd(6)) {
 		static const __u16 fragments[] = { FRAGMENT_MORE, FRAGMENT_MORE, FRAGMENT_MORE | 9,
 						   9, 18 };
 
@@ -157,11 +157,11 @@ static struct spec random_spec(enum rig_direction direction)
 	spec.sport = PICK(server_ports);
 	spec.dst = PICK(clients);
 	spec.dport = PICK(client_ports);
-	if (model.n_flows && rnd(4)) { /* mostly something that is a reply */
+	if (model.n_flows && fuzz_rnd(4)) { /* mostly something that is a reply */
 		static char remote[INET_ADDRSTRLEN], local[INET_ADDRSTRLEN];
 		struct in_addr addr;
 
-		flow = &model.flows[rnd(model.n_flows)];
+		flow = &model.flows[fuzz_rnd(model.n_flows)];
 		addr.s_addr = htonl(flow->remote);
 		inet_ntop(AF_INET, &addr, remote, sizeof(remote));
 		addr.s_addr = htonl(flow->local);
@@ -182,12 +182,12 @@ static size_t random_frame(__u8 *frame, enum rig_direction direction)
 	size_t len = frame_build(frame, &spec), most;
 	__u8 about[FRAME_MAX];
 
-	if (rnd(5))
+	if (fuzz_rnd(5))
 		return len;
 	/* An error about a packet that came the other way. */
 	spec = random_spec(direction == RIG_EGRESS ? RIG_INGRESS : RIG_EGRESS);
-	if (direction == RIG_EGRESS && model.n_flows && rnd(4)) {
-		const struct model_flow *flow = &model.flows[rnd(model.n_flows)];
+	if (direction == RIG_EGRESS && model.n_flows && fuzz_rnd(4)) {
+		const struct model_flow *flow = &model.flows[fuzz_rnd(model.n_flows)];
 
 		most = frame_build(about, &spec) - L2_LEN;
 		put32(about + L2_LEN + 12, flow->orig);
@@ -195,8 +195,8 @@ static size_t random_frame(__u8 *frame, enum rig_direction direction)
 		put16(about + L2_LEN + (about[L2_LEN] & 15) * 4, flow->oport);
 		put16(about + L2_LEN + (about[L2_LEN] & 15) * 4 + 2, flow->cport);
 		about[L2_LEN + 9] = flow->proto;
-	} else if (direction == RIG_INGRESS && model.n_flows && rnd(4)) {
-		const struct model_flow *flow = &model.flows[rnd(model.n_flows)];
+	} else if (direction == RIG_INGRESS && model.n_flows && fuzz_rnd(4)) {
+		const struct model_flow *flow = &model.flows[fuzz_rnd(model.n_flows)];
 
 		most = frame_build(about, &spec) - L2_LEN;
 		put32(about + L2_LEN + 12, flow->local);
@@ -207,46 +207,47 @@ static size_t random_frame(__u8 *frame, enum rig_direction direction)
 	} else {
 		most = frame_build(about, &spec) - L2_LEN;
 	}
-	if (most > 28 && rnd(2))
-		most = 28 + rnd(most - 28);
+	if (most > 28 && fuzz_rnd(2))
+		most = 28 + fuzz_rnd(most - 28);
 	return frame_error(frame, direction == RIG_EGRESS ? PICK(clients) : PICK(servers),
 			   direction == RIG_EGRESS ? PICK(servers) : PICK(clients), PICK(types),
-			   rnd(16), about, most);
+			   fuzz_rnd(16), about, most);
 }
 
 static size_t mutate(__u8 *frame, size_t len)
 {
-	__u32 n = 1 + rnd(3);
+	__u32 n = 1 + fuzz_rnd(3);
 
 	while (n--) {
-		switch (rnd(6)) {
+		switch (fuzz_rnd(6)) {
 		case 0: /* cut; the kernel refuses test runs with less than an IP header */
-			len = L2_LEN + 20 + rnd(len - L2_LEN - 19);
+			len = L2_LEN + 20 + fuzz_rnd(len - L2_LEN - 19);
 			break;
 		case 1: /* pad */
 			if (len < FRAME_MAX - 64) {
-				size_t more = rnd(64);
+				size_t more = fuzz_rnd(64);
 
 				memset(frame + len, 0x5a, more);
 				len += more;
 			}
 			break;
 		case 2: /* any byte */
-			frame[12 + rnd(len - 12)] = rnd(256);
+			frame[12 + fuzz_rnd(len - 12)] = fuzz_rnd(256);
 			break;
 		case 3: /* one bit */
-			frame[12 + rnd(len - 12)] ^= 1 << rnd(8);
+			frame[12 + fuzz_rnd(len - 12)] ^= 1 << fuzz_rnd(8);
 			break;
 		default: /* a byte of the headers, more likely to matter */
 			if (len > L2_LEN + 60)
-				frame[L2_LEN + rnd(60)] = rnd(4) ? rnd(256) : rnd(2) * 255;
+				frame[L2_LEN + fuzz_rnd(60)] =
+					fuzz_rnd(4) ? fuzz_rnd(256) : fuzz_rnd(2) * 255;
 		}
 	}
 	return len;
 }
 
-static bool report(const char *wrong, enum rig_direction direction, const __u8 *in, size_t len,
-		   const __u8 *out, const __u8 *want)
+static bool fuzz_report(const char *wrong, enum rig_direction direction, const __u8 *in, size_t len,
+			const __u8 *out, const __u8 *want)
 {
 	size_t i;
 
@@ -267,7 +268,7 @@ static bool report(const char *wrong, enum rig_direction direction, const __u8 *
 	return false;
 }
 
-static bool step(enum rig_direction direction, const __u8 *in, size_t len, __u8 *out)
+static bool fuzz_step(enum rig_direction direction, const __u8 *in, size_t len, __u8 *out)
 {
 	__u8 want[FRAME_MAX];
 	const char *wrong;
@@ -278,12 +279,12 @@ static bool step(enum rig_direction direction, const __u8 *in, size_t len, __u8 
 	wrong = model_step(&model, direction, in, len, out, out_len, verdict, want);
 	if (!wrong)
 		return true;
-	report(wrong, direction, in, len, out, want);
+	fuzz_report(wrong, direction, in, len, out, want);
 	return EXPECT(false, "the model disagrees");
 }
 
 /* Whether the frame is a TCP or UDP packet that is no later fragment. */
-static bool has_ports(const __u8 *frame)
+static bool fuzz_has_ports(const __u8 *frame)
 {
 	__u8 proto = frame[L2_LEN + 9];
 
@@ -292,7 +293,7 @@ static bool has_ports(const __u8 *frame)
 }
 
 /* Exchange source and destination: no checksum changes. */
-static void turn(__u8 *frame)
+static void fuzz_turn(__u8 *frame)
 {
 	__u8 *l3 = frame + L2_LEN, *l4 = l3 + (l3[0] & 15) * 4UL, kept[4];
 
@@ -310,13 +311,13 @@ static void round_trip(const __u8 *in, size_t len, const __u8 *translated)
 	__u8 back[FRAME_MAX], out[FRAME_MAX];
 
 	memcpy(back, translated, len);
-	turn(back);
-	if (!step(RIG_INGRESS, back, len, out))
+	fuzz_turn(back);
+	if (!fuzz_step(RIG_INGRESS, back, len, out))
 		return;
-	turn(out);
+	fuzz_turn(out);
 	round_trips++;
 	if (!EXPECT(!memcmp(in + 12, out + 12, len - 12), "egress and ingress do not cancel out"))
-		report("round trip", RIG_INGRESS, in, len, out, in);
+		fuzz_report("round trip", RIG_INGRESS, in, len, out, in);
 }
 
 static void fuzz(__u64 frames, __u64 seed)
@@ -329,24 +330,24 @@ static void fuzz(__u64 frames, __u64 seed)
 		 seed);
 	check_begin(name);
 	while (runs < frames && check_case_failures < 10) {
-		enum rig_direction direction = rnd(2) ? RIG_EGRESS : RIG_INGRESS;
+		enum rig_direction direction = fuzz_rnd(2) ? RIG_EGRESS : RIG_INGRESS;
 		size_t len = random_frame(in, direction);
-		bool whole = rnd(3);
+		bool whole = fuzz_rnd(3);
 
 		if (!whole) {
 			len = mutate(in, len);
 			mutated++;
 		}
-		if (!step(direction, in, len, out))
+		if (!fuzz_step(direction, in, len, out))
 			continue;
 		if (whole && !frame_wrong(in, len)) {
 			intact++;
 			EXPECT(!frame_wrong(out, len), "frame %llu: %s", runs,
 			       frame_wrong(out, len));
-			if (direction == RIG_EGRESS && model.last_translated && has_ports(in))
+			if (direction == RIG_EGRESS && model.last_translated && fuzz_has_ports(in))
 				round_trip(in, len, out);
 		}
-		if (!rnd(2000))
+		if (!fuzz_rnd(2000))
 			change_mapping();
 		if (runs / ROUND != (runs - 1) / ROUND) {
 			rig_heartbeat(&rig, 0);

@@ -13,7 +13,7 @@ struct ends {
 };
 
 /* What is known of the frame at hand. */
-struct view {
+struct model_view {
 	const __u8 *in;
 	__u8 *want;
 	const __u8 *out;
@@ -144,12 +144,12 @@ static bool ended(const struct model_flow *flow)
 	return flow->rst_in || flow->rst_out || (flow->fin_in && flow->fin_out);
 }
 
-static bool starts(const struct view *view)
+static bool starts(const struct model_view *view)
 {
 	return (view->flags & (TCP_SYN | TCP_ACK | TCP_FIN | TCP_RST)) == TCP_SYN;
 }
 
-static void note_out(struct model_flow *flow, const struct view *view)
+static void note_out(struct model_flow *flow, const struct model_view *view)
 {
 	if (view->flags & TCP_RST) {
 		flow->rst_out = true;
@@ -160,7 +160,7 @@ static void note_out(struct model_flow *flow, const struct view *view)
 	flow->fin_out |= !!(view->flags & TCP_FIN);
 }
 
-static void note_in(struct model_flow *flow, const struct view *view)
+static void note_in(struct model_flow *flow, const struct model_view *view)
 {
 	if (view->flags & TCP_RST) {
 		flow->rst_in = true;
@@ -182,7 +182,7 @@ static bool legal_port(__u16 old, __u16 port)
  * Return: NULL if there is none, for @reason.
  */
 static struct model_flow *open_flow(struct model *model, const struct model_mapping *mapping,
-				    const struct view *view, enum proxy_counter *reason,
+				    const struct model_view *view, enum proxy_counter *reason,
 				    const char **wrong)
 {
 	const struct ends *ends = &view->ends;
@@ -291,13 +291,13 @@ static bool unchanged(const struct model_flow *flow)
 	return flow->direct && flow->lport == flow->cport;
 }
 
-static void set_mac(const struct model *model, const struct view *view)
+static void set_mac(const struct model *model, const struct model_view *view)
 {
 	memcpy(view->want, model->nexthop, sizeof(model->nexthop));
 }
 
 static struct model_fragment *find_fragment(struct model_fragment *list, size_t n,
-					    const struct view *view, bool out, __u16 id)
+					    const struct model_view *view, bool out, __u16 id)
 {
 	size_t i;
 
@@ -308,8 +308,8 @@ static struct model_fragment *find_fragment(struct model_fragment *list, size_t 
 	return NULL;
 }
 
-static void first_fragment(struct model *model, const struct view *view, bool out, __u32 addr,
-			   bool mac)
+static void model_first_fragment(struct model *model, const struct model_view *view, bool out,
+				 __u32 addr, bool mac)
 {
 	struct model_fragment fragment = {
 		.src = view->ends.src,
@@ -355,7 +355,8 @@ static __u32 counterpart(const struct model *model, __u32 addr, bool out, bool *
 	return found;
 }
 
-static enum proxy_counter later_fragment(struct model *model, const struct view *view, bool out)
+static enum proxy_counter later_fragment(struct model *model, const struct model_view *view,
+					 bool out)
 {
 	struct model_fragment *fragment =
 		find_fragment(model->fragments, model->n_fragments, view, out, view->id);
@@ -388,7 +389,7 @@ static enum proxy_counter later_fragment(struct model *model, const struct view 
 	return PROXY_OK;
 }
 
-static bool read_ports(struct view *view)
+static bool read_ports(struct model_view *view)
 {
 	const __u8 *l4 = view->in + view->l4;
 	size_t have = view->end - view->l4, need;
@@ -413,14 +414,15 @@ static bool read_ports(struct view *view)
 	return true;
 }
 
-static void translate(struct model *model, const struct view *view, const struct ends *to)
+static void translate(struct model *model, const struct model_view *view, const struct ends *to)
 {
 	set_addrs(view->want + L2_LEN, &view->ends, to);
 	set_ports(view->want + view->l4, view->proto, &view->ends, to, view->end - view->l4);
 	model->last_translated = true;
 }
 
-static enum proxy_counter ports_out(struct model *model, struct view *view, const char **wrong)
+static enum proxy_counter ports_out(struct model *model, struct model_view *view,
+				    const char **wrong)
 {
 	const struct model_mapping *mapping;
 	enum proxy_counter reason;
@@ -432,12 +434,13 @@ static enum proxy_counter ports_out(struct model *model, struct view *view, cons
 	mapping = find_mapping(model, view->proto, view->ends.dst, view->ends.dport);
 	flow = open_flow(model, mapping, view, &reason, wrong);
 	if (!flow && !mapping && view->fragment)
-		first_fragment(model, view, true, 0, false);
+		model_first_fragment(model, view, true, 0, false);
 	if (!flow)
 		return reason;
 	note_out(flow, view);
 	if (view->fragment)
-		first_fragment(model, view, true, unchanged(flow) ? 0 : flow->remote, flow->mac);
+		model_first_fragment(model, view, true, unchanged(flow) ? 0 : flow->remote,
+				     flow->mac);
 	if (unchanged(flow))
 		return PROXY_OK;
 	to = (struct ends){
@@ -452,7 +455,7 @@ static enum proxy_counter ports_out(struct model *model, struct view *view, cons
 	return PROXY_OK;
 }
 
-static enum proxy_counter ports_in(struct model *model, struct view *view)
+static enum proxy_counter ports_in(struct model *model, struct model_view *view)
 {
 	struct model_flow *flow;
 	struct ends to;
@@ -465,11 +468,11 @@ static enum proxy_counter ports_in(struct model *model, struct view *view)
 		note_in(flow, view);
 	if (!flow || unchanged(flow)) {
 		if (view->fragment)
-			first_fragment(model, view, false, 0, false);
+			model_first_fragment(model, view, false, 0, false);
 		return PROXY_OK;
 	}
 	if (view->fragment)
-		first_fragment(model, view, false, flow->orig, false);
+		model_first_fragment(model, view, false, flow->orig, false);
 	to = (struct ends){
 		.src = flow->orig,
 		.sport = flow->oport,
@@ -480,7 +483,7 @@ static enum proxy_counter ports_in(struct model *model, struct view *view)
 	return PROXY_OK;
 }
 
-static enum proxy_counter error(struct model *model, const struct view *view, bool out)
+static enum proxy_counter error(struct model *model, const struct model_view *view, bool out)
 {
 	const __u8 *icmp = view->in + view->l4, *quote = icmp + 8, *l4;
 	size_t have = view->end - view->l4, header, quoted;
@@ -562,8 +565,8 @@ static enum proxy_counter error(struct model *model, const struct view *view, bo
 
 /* What is to become of the frame in @view: the reason, or PROXY_OK with the result in view->want.
  */
-static enum proxy_counter judge(struct model *model, bool out, struct view *view,
-				const char **wrong)
+static enum proxy_counter model_judge(struct model *model, bool out, struct model_view *view,
+				      const char **wrong)
 {
 	const __u8 *l3 = view->in + L2_LEN;
 	bool ours, icmp;
@@ -600,7 +603,7 @@ static enum proxy_counter judge(struct model *model, bool out, struct view *view
 const char *model_step(struct model *model, enum rig_direction direction, const __u8 *in,
 		       size_t len, const __u8 *out, size_t out_len, int verdict, __u8 *want)
 {
-	struct view view = { .in = in, .out = out, .want = want, .len = len };
+	struct model_view view = { .in = in, .out = out, .want = want, .len = len };
 	const char *wrong = NULL;
 	enum proxy_counter reason;
 
@@ -610,7 +613,7 @@ const char *model_step(struct model *model, enum rig_direction direction, const 
 		return "too many fragments for the model";
 	if (out_len != len)
 		return "length";
-	reason = judge(model, direction == RIG_EGRESS, &view, &wrong);
+	reason = model_judge(model, direction == RIG_EGRESS, &view, &wrong);
 	if (wrong)
 		return wrong;
 	if (reason != PROXY_OK)

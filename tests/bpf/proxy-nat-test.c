@@ -13,8 +13,8 @@ static struct rig rig;
 static __u8 in[FRAME_MAX], out[FRAME_MAX], want[FRAME_MAX];
 
 /* Run @in, which has to come out as @expected with verdict @verdict. */
-static void run(const char *name, enum rig_direction direction, size_t len, const __u8 *expected,
-		int verdict)
+static void nat_run(const char *name, enum rig_direction direction, size_t len,
+		    const __u8 *expected, int verdict)
 {
 	size_t out_len;
 	int got = rig_run(&rig, direction, in, len, out, &out_len);
@@ -35,7 +35,7 @@ static void packet(const char *name, enum rig_direction direction, struct spec f
 
 	if (to)
 		frame_build(want, to);
-	run(name, direction, len, to ? want : in, TC_ACT_UNSPEC);
+	nat_run(name, direction, len, to ? want : in, TC_ACT_UNSPEC);
 }
 
 /* @spec with other addresses and ports. */
@@ -159,10 +159,10 @@ static void not_ours(void)
 	packet("another protocol", RIG_EGRESS, spec, NULL);
 	frame_build(want, &udp);
 	len = frame_error(in, CLIENT, ORIGINAL, 8, 0, want, 28);
-	run("an echo request to the original", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	nat_run("an echo request to the original", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
 	len = frame_build(in, &tcp_syn);
 	put16(in + 12, 0x86dd);
-	run("IPv6", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	nat_run("IPv6", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
 	for (counter = PROXY_OK; counter < PROXY_COUNTER_MAX; counter++)
 		if (counter != PROXY_FLOWS)
 			misses += rig_counter(&rig, counter);
@@ -206,26 +206,26 @@ static void malformed(void)
 	before = rig_counter(&rig, PROXY_MALFORMED);
 	len = frame_build(in, &tcp_syn);
 	in[L2_LEN] = 0x44;
-	run("an IP header of 16 bytes", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	nat_run("an IP header of 16 bytes", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
 	in[L2_LEN] = 0x65;
-	run("IP version 6 in an IPv4 frame", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	nat_run("IP version 6 in an IPv4 frame", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
 	frame_build(in, &tcp_syn);
 	put16(in + L2_LEN + 2, 41);
-	run("a total length beyond the frame", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	nat_run("a total length beyond the frame", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
 	put16(in + L2_LEN + 2, 39);
-	run("a total length within the TCP header", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	nat_run("a total length within the TCP header", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
 	put16(in + L2_LEN + 2, 0);
-	run("a total length of 0", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	nat_run("a total length of 0", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
 	frame_build(in, &tcp_syn);
 	in[L2_LEN + 32] = 4 << 4;
-	run("a TCP header of 16 bytes", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	nat_run("a TCP header of 16 bytes", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
 	in[L2_LEN + 32] = 6 << 4;
-	run("a TCP header beyond the packet", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	nat_run("a TCP header beyond the packet", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
 	len = frame_build(in, &udp);
 	put16(in + L2_LEN + 24, 7);
-	run("a UDP length of 7", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	nat_run("a UDP length of 7", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
 	put16(in + L2_LEN + 24, 27);
-	run("a UDP length beyond the packet", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	nat_run("a UDP length beyond the packet", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
 	CHECK_EQ(rig_counter(&rig, PROXY_MALFORMED) - before, 9, "which is counted");
 
 	len = frame_build(in, &udp);
@@ -233,7 +233,7 @@ static void malformed(void)
 	frame_build(want, &spec);
 	memset(in + len, 0xa5, 6);
 	memset(want + len, 0xa5, 6);
-	run("link-layer padding is left alone", RIG_EGRESS, len + 6, want, TC_ACT_UNSPEC);
+	nat_run("link-layer padding is left alone", RIG_EGRESS, len + 6, want, TC_ACT_UNSPEC);
 }
 
 static void errors(void)
@@ -270,7 +270,7 @@ static void errors(void)
 				frame_build(about, &spec);
 				frame_error(want, from_target ? ORIGINAL : ROUTER, CLIENT,
 					    kinds[i].type, kinds[i].code, about, quoted);
-				run(name, RIG_INGRESS, len, want, TC_ACT_UNSPEC);
+				nat_run(name, RIG_INGRESS, len, want, TC_ACT_UNSPEC);
 
 				snprintf(name, sizeof(name),
 					 "ICMP %d/%d about %s of the client's, %zu bytes quoted",
@@ -282,7 +282,7 @@ static void errors(void)
 				frame_build(about, &answer);
 				frame_error(want, CLIENT, TARGET, kinds[i].type, kinds[i].code,
 					    about, quoted);
-				run(name, RIG_EGRESS, len, want, TC_ACT_UNSPEC);
+				nat_run(name, RIG_EGRESS, len, want, TC_ACT_UNSPEC);
 			}
 		}
 	}
@@ -301,24 +301,25 @@ static void errors(void)
 	frame_build(about, &spec);
 	memset(about + L2_LEN + 28, 0, 108);
 	frame_error(want, ROUTER, CLIENT, 11, 0, about, 136);
-	run("a quote with an extension behind it", RIG_INGRESS, len, want, TC_ACT_UNSPEC);
+	nat_run("a quote with an extension behind it", RIG_INGRESS, len, want, TC_ACT_UNSPEC);
 
 	sent = at_target(tcp_syn);
 	frame_build(about, &sent);
 	len = frame_error(in, ROUTER, CLIENT, 5, 1, about, 28);
-	run("a redirect passes untouched", RIG_INGRESS, len, in, TC_ACT_UNSPEC);
+	nat_run("a redirect passes untouched", RIG_INGRESS, len, in, TC_ACT_UNSPEC);
 	len = frame_error(in, ROUTER, CLIENT, 3, 1, about, 27);
-	run("a quote of 7 bytes passes untouched", RIG_INGRESS, len, in, TC_ACT_UNSPEC);
+	nat_run("a quote of 7 bytes passes untouched", RIG_INGRESS, len, in, TC_ACT_UNSPEC);
 	put16(about + L2_LEN + 6, 0x2001);
 	len = frame_error(in, ROUTER, CLIENT, 3, 1, about, 28);
-	run("an error about a later fragment passes untouched", RIG_INGRESS, len, in,
-	    TC_ACT_UNSPEC);
+	nat_run("an error about a later fragment passes untouched", RIG_INGRESS, len, in,
+		TC_ACT_UNSPEC);
 
 	rig_clear(&rig);
 	before = rig_counter(&rig, PROXY_ICMP);
 	frame_build(about, &back);
 	len = frame_error(in, CLIENT, ORIGINAL, 3, 3, about, 28);
-	run("an error about no known flow passes untouched", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	nat_run("an error about no known flow passes untouched", RIG_EGRESS, len, in,
+		TC_ACT_UNSPEC);
 	CHECK_EQ(rig_counter(&rig, PROXY_ICMP) - before, 1, "and is counted");
 	CHECK_EQ(rig_count_flows(&rig), 0, "and makes no flow");
 
@@ -332,7 +333,7 @@ static void errors(void)
 	len = frame_error(in, TARGET, CLIENT, 3, 3, about, 28);
 	frame_build(about, &tcp_syn);
 	frame_error(want, ORIGINAL, CLIENT, 3, 3, about, 28);
-	run("an error about it", RIG_INGRESS, len, want, TC_ACT_UNSPEC);
+	nat_run("an error about it", RIG_INGRESS, len, want, TC_ACT_UNSPEC);
 	CHECK_EQ(flow->state, seen_before, "does not change its state (RFC 5508, REQ-6)");
 }
 
@@ -345,7 +346,7 @@ static struct spec fragment(struct spec spec, __u16 fragment_field, __u16 id)
 }
 
 /* The first fragment of a datagram claims the length of the whole. */
-static size_t first_fragment(__u8 *frame, struct spec spec, __u16 id)
+static size_t nat_first_fragment(__u8 *frame, struct spec spec, __u16 id)
 {
 	struct spec first = fragment(spec, FRAGMENT_MORE, id);
 
@@ -361,18 +362,18 @@ static void fragments(void)
 
 	rig_clear(&rig);
 	to = at_target(udp);
-	len = first_fragment(in, udp, 1);
-	first_fragment(want, to, 1);
-	run("a first fragment, egress", RIG_EGRESS, len, want, TC_ACT_UNSPEC);
+	len = nat_first_fragment(in, udp, 1);
+	nat_first_fragment(want, to, 1);
+	nat_run("a first fragment, egress", RIG_EGRESS, len, want, TC_ACT_UNSPEC);
 	later = fragment(udp, FRAGMENT_MORE | 9, 1);
 	to = fragment(to, FRAGMENT_MORE | 9, 1);
 	packet("a middle fragment, egress", RIG_EGRESS, later, &to);
 	later.fragment = to.fragment = 18;
 	packet("the last fragment, egress", RIG_EGRESS, later, &to);
 
-	len = first_fragment(in, answer, 2);
-	first_fragment(want, back, 2);
-	run("a first fragment, ingress", RIG_INGRESS, len, want, TC_ACT_UNSPEC);
+	len = nat_first_fragment(in, answer, 2);
+	nat_first_fragment(want, back, 2);
+	nat_run("a first fragment, ingress", RIG_INGRESS, len, want, TC_ACT_UNSPEC);
 	later = fragment(answer, 9, 2);
 	to = fragment(back, 9, 2);
 	packet("the last fragment, ingress", RIG_INGRESS, later, &to);
@@ -382,8 +383,9 @@ static void fragments(void)
 	packet("a fragment that overtakes its first one, ingress", RIG_INGRESS, later, &to);
 	CHECK_EQ(rig_counter(&rig, PROXY_GUESSED) - before, 1, "is known by the hosts");
 
-	len = first_fragment(in, other, 4);
-	run("a first fragment of other traffic of the target", RIG_INGRESS, len, in, TC_ACT_UNSPEC);
+	len = nat_first_fragment(in, other, 4);
+	nat_run("a first fragment of other traffic of the target", RIG_INGRESS, len, in,
+		TC_ACT_UNSPEC);
 	packet("the last fragment of it", RIG_INGRESS, fragment(other, 9, 4), NULL);
 	before = rig_counter(&rig, PROXY_FRAGMENT);
 	packet("after which nothing is guessed any more", RIG_INGRESS, fragment(answer, 9, 5),
@@ -404,12 +406,12 @@ static void fragments(void)
 	len = frame_build(in, &tcp_syn);
 	put16(in + L2_LEN + 6, FRAGMENT_MORE);
 	put16(in + L2_LEN + 2, 28);
-	run("a TCP header in two fragments", RIG_EGRESS, L2_LEN + 28, in, TC_ACT_UNSPEC);
+	nat_run("a TCP header in two fragments", RIG_EGRESS, L2_LEN + 28, in, TC_ACT_UNSPEC);
 	CHECK_EQ(rig_counter(&rig, PROXY_MALFORMED) - before, 1, "passes and is counted");
 	(void)len;
 }
 
-static void tcp_state(const char *name, enum proxy_tcp_phase phase)
+static void nat_tcp_state(const char *name, enum proxy_tcp_phase phase)
 {
 	const struct proxy_flow *flow =
 		rig_flow(&rig, TARGET, TARGET_PORT, CLIENT, CLIENT_PORT, IPPROTO_TCP);
@@ -432,40 +434,40 @@ static void tcp_states(void)
 
 	rig_clear(&rig);
 	tcp_send(TCP_SYN, true);
-	tcp_state("after SYN: opening", PROXY_TCP_OPENING);
+	nat_tcp_state("after SYN: opening", PROXY_TCP_OPENING);
 	tcp_send(TCP_SYN | TCP_ACK, false);
-	tcp_state("after SYN-ACK: opening", PROXY_TCP_OPENING);
+	nat_tcp_state("after SYN-ACK: opening", PROXY_TCP_OPENING);
 	tcp_send(TCP_ACK, true);
-	tcp_state("after ACK: established", PROXY_TCP_ESTABLISHED);
+	nat_tcp_state("after ACK: established", PROXY_TCP_ESTABLISHED);
 	tcp_send(TCP_SYN, true);
-	tcp_state("a stray SYN changes nothing", PROXY_TCP_ESTABLISHED);
+	nat_tcp_state("a stray SYN changes nothing", PROXY_TCP_ESTABLISHED);
 	tcp_send(TCP_ACK | TCP_FIN, true);
-	tcp_state("after one FIN: established (half closed)", PROXY_TCP_ESTABLISHED);
+	nat_tcp_state("after one FIN: established (half closed)", PROXY_TCP_ESTABLISHED);
 	tcp_send(TCP_ACK | TCP_FIN, false);
-	tcp_state("after both FINs: closing", PROXY_TCP_CLOSING);
+	nat_tcp_state("after both FINs: closing", PROXY_TCP_CLOSING);
 	tcp_send(TCP_ACK, true);
-	tcp_state("the last ACK: still closing", PROXY_TCP_CLOSING);
+	nat_tcp_state("the last ACK: still closing", PROXY_TCP_CLOSING);
 	tcp_send(TCP_SYN, true);
-	tcp_state("a new SYN: opening", PROXY_TCP_OPENING);
+	nat_tcp_state("a new SYN: opening", PROXY_TCP_OPENING);
 	tcp_send(TCP_RST | TCP_ACK, false);
-	tcp_state("refused: closing", PROXY_TCP_CLOSING);
+	nat_tcp_state("refused: closing", PROXY_TCP_CLOSING);
 	tcp_send(TCP_SYN, true);
 	tcp_send(TCP_SYN | TCP_ACK, false);
 	tcp_send(TCP_ACK, true);
-	tcp_state("again: established", PROXY_TCP_ESTABLISHED);
+	nat_tcp_state("again: established", PROXY_TCP_ESTABLISHED);
 	tcp_send(TCP_RST, false);
-	tcp_state("a reset: closing", PROXY_TCP_CLOSING);
+	nat_tcp_state("a reset: closing", PROXY_TCP_CLOSING);
 	tcp_send(TCP_ACK, true);
-	tcp_state("still, whatever the other side had on the way", PROXY_TCP_CLOSING);
+	nat_tcp_state("still, whatever the other side had on the way", PROXY_TCP_CLOSING);
 	tcp_send(TCP_ACK, false);
-	tcp_state("not if its sender goes on talking: it was forged", PROXY_TCP_ESTABLISHED);
+	nat_tcp_state("not if its sender goes on talking: it was forged", PROXY_TCP_ESTABLISHED);
 	CHECK_EQ(rig_count_flows(&rig), 1, "all of it is one flow");
 
 	rig_clear(&rig);
 	tcp_send(TCP_ACK | TCP_PSH, true);
 	CHECK_EQ(rig_count_flows(&rig), 1, "a connection is picked up in the middle");
 	tcp_send(TCP_ACK, false);
-	tcp_state("and established once it is answered", PROXY_TCP_ESTABLISHED);
+	nat_tcp_state("and established once it is answered", PROXY_TCP_ESTABLISHED);
 
 	rig_clear(&rig);
 	before = rig_counter(&rig, PROXY_NO_FLOW);
@@ -579,7 +581,7 @@ static void no_port(void)
 	}
 	CHECK_EQ(rig_count_flows(&rig), 65535, "a flow from each port");
 	len = frame_build(in, &spec);
-	run("a flow for which no port is free is dropped", RIG_EGRESS, len, in, TC_ACT_SHOT);
+	nat_run("a flow for which no port is free is dropped", RIG_EGRESS, len, in, TC_ACT_SHOT);
 	CHECK_EQ(rig_counter(&rig, PROXY_NO_PORT) - before, 1, "and counted");
 	rig_clear(&rig);
 }
@@ -693,7 +695,7 @@ static void nexthops(void)
 	len = frame_build(in, &udp);
 	frame_build(want, &to);
 	memcpy(want, "\x02\x00\x00\x00\x01\x77", 6);
-	run("the target's MAC address is put in", RIG_EGRESS, len, want, TC_ACT_UNSPEC);
+	nat_run("the target's MAC address is put in", RIG_EGRESS, len, want, TC_ACT_UNSPEC);
 	len = frame_build(in, &answer);
 	rig_run(&rig, RIG_INGRESS, in, len, out, &out_len);
 	CHECK(!frame_differs(out, in, L2_LEN), "a reply's stay as they are");
@@ -708,7 +710,7 @@ static void nexthops(void)
 static void turns_back(const char *name, size_t len)
 {
 	memcpy(want, in + 6, 6);
-	run(name, RIG_EGRESS, len, want, TC_ACT_REDIRECT);
+	nat_run(name, RIG_EGRESS, len, want, TC_ACT_REDIRECT);
 }
 
 static void local_targets(void)
@@ -771,7 +773,7 @@ static void full(void)
 	before = rig_counter(&rig, PROXY_FULL);
 	spec.sport = CLIENT_PORT + 100;
 	len = frame_build(in, &spec);
-	run("one more is dropped", RIG_EGRESS, len, in, TC_ACT_SHOT);
+	nat_run("one more is dropped", RIG_EGRESS, len, in, TC_ACT_SHOT);
 	CHECK_EQ(rig_counter(&rig, PROXY_FULL) - before, 1, "and counted");
 	to = at_target(udp);
 	packet("those that are there go on", RIG_EGRESS, udp, &to);

@@ -21,14 +21,14 @@ enum { IDLE_MS = 1100, RACE_FLOWS = 4000, RACE_ROUNDS = 4 };
 
 static struct rig rig;
 
-static struct proxy_flow *flow_at(__u16 port)
+static struct proxy_flow *reap_flow_at(__u16 port)
 {
 	return rig_flow(&rig, TARGET, TARGET_PORT, CLIENT, port, IPPROTO_UDP);
 }
 
 static __u32 slot_of(__u16 port)
 {
-	const struct proxy_flow *flow = flow_at(port);
+	const struct proxy_flow *flow = reap_flow_at(port);
 
 	return flow ? (__u32)(flow - rig.maps.flows) : ~0U;
 }
@@ -39,7 +39,7 @@ static bool expire(__u32 slot, __u32 tick)
 	return maps_flow_expire(&rig.maps, slot, tick);
 }
 
-static void idle(void)
+static void reap_idle(void)
 {
 	const struct timespec time = { .tv_sec = IDLE_MS / 1000,
 				       .tv_nsec = IDLE_MS % 1000 * 1000000L };
@@ -66,7 +66,7 @@ static int send_frame(enum rig_direction direction, __u16 port, __u8 out[FRAME_M
 	return rig_run(&rig, direction, in, len, out, &out_len);
 }
 
-static bool sent(__u16 port)
+static bool reap_sent(__u16 port)
 {
 	__u8 out[FRAME_MAX];
 
@@ -74,7 +74,7 @@ static bool sent(__u16 port)
 	       get32(out + L2_LEN + 16) == ip(TARGET);
 }
 
-static bool answered(__u16 port)
+static bool reap_answered(__u16 port)
 {
 	__u8 out[FRAME_MAX];
 
@@ -84,7 +84,7 @@ static bool answered(__u16 port)
 
 static bool exists(__u16 port)
 {
-	return flow_at(port);
+	return reap_flow_at(port);
 }
 
 static void test_idle(void)
@@ -93,7 +93,7 @@ static void test_idle(void)
 	__u32 slots[2], ticks[2], pin;
 
 	for (__u16 i = 0; i < 2; i++) {
-		sent(CLIENT_PORT + i);
+		reap_sent(CLIENT_PORT + i);
 		slots[i] = slot_of(CLIENT_PORT + i);
 		CHECK(!maps_pin(&rig.maps, slots[i]), "flow %d is pinned", i);
 		ticks[i] = rig.maps.flows[slots[i]].tick;
@@ -101,16 +101,16 @@ static void test_idle(void)
 	pin = rig.maps.flows[slots[0]].pin;
 	entry = &rig.maps.index.buckets[pin / SLOT_PLACES].entry[pin % SLOT_PLACES];
 	CHECK_EQ((__u32)*entry, slots[0] + 1, "so that an entry more leads to it");
-	idle();
-	sent(CLIENT_PORT + 1);
+	reap_idle();
+	reap_sent(CLIENT_PORT + 1);
 	CHECK(expire(slots[0], ticks[0]) && !exists(CLIENT_PORT), "an idle flow is removed");
 	CHECK_EQ(*entry, 0, "with its pin");
 	CHECK(!expire(slots[1], ticks[1]) && exists(CLIENT_PORT + 1),
 	      "one that the client has used stays");
 	ticks[1] = rig.maps.flows[slots[1]].tick;
-	idle();
-	answered(CLIENT_PORT + 1);
-	CHECK(!expire(slots[1], ticks[1]) && answered(CLIENT_PORT + 1),
+	reap_idle();
+	reap_answered(CLIENT_PORT + 1);
+	CHECK(!expire(slots[1], ticks[1]) && reap_answered(CLIENT_PORT + 1),
 	      "one that the target has used, too");
 	pin = rig.maps.flows[slots[1]].pin;
 	entry = &rig.maps.index.buckets[pin / SLOT_PLACES].entry[pin % SLOT_PLACES];
@@ -124,7 +124,7 @@ static void test_half_removed(void)
 	__u64 slots_free = slot_table_free(&rig.maps.index);
 	__u32 slot, tick;
 
-	sent(CLIENT_PORT);
+	reap_sent(CLIENT_PORT);
 	slot = slot_of(CLIENT_PORT);
 	tick = rig.maps.flows[slot].tick;
 	slot_table_unlink(&rig.maps.index, rig.maps.flows[slot].place, slot);
@@ -138,14 +138,14 @@ static void test_condemned(void)
 {
 	struct proxy_flow *flow;
 
-	sent(CLIENT_PORT);
-	flow = flow_at(CLIENT_PORT);
+	reap_sent(CLIENT_PORT);
+	flow = reap_flow_at(CLIENT_PORT);
 	flow->tick = PROXY_TICK_GONE;
 	rig_changed(&rig);
-	CHECK(!answered(CLIENT_PORT), "condemned: no answer is restored by it");
-	CHECK(!sent(CLIENT_PORT), "condemned: nothing is sent on the strength of it");
+	CHECK(!reap_answered(CLIENT_PORT), "condemned: no answer is restored by it");
+	CHECK(!reap_sent(CLIENT_PORT), "condemned: nothing is sent on the strength of it");
 	maps_flow_end(&rig.maps, (__u32)(flow - rig.maps.flows));
-	CHECK(sent(CLIENT_PORT) && answered(CLIENT_PORT), "removed: it is made anew");
+	CHECK(reap_sent(CLIENT_PORT) && reap_answered(CLIENT_PORT), "removed: it is made anew");
 	rig_clear(&rig);
 }
 
@@ -189,17 +189,17 @@ static void *expire_all(void *arg)
 	return NULL;
 }
 
-static void test_race(void)
+static void test_reap_race(void)
 {
 	unsigned int removed = 0, dropped = 0, lost = 0;
 	__u64 failed = rig_counter(&rig, PROXY_FAILED);
 
 	for (int i = 0; i < RACE_FLOWS; i++)
-		sent((__u16)(CLIENT_PORT + i));
+		reap_sent((__u16)(CLIENT_PORT + i));
 	for (int round = 0; round < RACE_ROUNDS; round++) {
 		pthread_t thread;
 
-		idle();
+		reap_idle();
 		atomic_store(&ready, 0);
 		atomic_store(&turn, 0);
 		atomic_store(&gone, 0);
@@ -214,10 +214,10 @@ static void test_race(void)
 				;
 			if (i % RACE_KINDS == RACE_REMOVED_FIRST)
 				wait_beyond(&gone, i);
-			dropped += !sent(port);
+			dropped += !reap_sent(port);
 			atomic_store(&seen, i + 1);
 			wait_beyond(&gone, i);
-			lost += !answered(port);
+			lost += !reap_answered(port);
 		}
 		pthread_join(thread, NULL);
 	}
@@ -236,7 +236,7 @@ int main(void)
 	RUN(test_idle);
 	RUN(test_half_removed);
 	RUN(test_condemned);
-	RUN(test_race);
+	RUN(test_reap_race);
 	rig_close(&rig);
 	return check_exit();
 }

@@ -16,7 +16,7 @@ enum { RIG_IDS = 4096 };
 
 enum { LO = 1 }; /* the interface that test runs take place on, in any network namespace */
 
-static void die(const char *what)
+static void rig_die(const char *what)
 {
 	printf("FAIL %s: %s\n", what, strerror(errno));
 	exit(EXIT_FAILURE);
@@ -27,7 +27,7 @@ __u32 ip(const char *text)
 	struct in_addr addr;
 
 	if (!inet_aton(text, &addr))
-		die(text);
+		rig_die(text);
 	return ntohl(addr.s_addr);
 }
 
@@ -57,7 +57,7 @@ void rig_open(struct rig *rig, struct rig_sizes sizes)
 	memset(rig, 0, sizeof(*rig));
 	rig->skel = proxy__open();
 	if (!rig->skel)
-		die("open the programs");
+		rig_die("open the programs");
 	bpf_program__set_autoload(rig->skel->progs.proxy3_egress, false);
 	bpf_program__set_autoload(rig->skel->progs.proxy3_ingress, false);
 	size = slot_table_size(sizes.flows ?: 65536, PROXY_FLOW_KEYS);
@@ -74,10 +74,10 @@ void rig_open(struct rig *rig, struct rig_sizes sizes)
 	bpf_map__set_max_entries(rig->skel->maps.mapping_stats, cpus * RIG_IDS);
 	bpf_map__set_max_entries(rig->skel->maps.cache, cpus * PROXY_CACHE_SLOTS);
 	if (proxy__load(rig->skel))
-		die("load the programs");
+		rig_die("load the programs");
 	maps_init(&rig->maps);
 	if (maps_from_object(&rig->maps, rig->skel->obj) || maps_mmap(&rig->maps))
-		die("open the maps");
+		rig_die("open the maps");
 	slot_table_begin(&rig->maps.index, rig->skel->rodata->cfg_hash_keys);
 	rig_heartbeat(rig, 0);
 }
@@ -114,7 +114,7 @@ static __u32 host_pair(struct rig *rig, __be32 addr, __be32 other, bool original
 	/* Entered by an earlier mapping with another counterpart: there is no sole one. */
 	*sole = !known || *sole == other ? other : 0;
 	if (bpf_map_update_elem(fd, &addr, &host, 0))
-		die("enter a host");
+		rig_die("enter a host");
 	return host.nexthop;
 }
 
@@ -136,7 +136,7 @@ void rig_map(struct rig *rig, const char *from, __u16 from_port, __u8 proto, con
 	prefilter_add(rig, from_addr);
 	prefilter_add(rig, to_addr);
 	if (bpf_map_update_elem(fd, &key, &mapping, BPF_ANY))
-		die("enter a mapping");
+		rig_die("enter a mapping");
 	rig->maps.state->flags |= from_port ? 0 : PROXY_STATE_WILDCARDS;
 	rig->maps.state->flags |= flags & PROXY_MAPPING_LOCAL ? PROXY_STATE_LOCAL : 0;
 	key.addr = to_addr;
@@ -167,7 +167,7 @@ void rig_mapping_set(struct rig *rig, const char *from, __u16 from_port, __u8 pr
 	mapping.flags = flags;
 	prefilter_add(rig, mapping.addr);
 	if (bpf_map_update_elem(fd, &key, &mapping, BPF_ANY))
-		die("change a mapping");
+		rig_die("change a mapping");
 	rig_changed(rig);
 }
 
@@ -203,7 +203,7 @@ void rig_nexthop(struct rig *rig, const char *target, __u8 mac)
 
 	if (bpf_map_lookup_elem(bpf_map__fd(rig->skel->maps.hosts), &addr, &host) ||
 	    bpf_map_update_elem(bpf_map__fd(rig->skel->maps.nexthops), &host.nexthop, &nexthop, 0))
-		die("enter a next hop");
+		rig_die("enter a next hop");
 	rig_changed(rig);
 }
 
@@ -216,7 +216,7 @@ int rig_run(struct rig *rig, enum rig_direction direction, const void *in, size_
 							   : rig->skel->progs.proxy_ingress;
 
 	if (bpf_prog_test_run_opts(bpf_program__fd(prog), &opts))
-		die("run a program");
+		rig_die("run a program");
 	*out_len = opts.data_size_out;
 	return (int)opts.retval;
 }
@@ -229,7 +229,7 @@ __u64 rig_counter(struct rig *rig, enum proxy_counter counter)
 
 	values = calloc(cpus, sizeof(*values));
 	if (!values || bpf_map_lookup_elem(bpf_map__fd(rig->skel->maps.counters), &key, values))
-		die("read a counter");
+		rig_die("read a counter");
 	for (i = 0; i < cpus; i++)
 		sum += values[i];
 	free(values);
@@ -300,12 +300,12 @@ __u32 sum16(const __u8 *data, size_t len, __u32 sum)
 	return sum;
 }
 
-static __u32 pseudo_sum(const __u8 *l3, __u8 proto, size_t len)
+static __u32 rig_pseudo_sum(const __u8 *l3, __u8 proto, size_t len)
 {
 	return sum16(l3 + 12, 8, proto + len);
 }
 
-static size_t check_offset(__u8 proto)
+static size_t rig_check_offset(__u8 proto)
 {
 	return proto == IPPROTO_TCP ? 16 : 6;
 }
@@ -349,10 +349,10 @@ size_t frame_build(__u8 *frame, const struct spec *spec)
 	}
 	if (spec->proto == IPPROTO_UDP && spec->no_check)
 		return L2_LEN + header + l4_len;
-	check = ~sum16(l4, l4_len, pseudo_sum(l3, spec->proto, l4_len));
+	check = ~sum16(l4, l4_len, rig_pseudo_sum(l3, spec->proto, l4_len));
 	if (spec->proto == IPPROTO_UDP && !check)
 		check = 0xffff;
-	put16(l4 + check_offset(spec->proto), check);
+	put16(l4 + rig_check_offset(spec->proto), check);
 	return L2_LEN + header + l4_len;
 }
 
@@ -380,15 +380,16 @@ size_t frame_error(__u8 *frame, const char *src, const char *dst, __u8 type, __u
 }
 
 /* A transport checksum over @len bytes, of which @have are there: a shorter one cannot be told. */
-static const char *l4_wrong(const __u8 *l3, const __u8 *l4, size_t len, size_t have)
+static const char *rig_l4_wrong(const __u8 *l3, const __u8 *l4, size_t len, size_t have)
 {
 	__u8 proto = l3[9];
 
-	if (len > have || len < check_offset(proto) + 2)
+	if (len > have || len < rig_check_offset(proto) + 2)
 		return NULL;
 	if (proto == IPPROTO_UDP && !get16(l4 + 6))
 		return NULL;
-	return sum16(l4, len, pseudo_sum(l3, proto, len)) == 0xffff ? NULL : "transport checksum";
+	return sum16(l4, len, rig_pseudo_sum(l3, proto, len)) == 0xffff ? NULL
+									: "transport checksum";
 }
 
 const char *frame_wrong(const __u8 *frame, size_t len)
@@ -404,7 +405,7 @@ const char *frame_wrong(const __u8 *frame, size_t len)
 	if (get16(l3 + 6) & 0x3fff)
 		return NULL;
 	if (l3[9] == IPPROTO_TCP || l3[9] == IPPROTO_UDP)
-		return l4_wrong(l3, l4, total - header, total - header);
+		return rig_l4_wrong(l3, l4, total - header, total - header);
 	if (l3[9] != IPPROTO_ICMP)
 		return NULL;
 	if (sum16(l4, total - header, 0) != 0xffff)
@@ -418,7 +419,7 @@ const char *frame_wrong(const __u8 *frame, size_t len)
 		return "quoted IP checksum";
 	if (quote[9] != IPPROTO_TCP && quote[9] != IPPROTO_UDP)
 		return NULL;
-	if (l4_wrong(quote, quote + header, get16(quote + 2) - header, here - header))
+	if (rig_l4_wrong(quote, quote + header, get16(quote + 2) - header, here - header))
 		return "quoted transport checksum";
 	return NULL;
 }

@@ -39,7 +39,7 @@ static __u16 send_out(const char *client, __u16 port, const char *original)
 }
 
 /* Whether the answer to @port of @client comes from @original, and to the client's own port. */
-static bool answered(const char *client, __u16 port, const char *original, __u16 own)
+static bool table_answered(const char *client, __u16 port, const char *original, __u16 own)
 {
 	const struct spec spec = { .src = TARGET,
 				   .dst = client,
@@ -132,7 +132,8 @@ static unsigned int unanswered(const struct racer *racer)
 	unsigned int bad = 0;
 
 	for (int i = 0; i < RACE_PORTS; i++)
-		bad += !answered(CLIENT, racer->port[i], racer->original, (__u16)(FIRST_PORT + i));
+		bad += !table_answered(CLIENT, racer->port[i], racer->original,
+				       (__u16)(FIRST_PORT + i));
 	return bad;
 }
 
@@ -211,7 +212,7 @@ static void test_crowded(void)
 	for (int i = 0; i < CLIENTS; i++) {
 		snprintf(client, sizeof(client), "10.1.2.%d", i + 1);
 		if (ports[i])
-			lost += !answered(client, ports[i], ORIGINAL, CLIENT_PORT);
+			lost += !table_answered(client, ports[i], ORIGINAL, CLIENT_PORT);
 	}
 	CHECK_EQ(lost, 0, "and all are found again");
 	CHECK_EQ(rig_count_flows(&rig), made, "none has been made twice");
@@ -239,13 +240,14 @@ static void test_reuse(void)
 		       rig.maps.flows);
 	maps_flow_end(&rig.maps, slot);
 	rig_changed(&rig);
-	CHECK(!answered(CLIENT, CLIENT_PORT, ORIGINAL, CLIENT_PORT), "a flow that ends is gone");
+	CHECK(!table_answered(CLIENT, CLIENT_PORT, ORIGINAL, CLIENT_PORT),
+	      "a flow that ends is gone");
 	maps_flow_reclaim(&rig.maps, slot, maps_now());
 	CHECK(!send_out(CLIENT, CLIENT_PORT, ORIGINAL),
 	      "its slot is not used again while somebody may still hold it");
 	maps_flow_reclaim(&rig.maps, slot, maps_now() + MAPS_GRACE_NS);
 	CHECK(send_out(CLIENT, CLIENT_PORT, ORIGINAL) == CLIENT_PORT &&
-		      answered(CLIENT, CLIENT_PORT, ORIGINAL, CLIENT_PORT),
+		      table_answered(CLIENT, CLIENT_PORT, ORIGINAL, CLIENT_PORT),
 	      "but later");
 	maps_flow_reclaim(&rig.maps, slot, maps_now() + MAPS_GRACE_NS);
 	CHECK_EQ(rig_count_flows(&rig), SLOTS, "which is no reason to take it away again");

@@ -30,17 +30,17 @@ static struct told {
 } told[ROOM];
 static int n_told; /* may be more than there is room for */
 
-static void note(void *ctx, __u8 proto, __be32 addr, __be16 port)
+static void sockets_test_note(void *ctx, __u8 proto, __be32 addr, __be16 port)
 {
 	if (n_told < ROOM)
 		((struct told *)ctx)[n_told] = (struct told){ proto, addr, port };
 	n_told++;
 }
 
-static int ask(void)
+static int sockets_test_ask(void)
 {
 	n_told = 0;
-	return sockets_each(note, told);
+	return sockets_each(sockets_test_note, told);
 }
 
 /* How often a socket with this far end was told of; port in host byte order. */
@@ -106,7 +106,7 @@ static int ask_with_fault(__u8 family, __u8 proto, int left,
 	fault.left = left;
 	fault.alter = alter;
 	fault.dumps = 0;
-	err = ask();
+	err = sockets_test_ask();
 	fault.family = 0;
 	return err;
 }
@@ -131,7 +131,7 @@ static void say(struct nlmsghdr *msg, ssize_t *got, __u16 type, int code, size_t
 	*got = NLMSG_ALIGN(msg->nlmsg_len);
 }
 
-static void refuse(struct nlmsghdr *msg, ssize_t *got)
+static void sockets_test_refuse(struct nlmsghdr *msg, ssize_t *got)
 {
 	say(msg, got, NLMSG_ERROR, -EOPNOTSUPP, sizeof(struct nlmsgerr));
 }
@@ -283,11 +283,11 @@ static void test_namespace(void)
 	int fd;
 
 	enter_namespace();
-	CHECK(!ask() && n_told == 0, "nothing in an empty namespace");
+	CHECK(!sockets_test_ask() && n_told == 0, "nothing in an empty namespace");
 	fd = connected(SOCK_DGRAM, "127.0.0.1", 7);
-	CHECK(!ask() && n_told == 1, "one socket");
+	CHECK(!sockets_test_ask() && n_told == 1, "one socket");
 	enter_namespace();
-	CHECK(!ask() && n_told == 0, "none of another namespace");
+	CHECK(!sockets_test_ask() && n_told == 0, "none of another namespace");
 	close(fd);
 }
 
@@ -310,11 +310,11 @@ static void test_connection(const char *listen_on, const char *address, const ch
 	int fds[3], port, peer;
 
 	fds[0] = listening(listen_on, false, &port);
-	CHECK(!ask() && n_told == 0, "%s: no listening socket", what);
+	CHECK(!sockets_test_ask() && n_told == 0, "%s: no listening socket", what);
 	fds[1] = connected(SOCK_STREAM, address, port);
 	fds[2] = need(accept4(fds[0], NULL, NULL, SOCK_CLOEXEC), "accept");
 	peer = port_of(fds[1]);
-	CHECK_EQ(ask(), 0, "%s: no error", what);
+	CHECK_EQ(sockets_test_ask(), 0, "%s: no error", what);
 	CHECK_EQ(times(IPPROTO_TCP, "127.0.0.1", port), 1, "%s: the end that connected", what);
 	CHECK_EQ(times(IPPROTO_TCP, "127.0.0.1", peer), 1, "%s: the end that accepted", what);
 	CHECK_EQ(n_told, 2, "%s: nothing else", what);
@@ -324,7 +324,7 @@ static void test_connection(const char *listen_on, const char *address, const ch
 	close_all(fds, 3);
 }
 
-static int tcp_state(int fd)
+static int sockets_test_tcp_state(int fd)
 {
 	struct tcp_info info = { 0 };
 	socklen_t len = sizeof(info);
@@ -345,13 +345,13 @@ static void test_closing(const char *listen_on, const char *address, const char 
 	peer = port_of(client);
 	close(client);
 	need(read(server, &byte, 1) == 0 ? 0 : -1, "end of file");
-	CHECK(!ask() && n_told == 2 && times(IPPROTO_TCP, "127.0.0.1", port) == 1 &&
+	CHECK(!sockets_test_ask() && n_told == 2 && times(IPPROTO_TCP, "127.0.0.1", port) == 1 &&
 		      times(IPPROTO_TCP, "127.0.0.1", peer) == 1,
 	      "%s: FIN_WAIT2 and CLOSE_WAIT", what);
 	shutdown(server, SHUT_WR);
-	while (tcp_state(server) != TCP_CLOSE && tries++ < 1000)
+	while (sockets_test_tcp_state(server) != TCP_CLOSE && tries++ < 1000)
 		poll(NULL, 0, 5);
-	CHECK(!ask() && n_told == 0, "%s: neither TIME_WAIT nor CLOSE", what);
+	CHECK(!sockets_test_ask() && n_told == 0, "%s: neither TIME_WAIT nor CLOSE", what);
 	CHECK(!have_pair(peer, port), "%s: asked for, TIME_WAIT is not connected", what);
 	close(server);
 	close(listener);
@@ -369,21 +369,21 @@ static void test_opening(void)
 	fds[2] = need(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
 	addr = address_of("127.0.0.1", port);
 	CHECK(connect(fds[2], &addr.any, sizeof(addr)) && errno == EINPROGRESS &&
-		      tcp_state(fds[2]) == TCP_SYN_SENT,
+		      sockets_test_tcp_state(fds[2]) == TCP_SYN_SENT,
 	      "opening: a socket in SYN_SENT");
-	CHECK(!ask() && n_told == 3 && times(IPPROTO_TCP, "127.0.0.1", port) == 2,
+	CHECK(!sockets_test_ask() && n_told == 3 && times(IPPROTO_TCP, "127.0.0.1", port) == 2,
 	      "opening: SYN_SENT");
 	fds[3] = need(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
 	addr = address_of("127.0.0.1", 0);
 	need(bind(fds[3], &addr.any, sizeof(addr)), "bind");
-	CHECK(!ask() && n_told == 3, "opening: no socket that is only bound");
+	CHECK(!sockets_test_ask() && n_told == 3, "opening: no socket that is only bound");
 	close_all(fds, 4);
 
 	/* The end that connected says nothing, so that the other one never becomes a socket. */
 	fds[0] = listening("127.0.0.1", true, &port);
 	fds[1] = connected(SOCK_STREAM, "127.0.0.1", port);
 	peer = port_of(fds[1]);
-	while (!ask() && !times(IPPROTO_TCP, "127.0.0.1", peer) && tries++ < 1000)
+	while (!sockets_test_ask() && !times(IPPROTO_TCP, "127.0.0.1", peer) && tries++ < 1000)
 		poll(NULL, 0, 5);
 	CHECK_EQ(times(IPPROTO_TCP, "127.0.0.1", peer), 1, "opening: SYN_RECV");
 	close_all(fds, 2);
@@ -396,17 +396,17 @@ static void test_udp(void)
 
 	fds[0] = connected(SOCK_DGRAM, "127.0.0.2", 1234);
 	fds[1] = connected(SOCK_DGRAM, "127.0.0.3", 4321);
-	CHECK(!ask() && n_told == 2 && times(IPPROTO_UDP, "127.0.0.2", 1234) == 1 &&
+	CHECK(!sockets_test_ask() && n_told == 2 && times(IPPROTO_UDP, "127.0.0.2", 1234) == 1 &&
 		      times(IPPROTO_UDP, "127.0.0.3", 4321) == 1,
 	      "udp: connected");
 	need(connect(fds[1], &unspec.any, sizeof(unspec)), "disconnect");
-	CHECK(!ask() && n_told == 1 && times(IPPROTO_UDP, "127.0.0.2", 1234) == 1,
+	CHECK(!sockets_test_ask() && n_told == 1 && times(IPPROTO_UDP, "127.0.0.2", 1234) == 1,
 	      "udp: not connected any more");
 	close_all(fds, 2);
 	fds[0] = need(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket");
 	unspec = address_of("127.0.0.1", 0);
 	need(bind(fds[0], &unspec.any, sizeof(unspec)), "bind");
-	CHECK(!ask() && n_told == 0, "udp: never connected");
+	CHECK(!sockets_test_ask() && n_told == 0, "udp: never connected");
 	close(fds[0]);
 }
 
@@ -436,10 +436,10 @@ static void test_ipv6(void)
 	fds[0] = listening("::1", false, &port);
 	fds[1] = connected(SOCK_STREAM, "::1", port);
 	fds[2] = connected(SOCK_DGRAM, "::1", 1234);
-	CHECK(!ask() && n_told == 0, "ipv6: no connection to an IPv6 address");
+	CHECK(!sockets_test_ask() && n_told == 0, "ipv6: no connection to an IPv6 address");
 	close_all(fds, 3);
 	fds[0] = connected(SOCK_DGRAM, "::ffff:127.0.0.9", 1234);
-	CHECK(!ask() && n_told == 1 && times(IPPROTO_UDP, "127.0.0.9", 1234) == 1,
+	CHECK(!sockets_test_ask() && n_told == 1 && times(IPPROTO_UDP, "127.0.0.9", 1234) == 1,
 	      "ipv6: udp to a mapped address");
 	close(fds[0]);
 }
@@ -466,7 +466,7 @@ static void test_many(void)
 	raise_limit(ROOM);
 	for (int i = 0; i < MANY; i++)
 		fds[i] = connected(SOCK_DGRAM, "127.0.0.1", 10000 + i);
-	CHECK_EQ(ask(), 0, "many: no error");
+	CHECK_EQ(sockets_test_ask(), 0, "many: no error");
 	CHECK_EQ(n_told, MANY, "many: none left out, none twice");
 	for (int i = 0; i < n_told && i < ROOM; i++) {
 		int which = ntohs(told[i].port) - 10000;
@@ -486,7 +486,8 @@ static void test_faults(void)
 {
 	int fd = connected(SOCK_DGRAM, "127.0.0.1", 7);
 
-	CHECK_EQ(ask_with_fault(AF_INET, IPPROTO_TCP, 1, refuse), -EOPNOTSUPP, "refused");
+	CHECK_EQ(ask_with_fault(AF_INET, IPPROTO_TCP, 1, sockets_test_refuse), -EOPNOTSUPP,
+		 "refused");
 	CHECK_EQ(ask_with_fault(AF_INET, IPPROTO_UDP, 1, end_with_error), -ENOENT,
 		 "no module for UDP");
 	CHECK_EQ(ask_with_fault(AF_INET, IPPROTO_TCP, 1, acknowledge), -EPROTO,
@@ -515,7 +516,7 @@ static void test_faults(void)
 	CHECK_EQ(ask_with_error(AF_INET, IPPROTO_UDP, 1000, ENOBUFS), -ENOBUFS,
 		 "a list that breaks off each time");
 	CHECK_EQ(ask_with_fault(AF_INET, IPPROTO_UDP, 1000, overrun), -ENOBUFS, "overrun");
-	CHECK(!ask() && n_told == 1, "no harm done");
+	CHECK(!sockets_test_ask() && n_told == 1, "no harm done");
 	close(fd);
 }
 

@@ -43,7 +43,7 @@ enum kind { UNKNOWN, CONSTANT, STACK, LOST };
 enum byte { UNWRITTEN, WRITTEN, ZERO };
 
 /* What is known of a register, or of 8 bytes of stack that hold one. */
-struct value {
+struct stack_value {
 	__u8 kind;
 	__u8 frame;   /* STACK: whose */
 	__u8 varying; /* STACK: an unknown number has been added */
@@ -51,9 +51,9 @@ struct value {
 		       */
 };
 
-struct frame {
-	struct value regs[REGS];
-	struct value words[WORDS];
+struct stack_frame {
+	struct stack_value regs[REGS];
+	struct stack_value words[WORDS];
 	__u8 bytes[STACK_BYTES]; /* enum byte */
 	int back;		 /* the instruction behind the call */
 };
@@ -61,7 +61,7 @@ struct frame {
 struct state {
 	int pc;
 	int depth; /* the frame that runs */
-	struct frame frames[FRAMES];
+	struct stack_frame frames[FRAMES];
 };
 
 /* The states in which an instruction has been reached. */
@@ -90,9 +90,9 @@ struct program {
 	bool quiet;
 };
 
-static struct value constant(__s64 number)
+static struct stack_value constant(__s64 number)
 {
-	return (struct value){ .kind = CONSTANT, .number = number };
+	return (struct stack_value){ .kind = CONSTANT, .number = number };
 }
 
 /* The line of the source that instruction @pc comes from. */
@@ -230,7 +230,7 @@ static struct state *state_copy(const struct state *state)
 	return memcpy(copy, state, state_size(state));
 }
 
-static bool same_value(const struct value *a, const struct value *b)
+static bool same_value(const struct stack_value *a, const struct stack_value *b)
 {
 	return a->kind == b->kind &&
 	       (a->kind == UNKNOWN || a->kind == LOST ||
@@ -238,15 +238,15 @@ static bool same_value(const struct value *a, const struct value *b)
 }
 
 /* The value of which both are cases. */
-static struct value join_values(const struct value *a, const struct value *b)
+static struct stack_value join_values(const struct stack_value *a, const struct stack_value *b)
 {
 	if (same_value(a, b))
 		return *a;
 	if (a->kind == STACK && b->kind == STACK && a->frame == b->frame)
-		return (struct value){ .kind = STACK, .frame = a->frame, .varying = 1 };
+		return (struct stack_value){ .kind = STACK, .frame = a->frame, .varying = 1 };
 	if (a->kind <= CONSTANT && b->kind <= CONSTANT)
-		return (struct value){ .kind = UNKNOWN };
-	return (struct value){ .kind = LOST };
+		return (struct stack_value){ .kind = UNKNOWN };
+	return (struct stack_value){ .kind = LOST };
 }
 
 /* Of frame @f, registers that matter. */
@@ -275,13 +275,13 @@ static bool join(const struct program *p, struct state *old, const struct state 
 	bool same = true;
 
 	for (int f = 0; f <= old->depth; f++) {
-		struct frame *a = &old->frames[f];
-		const struct frame *b = &new->frames[f];
+		struct stack_frame *a = &old->frames[f];
+		const struct stack_frame *b = &new->frames[f];
 
 		for (int i = 0; i < REGS + WORDS; i++) {
-			struct value *x = i < REGS ? &a->regs[i] : &a->words[i - REGS];
-			const struct value *y = i < REGS ? &b->regs[i] : &b->words[i - REGS];
-			struct value both = join_values(x, y);
+			struct stack_value *x = i < REGS ? &a->regs[i] : &a->words[i - REGS];
+			const struct stack_value *y = i < REGS ? &b->regs[i] : &b->words[i - REGS];
+			struct stack_value both = join_values(x, y);
 
 			if (i < REGS && !is_live(p, old, f, i))
 				continue;
@@ -348,8 +348,8 @@ static void tell(struct program *p, int pc, const char *what, int byte)
 	       byte - STACK_BYTES);
 }
 
-static void read_stack(struct program *p, struct state *state, const struct value *at, __s64 off,
-		       const struct value *size)
+static void read_stack(struct program *p, struct state *state, const struct stack_value *at,
+		       __s64 off, const struct stack_value *size)
 {
 	__u8 *bytes = state->frames[at->frame].bytes;
 	__s64 from = at->number + off;
@@ -373,10 +373,10 @@ static void read_stack(struct program *p, struct state *state, const struct valu
 	}
 }
 
-static void write_stack(struct program *p, struct state *state, const struct value *at, __s64 off,
-			__s64 size, const struct value *value)
+static void write_stack(struct program *p, struct state *state, const struct stack_value *at,
+			__s64 off, __s64 size, const struct stack_value *value)
 {
-	struct frame *frame = &state->frames[at->frame];
+	struct stack_frame *frame = &state->frames[at->frame];
 	__s64 from = at->number + off;
 	bool zero = value && value->kind == CONSTANT && !value->number;
 
@@ -400,28 +400,28 @@ static void write_stack(struct program *p, struct state *state, const struct val
 }
 
 /* What @size bytes of stack hold; they may be read. */
-static struct value load_stack(const struct state *state, const struct value *at, __s64 off,
-			       __s64 size)
+static struct stack_value load_stack(const struct state *state, const struct stack_value *at,
+				     __s64 off, __s64 size)
 {
-	const struct frame *frame = &state->frames[at->frame];
+	const struct stack_frame *frame = &state->frames[at->frame];
 	__s64 from = at->number + off, i;
 
 	if (at->kind != STACK || at->varying)
-		return (struct value){ .kind = UNKNOWN };
+		return (struct stack_value){ .kind = UNKNOWN };
 	if (size == 8 && from % 8 == 0 && frame->words[from / 8].kind != UNKNOWN)
 		return frame->words[from / 8];
 	for (i = from; i < from + size && frame->bytes[i] == ZERO; i++)
 		;
 	if (i == from + size)
 		return constant(0);
-	return (struct value){ .kind = UNKNOWN };
+	return (struct stack_value){ .kind = UNKNOWN };
 }
 
 /* --- calls ---------------------------------------------------------------------------------- */
 
-static struct value map_size(const struct program *p, const struct state *state, bool key)
+static struct stack_value map_size(const struct program *p, const struct state *state, bool key)
 {
-	const struct value *map = &state->frames[state->depth].regs[1];
+	const struct stack_value *map = &state->frames[state->depth].regs[1];
 	struct bpf_map_info info = { 0 };
 	__u32 len = sizeof(info);
 
@@ -430,9 +430,9 @@ static struct value map_size(const struct program *p, const struct state *state,
 	return constant(key ? info.key_size : info.value_size);
 }
 
-static void call_helper(struct program *p, struct state *state, const struct bpf_insn *insn)
+static void stack_call_helper(struct program *p, struct state *state, const struct bpf_insn *insn)
 {
-	struct value *r = state->frames[state->depth].regs, size;
+	struct stack_value *r = state->frames[state->depth].regs, size;
 
 	switch (insn->imm) {
 	case BPF_FUNC_map_update_elem:
@@ -506,12 +506,12 @@ static const struct btf_type *global_function(const struct program *p, int pc)
 /* The verifier follows a global function once for all of its calls, each of which must suit it. */
 static void call_global(struct program *p, struct state *state, const struct btf_type *type)
 {
-	struct value *r = state->frames[state->depth].regs;
+	struct stack_value *r = state->frames[state->depth].regs;
 
 	for (int i = 0; i < btf_vlen(type); i++) {
 		__u32 id = btf_params(type)[i].type;
 		const struct btf_type *param = btf__type_by_id(p->btf, id);
-		struct value size;
+		struct stack_value size;
 
 		while (btf_is_mod(param) || btf_is_typedef(param))
 			param = btf__type_by_id(p->btf, param->type);
@@ -525,26 +525,27 @@ static void call_global(struct program *p, struct state *state, const struct btf
 
 static void enter(struct state *state, int pc, int back)
 {
-	struct frame *frame = &state->frames[++state->depth];
+	struct stack_frame *frame = &state->frames[++state->depth];
 
 	memset(frame, 0, sizeof(*frame));
 	frame->back = back;
 	for (int i = 1; state->depth && i <= 5; i++)
 		frame->regs[i] = state->frames[state->depth - 1].regs[i];
-	frame->regs[10] =
-		(struct value){ .kind = STACK, .frame = (__u8)state->depth, .number = STACK_BYTES };
+	frame->regs[10] = (struct stack_value){ .kind = STACK,
+						.frame = (__u8)state->depth,
+						.number = STACK_BYTES };
 	state->pc = pc;
 }
 
 static void after_call(struct state *state)
 {
-	struct value *r = state->frames[state->depth].regs;
+	struct stack_value *r = state->frames[state->depth].regs;
 
 	for (int i = 0; i <= 5; i++)
 		r[i].kind = UNKNOWN;
 }
 
-static void call(struct program *p, struct state *state, const struct bpf_insn *insn)
+static void stack_call(struct program *p, struct state *state, const struct bpf_insn *insn)
 {
 	int back = state->pc + 1, callee = back + insn->imm;
 	const struct btf_type *global;
@@ -559,7 +560,7 @@ static void call(struct program *p, struct state *state, const struct bpf_insn *
 		}
 		call_global(p, state, global);
 	} else {
-		call_helper(p, state, insn);
+		stack_call_helper(p, state, insn);
 	}
 	after_call(state);
 	state->pc = back;
@@ -568,7 +569,7 @@ static void call(struct program *p, struct state *state, const struct bpf_insn *
 /* Return: false at the end of the path. */
 static bool leave(struct state *state)
 {
-	struct value result = state->frames[state->depth].regs[0];
+	struct stack_value result = state->frames[state->depth].regs[0];
 
 	if (!state->depth)
 		return false;
@@ -580,7 +581,8 @@ static bool leave(struct state *state)
 
 /* --- steps ---------------------------------------------------------------------------------- */
 
-static void compute(struct value *dst, const struct bpf_insn *insn, const struct value *src)
+static void compute(struct stack_value *dst, const struct bpf_insn *insn,
+		    const struct stack_value *src)
 {
 	bool wide = BPF_CLASS(insn->code) == BPF_ALU64;
 	__u64 result;
@@ -594,7 +596,7 @@ static void compute(struct value *dst, const struct bpf_insn *insn, const struct
 		dst->number -= src->number;
 		dst->varying |= src->kind != CONSTANT;
 	} else if (src->kind == STACK && wide && BPF_OP(insn->code) == BPF_ADD) {
-		struct value sum = *src;
+		struct stack_value sum = *src;
 
 		sum.number += dst->number;
 		sum.varying |= dst->kind != CONSTANT;
@@ -612,9 +614,9 @@ static void compute(struct value *dst, const struct bpf_insn *insn, const struct
 
 /* Go where the jump goes; if that is two ways, one is left for later. */
 static void branch(struct program *p, struct state *state, const struct bpf_insn *insn,
-		   const struct value *src)
+		   const struct stack_value *src)
 {
-	struct value *dst = &state->frames[state->depth].regs[insn->dst_reg];
+	struct stack_value *dst = &state->frames[state->depth].regs[insn->dst_reg];
 	int there = state->pc + 1 + insn->off;
 	bool taken, null = insn->code == (BPF_JMP | BPF_JEQ | BPF_K) && !insn->imm,
 		    not_null = insn->code == (BPF_JMP | BPF_JNE | BPF_K) && !insn->imm;
@@ -626,7 +628,7 @@ static void branch(struct program *p, struct state *state, const struct bpf_insn
 		   insn_jump(insn, (__u64)dst->number, (__u64)src->number, &taken)) {
 		state->pc = taken ? there : state->pc;
 	} else {
-		struct value before = *dst;
+		struct stack_value before = *dst;
 		int here = state->pc;
 
 		/* Nothing is known of a pointer to the stack: to the older verifier it may be NULL.
@@ -641,12 +643,12 @@ static void branch(struct program *p, struct state *state, const struct bpf_insn
 }
 
 /* Return: false at the end of the path. */
-static bool step(struct program *p, struct state *state)
+static bool stack_step(struct program *p, struct state *state)
 {
 	const struct bpf_insn *insn = &p->insns[state->pc];
-	struct value *r = state->frames[state->depth].regs, *dst = &r[insn->dst_reg];
-	struct value imm = constant(insn->imm), size = constant(insn_size(insn));
-	struct value src = reads_source(insn) ? r[insn->src_reg] : imm;
+	struct stack_value *r = state->frames[state->depth].regs, *dst = &r[insn->dst_reg];
+	struct stack_value imm = constant(insn->imm), size = constant(insn_size(insn));
+	struct stack_value src = reads_source(insn) ? r[insn->src_reg] : imm;
 
 	if (p->steps++ == STEPS_MAX)
 		give_up(p, state->pc, "too many paths");
@@ -656,7 +658,7 @@ static bool step(struct program *p, struct state *state)
 		if (is_exit(insn))
 			return leave(state);
 		if (is_call(insn))
-			call(p, state, insn);
+			stack_call(p, state, insn);
 		else
 			branch(p, state, insn, &src);
 		return true;
@@ -685,7 +687,7 @@ static bool step(struct program *p, struct state *state)
 	case BPF_LD:
 		if (!is_wide(insn))
 			give_up(p, state->pc, "an instruction that is not known here");
-		*dst = (struct value){ .kind = UNKNOWN };
+		*dst = (struct stack_value){ .kind = UNKNOWN };
 		if (insn->src_reg == BPF_PSEUDO_MAP_FD)
 			*dst = imm;
 		else if (!insn->src_reg)
@@ -698,7 +700,7 @@ static bool step(struct program *p, struct state *state)
 }
 
 /* Follow all paths from @entry, of whose arguments nothing is known. */
-static void follow(struct program *p, int entry)
+static void stack_follow(struct program *p, int entry)
 {
 	static struct state state;
 
@@ -713,7 +715,7 @@ static void follow(struct program *p, int entry)
 		do {
 			if (p->target[state.pc] && been_here(p, &state))
 				break;
-		} while (step(p, &state));
+		} while (stack_step(p, &state));
 	}
 }
 
@@ -727,10 +729,10 @@ static unsigned int examine(struct program *p)
 	if (!p->live || !p->target || !p->told || !p->visits)
 		abort();
 	find_live(p);
-	follow(p, 0);
+	stack_follow(p, 0);
 	for (__u32 i = 0; i < p->func_count; i++)
 		if (p->funcs[i].insn_off && global_function(p, (int)p->funcs[i].insn_off))
-			follow(p, (int)p->funcs[i].insn_off);
+			stack_follow(p, (int)p->funcs[i].insn_off);
 	for (int pc = 0; pc < p->count; pc++)
 		for (int i = 0; i < p->visits[pc].count; i++)
 			free(p->visits[pc].states[i]);

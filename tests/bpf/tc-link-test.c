@@ -14,7 +14,7 @@
 #include "netns.h"
 
 /* The smallest program there is: return TC_ACT_UNSPEC. */
-static int load(void)
+static int link_test_load(void)
 {
 	const struct bpf_insn insns[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = TC_ACT_UNSPEC },
@@ -63,7 +63,7 @@ static __u32 id_of(int fd)
 
 static void test_tcx(int first, int second)
 {
-	int others = load(), index, err;
+	int others = link_test_load(), index, err;
 	const __u32 order[] = { id_of(first), id_of(others), id_of(second) };
 	struct tc_link before, behind, other;
 
@@ -100,7 +100,7 @@ static void test_tcx(int first, int second)
 
 int main(void)
 {
-	int first = load(), second = load(), index;
+	int first = link_test_load(), second = link_test_load(), index;
 	struct tc_link in, twin, egress, copy;
 	__u32 prog_id;
 

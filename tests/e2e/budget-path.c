@@ -52,7 +52,7 @@ enum {
 	VALUES_MAX = 64,
 };
 
-static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *fmt, ...)
+static void __attribute__((noreturn, format(printf, 1, 2))) path_die(const char *fmt, ...)
 {
 	va_list args;
 
@@ -74,7 +74,7 @@ struct map {
 };
 
 /* A value that a lookup has returned a pointer to: a copy, written back when the packet is done. */
-struct value {
+struct path_value {
 	struct map *map;
 	__u8 key[64];
 	__u8 *now;
@@ -91,7 +91,7 @@ struct counts {
 struct machine {
 	struct map maps[MAPS_MAX];
 	int nr_maps;
-	struct value values[VALUES_MAX];
+	struct path_value values[VALUES_MAX];
 	int nr_values;
 	struct __sk_buff skb;
 	__u8 *packet; /* below 4 GB: programs read its address as a __u32 */
@@ -133,11 +133,11 @@ static struct map *map_of_fd(struct machine *m, int fd)
 		if (m->maps[i].fd == fd)
 			return &m->maps[i];
 	if (m->nr_maps == MAPS_MAX)
-		die("too many maps");
+		path_die("too many maps");
 	map = &m->maps[m->nr_maps++];
 	map->fd = fd;
 	if (bpf_obj_get_info_by_fd(fd, &map->info, &len))
-		die("no map behind descriptor %d", fd);
+		path_die("no map behind descriptor %d", fd);
 	if (map->info.type == BPF_MAP_TYPE_ARRAY && map->info.map_flags & BPF_F_MMAPABLE) {
 		int prot = PROT_READ | (map->info.map_flags & BPF_F_RDONLY_PROG ? 0 : PROT_WRITE);
 		void *memory;
@@ -145,13 +145,13 @@ static struct map *map_of_fd(struct machine *m, int fd)
 		map->memory_len = array_stride(map) * map->info.max_entries;
 		memory = mmap(NULL, map->memory_len, prot, MAP_SHARED, fd, 0);
 		if (memory == MAP_FAILED)
-			die("cannot map %s: %s", map->info.name, strerror(errno));
+			path_die("cannot map %s: %s", map->info.name, strerror(errno));
 		map->memory = memory;
 	}
 	return map;
 }
 
-static struct value *value_find(struct machine *m, const struct map *map, const void *key)
+static struct path_value *value_find(struct machine *m, const struct map *map, const void *key)
 {
 	for (int i = 0; i < m->nr_values; i++)
 		if (m->values[i].map == map && !memcmp(m->values[i].key, key, map->info.key_size))
@@ -161,7 +161,7 @@ static struct value *value_find(struct machine *m, const struct map *map, const 
 
 static void *map_lookup(struct machine *m, struct map *map, const void *key)
 {
-	struct value *value;
+	struct path_value *value;
 
 	if (is_array(map)) {
 		if (*(const __u32 *)key >= map->info.max_entries)
@@ -176,13 +176,13 @@ static void *map_lookup(struct machine *m, struct map *map, const void *key)
 	if (value)
 		return value->now;
 	if (m->nr_values == VALUES_MAX || map->info.key_size > sizeof(value->key))
-		die("too many values, or a key too long");
+		path_die("too many values, or a key too long");
 	value = &m->values[m->nr_values];
 	value->map = map;
 	memcpy(value->key, key, map->info.key_size);
 	value->now = calloc(2, map->info.value_size);
 	if (!value->now)
-		die("out of memory");
+		path_die("out of memory");
 	value->before = value->now + map->info.value_size;
 	/* A per-CPU value is a scratch: nobody reads what is counted there. */
 	if (!is_percpu(map)) {
@@ -199,7 +199,7 @@ static void *map_lookup(struct machine *m, struct map *map, const void *key)
 static __u64 map_update(struct machine *m, struct map *map, const void *key, const void *from,
 			__u64 flags)
 {
-	struct value *value = value_find(m, map, key);
+	struct path_value *value = value_find(m, map, key);
 
 	if (bpf_map_update_elem(map->fd, key, from, flags))
 		return -errno;
@@ -213,7 +213,7 @@ static __u64 map_update(struct machine *m, struct map *map, const void *key, con
 static void values_write_back(struct machine *m)
 {
 	for (int i = 0; i < m->nr_values; i++) {
-		struct value *value = &m->values[i];
+		struct path_value *value = &m->values[i];
 
 		if (!is_percpu(value->map) &&
 		    memcmp(value->now, value->before, value->map->info.value_size))
@@ -239,7 +239,7 @@ static bool is_shared(const struct machine *m, const __u8 *addr)
 
 /* --- helper functions ------------------------------------------------------------------------- */
 
-static __u64 clock_ns(clockid_t clock)
+static __u64 path_clock_ns(clockid_t clock)
 {
 	struct timespec ts;
 
@@ -264,12 +264,12 @@ static __u64 jiffies(void)
 		if (!strncmp(line, "jiffies: ", 9))
 			now = strtoull(line + 9, NULL, 10);
 	if (!now)
-		die("cannot read the jiffies from /proc/timer_list");
+		path_die("cannot read the jiffies from /proc/timer_list");
 	fclose(file);
 	return now;
 }
 
-static __u64 call_helper(struct machine *m, int id, const __u64 r[11])
+static __u64 path_call_helper(struct machine *m, int id, const __u64 r[11])
 {
 	void *r2 = (void *)r[2], *r3 = (void *)r[3];
 	__u8 *bytes;
@@ -286,9 +286,9 @@ static __u64 call_helper(struct machine *m, int id, const __u64 r[11])
 	case BPF_FUNC_map_delete_elem:
 		return bpf_map_delete_elem(((struct map *)r[1])->fd, r2) ? -errno : 0;
 	case BPF_FUNC_ktime_get_ns:
-		return clock_ns(CLOCK_MONOTONIC);
+		return path_clock_ns(CLOCK_MONOTONIC);
 	case BPF_FUNC_ktime_get_coarse_ns:
-		return clock_ns(CLOCK_MONOTONIC_COARSE);
+		return path_clock_ns(CLOCK_MONOTONIC_COARSE);
 	case BPF_FUNC_jiffies64:
 		return jiffies();
 	case BPF_FUNC_get_prandom_u32:
@@ -324,13 +324,13 @@ static __u64 call_helper(struct machine *m, int id, const __u64 r[11])
 	case BPF_FUNC_redirect_neigh:
 		return TC_ACT_REDIRECT;
 	default:
-		die("helper %d is not known here: teach call_helper() about it", id);
+		path_die("helper %d is not known here: teach path_call_helper() about it", id);
 	}
 }
 
 /* --- instructions ----------------------------------------------------------------------------- */
 
-static __u64 load(const void *from, int size)
+static __u64 path_load(const void *from, int size)
 {
 	__u64 value = 0;
 
@@ -341,7 +341,7 @@ static __u64 load(const void *from, int size)
 static void atomic(const struct bpf_insn *insn, __u8 *addr, __u64 r[11])
 {
 	int size = insn_size(insn);
-	__u64 old = load(addr, size), src = r[insn->src_reg], new = old;
+	__u64 old = path_load(addr, size), src = r[insn->src_reg], new = old;
 
 	switch (insn->imm & ~BPF_FETCH) {
 	case BPF_ADD:
@@ -360,11 +360,11 @@ static void atomic(const struct bpf_insn *insn, __u8 *addr, __u64 r[11])
 		new = src;
 		break;
 	case BPF_CMPXCHG & ~BPF_FETCH:
-		if (old == load(&r[0], size))
+		if (old == path_load(&r[0], size))
 			new = src;
 		break;
 	default:
-		die("unknown atomic operation %#x", insn->imm);
+		path_die("unknown atomic operation %#x", insn->imm);
 	}
 	memcpy(addr, &new, size);
 	if (insn->imm == BPF_CMPXCHG)
@@ -384,11 +384,11 @@ static __u64 load_imm64(struct machine *m, const struct bpf_insn *insn)
 		struct map *map = map_of_fd(m, insn->imm);
 
 		if (!map->memory)
-			die("global data of %s is not mapped", map->info.name);
+			path_die("global data of %s is not mapped", map->info.name);
 		return (__u64)map->memory + insn[1].imm;
 	}
 	default:
-		die("unknown kind of constant: %d", insn->src_reg);
+		path_die("unknown kind of constant: %d", insn->src_reg);
 	}
 }
 
@@ -400,7 +400,7 @@ static __u64 execute(struct machine *m, const struct bpf_insn *insns, int pc, co
 	__u64 r[11] = { 0 };
 
 	if (depth == DEPTH_MAX)
-		die("calls nested too deeply");
+		path_die("calls nested too deeply");
 	memcpy(&r[1], args, 5 * sizeof(r[0]));
 	r[10] = (__u64)(m->stack[depth] + STACK_LEN);
 	for (;; pc++) {
@@ -411,15 +411,15 @@ static __u64 execute(struct machine *m, const struct bpf_insn *insns, int pc, co
 		bool taken;
 
 		if (m->counts.insns++ == STEPS_MAX)
-			die("the program does not end");
+			path_die("the program does not end");
 		switch (BPF_CLASS(insn->code)) {
 		case BPF_ALU:
 		case BPF_ALU64:
 			if (!insn_alu(insn, *dst, src, dst))
-				die("unknown ALU operation %#x", insn->code);
+				path_die("unknown ALU operation %#x", insn->code);
 			break;
 		case BPF_LDX:
-			*dst = load((void *)(r[insn->src_reg] + insn->off), insn_size(insn));
+			*dst = path_load((void *)(r[insn->src_reg] + insn->off), insn_size(insn));
 			break;
 		case BPF_ST:
 		case BPF_STX:
@@ -441,12 +441,12 @@ static __u64 execute(struct machine *m, const struct bpf_insn *insns, int pc, co
 				return r[0];
 			if (insn->code != (BPF_JMP | BPF_CALL)) {
 				if (!insn_jump(insn, *dst, src, &taken))
-					die("unknown jump %#x", insn->code);
+					path_die("unknown jump %#x", insn->code);
 				pc += taken ? insn->off : 0;
 			} else if (insn->src_reg == BPF_PSEUDO_CALL) {
 				r[0] = execute(m, insns, pc + 1 + insn->imm, &r[1], depth + 1);
 			} else {
-				r[0] = call_helper(m, insn->imm, r);
+				r[0] = path_call_helper(m, insn->imm, r);
 			}
 			break;
 		}
@@ -462,10 +462,10 @@ static void parse_ports(char **text, __be16 *sport, __be16 *dport, char **src, c
 	*dst = strsep(text, ",");
 	*dport = htons(strtoul(strsep(text, ",") ?: "", NULL, 10));
 	if (!*src || !*dst || !*sport || !*dport)
-		die("a packet needs SRC,SPORT,DST,DPORT");
+		path_die("a packet needs SRC,SPORT,DST,DPORT");
 }
 
-static void make_frame(char *text, __u8 frame[FRAME_LEN])
+static void path_make_frame(char *text, __u8 frame[FRAME_LEN])
 {
 	struct ethhdr *eth = (void *)frame;
 	const char *kind = strsep(&text, ",");
@@ -485,7 +485,7 @@ static void make_frame(char *text, __u8 frame[FRAME_LEN])
 		ip6.payload_len = htons(FRAME_LEN - ETH_HLEN - sizeof(ip6));
 		if (inet_pton(AF_INET6, src, &ip6.saddr) != 1 ||
 		    inet_pton(AF_INET6, dst, &ip6.daddr) != 1)
-			die("%s or %s is no IPv6 address", src, dst);
+			path_die("%s or %s is no IPv6 address", src, dst);
 		eth->h_proto = htons(ETH_P_IPV6);
 		memcpy(frame + ETH_HLEN, &ip6, sizeof(ip6));
 		l4 = frame + ETH_HLEN + sizeof(ip6);
@@ -495,7 +495,7 @@ static void make_frame(char *text, __u8 frame[FRAME_LEN])
 		ip.tot_len = htons(FRAME_LEN - ETH_HLEN);
 		if (inet_pton(AF_INET, src, &ip.saddr) != 1 ||
 		    inet_pton(AF_INET, dst, &ip.daddr) != 1)
-			die("%s or %s is no IPv4 address", src, dst);
+			path_die("%s or %s is no IPv4 address", src, dst);
 		eth->h_proto = htons(ETH_P_IP);
 		memcpy(frame + ETH_HLEN, &ip, sizeof(ip));
 		l4 = frame + ETH_HLEN + sizeof(ip);
@@ -523,7 +523,7 @@ static int kernel_verdict(int prog_fd, __u8 frame[FRAME_LEN], __u32 ifindex)
 		    .ctx_size_in = sizeof(ctx));
 
 	if (bpf_prog_test_run_opts(prog_fd, &run))
-		die("cannot run the program in the kernel: %s", strerror(errno));
+		path_die("cannot run the program in the kernel: %s", strerror(errno));
 	return run.retval;
 }
 
@@ -535,7 +535,7 @@ static void packet_pass(struct machine *m, const struct bpf_insn *insns, int pro
 	__u8 frame[FRAME_LEN];
 	int verdict;
 
-	make_frame(strdupa(text), frame);
+	path_make_frame(strdupa(text), frame);
 	memcpy(m->packet, frame, FRAME_LEN);
 	m->skb = (struct __sk_buff){
 		.len = FRAME_LEN,
@@ -566,7 +566,7 @@ static void use_maps(struct bpf_object *obj, const struct bpf_prog_info *info)
 		__u32 len = sizeof(map_info);
 
 		if (fd < 0 || bpf_obj_get_info_by_fd(fd, &map_info, &len))
-			die("cannot open map %u: %s", ids[i], strerror(errno));
+			path_die("cannot open map %u: %s", ids[i], strerror(errno));
 		bpf_object__for_each_map(map, obj)
 		{
 			const char *name = bpf_map__name(map), *dot = strchr(name, '.');
@@ -576,7 +576,7 @@ static void use_maps(struct bpf_object *obj, const struct bpf_prog_info *info)
 					    !strcmp(strchr(map_info.name, '.'), dot)
 				: !strcmp(map_info.name, name))
 				if (bpf_map__reuse_fd(map, fd))
-					die("cannot reuse map %s: %s", name, strerror(errno));
+					path_die("cannot reuse map %s: %s", name, strerror(errno));
 		}
 		close(fd);
 	}
@@ -592,17 +592,17 @@ int main(int argc, char **argv)
 	int prog_fd;
 
 	if (argc < 5)
-		die("usage: budget-path OBJECT PROGRAM_ID DEVICE PACKET...");
+		path_die("usage: budget-path OBJECT PROGRAM_ID DEVICE PACKET...");
 	prog_fd = bpf_prog_get_fd_by_id(strtoul(argv[2], NULL, 10));
 	if (prog_fd < 0 || bpf_obj_get_info_by_fd(prog_fd, &info, &len))
-		die("no program %s: %s", argv[2], strerror(errno));
+		path_die("no program %s: %s", argv[2], strerror(errno));
 	ifindex = if_nametoindex(argv[3]);
 	if (!ifindex)
-		die("no device %s", argv[3]);
+		path_die("no device %s", argv[3]);
 
 	obj = bpf_object__open(argv[1]);
 	if (!obj)
-		die("cannot open %s: %s", argv[1], strerror(errno));
+		path_die("cannot open %s: %s", argv[1], strerror(errno));
 	use_maps(obj, &info);
 	/* The settings are those of this program: what the tool did not load may not load. */
 	bpf_object__for_each_program(prog, obj)
@@ -610,16 +610,16 @@ int main(int argc, char **argv)
 		bpf_program__set_autoload(prog, !strcmp(bpf_program__name(prog), info.name));
 	}
 	if (bpf_object__load(obj))
-		die("cannot load %s: %s", argv[1], strerror(errno));
+		path_die("cannot load %s: %s", argv[1], strerror(errno));
 	prog = bpf_object__find_program_by_name(obj, info.name);
 	if (!prog)
-		die("%s has no program %s", argv[1], info.name);
+		path_die("%s has no program %s", argv[1], info.name);
 
 	/* Not by MAP_32BIT, which is x86's alone. Nothing else lies there. */
 	machine.packet = mmap((void *)0x40000000, 4096, PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	if (machine.packet == MAP_FAILED)
-		die("no memory below 4 GB: %s", strerror(errno));
+		path_die("no memory below 4 GB: %s", strerror(errno));
 	printf("%u %u\n", info.xlated_prog_len / (__u32)sizeof(struct bpf_insn),
 	       info.verified_insns);
 	for (int i = 4; i < argc; i++)

@@ -42,7 +42,7 @@ static __u16 fold(__u64 sum)
 	return sum;
 }
 
-static __u32 judge(struct __sk_buff *skb)
+static __u32 complete_judge(struct __sk_buff *skb)
 {
 	__s64 csum = bpf_csum_update(skb, 0); /* only with CHECKSUM_COMPLETE it is there */
 	__u32 zero = 0, len = skb->len - ETH_HLEN;
@@ -69,7 +69,7 @@ static __u32 judge(struct __sk_buff *skb)
 SEC("tc")
 int csum_judge(struct __sk_buff *skb)
 {
-	__u32 verdict = judge(skb);
+	__u32 verdict = complete_judge(skb);
 	__u64 *count = bpf_map_lookup_elem(&complete, &verdict);
 
 	if (count)

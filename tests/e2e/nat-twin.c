@@ -53,18 +53,18 @@ static const struct {
 };
 enum { MAPPED = 2, TARGET_PORT = 23456 };
 
-struct packet {
+struct twin_packet {
 	uint8_t data[PACKET_MAX];
 	size_t len;
 };
 
 /* What came out of a translator in one step. */
 struct outputs {
-	struct packet packets[OUTPUTS];
+	struct twin_packet packets[OUTPUTS];
 	size_t n;
 };
 
-struct flow {
+struct twin_flow {
 	uint8_t proto;
 	uint32_t client, server;
 	uint16_t cport, sport;
@@ -75,15 +75,15 @@ struct flow {
 	int stage;
 	uint32_t client_seq, server_seq;
 	/* The last packet that each side has got, for errors about it. */
-	struct packet got[TWINS][2];
+	struct twin_packet got[TWINS][2];
 };
 
 static int sockets[TWINS][2];
-static struct flow flows[FLOWS];
+static struct twin_flow flows[FLOWS];
 static uint64_t random_state, steps, packets, compared, ported, failures;
 static uint16_t next_id, next_port = 20000;
 
-static uint32_t rnd(uint32_t below)
+static uint32_t twin_rnd(uint32_t below)
 {
 	random_state ^= random_state >> 12;
 	random_state ^= random_state << 25;
@@ -91,38 +91,38 @@ static uint32_t rnd(uint32_t below)
 	return (random_state * 0x2545f4914f6cdd1dULL >> 32) % below;
 }
 
-static void die(const char *what)
+static void twin_die(const char *what)
 {
 	fprintf(stderr, "nat-twin: cannot %s: %s\n", what, strerror(errno));
 	exit(EXIT_FAILURE);
 }
 
-static uint16_t get16(const uint8_t *at)
+static uint16_t twin_get16(const uint8_t *at)
 {
 	return at[0] << 8 | at[1];
 }
 
-static uint32_t get32(const uint8_t *at)
+static uint32_t twin_get32(const uint8_t *at)
 {
-	return (uint32_t)get16(at) << 16 | get16(at + 2);
+	return (uint32_t)twin_get16(at) << 16 | twin_get16(at + 2);
 }
 
-static void put16(uint8_t *at, uint16_t value)
+static void twin_put16(uint8_t *at, uint16_t value)
 {
 	at[0] = value >> 8;
 	at[1] = value;
 }
 
-static void put32(uint8_t *at, uint32_t value)
+static void twin_put32(uint8_t *at, uint32_t value)
 {
-	put16(at, value >> 16);
-	put16(at + 2, value);
+	twin_put16(at, value >> 16);
+	twin_put16(at + 2, value);
 }
 
 static uint32_t sum16(const uint8_t *data, size_t len, uint32_t sum)
 {
 	for (; len > 1; data += 2, len -= 2)
-		sum += get16(data);
+		sum += twin_get16(data);
 	if (len)
 		sum += data[0] << 8;
 	while (sum >> 16)
@@ -135,12 +135,12 @@ static size_t header_len(const uint8_t *ip)
 	return (ip[0] & 15) * 4UL;
 }
 
-static size_t check_offset(uint8_t proto)
+static size_t twin_check_offset(uint8_t proto)
 {
 	return proto == IPPROTO_TCP ? 16 : 6;
 }
 
-static bool has_ports(uint8_t proto)
+static bool twin_has_ports(uint8_t proto)
 {
 	return proto == IPPROTO_TCP || proto == IPPROTO_UDP;
 }
@@ -149,8 +149,8 @@ static bool has_ports(uint8_t proto)
 
 static void set_ip_check(uint8_t *ip)
 {
-	put16(ip + 10, 0);
-	put16(ip + 10, ~sum16(ip, header_len(ip), 0));
+	twin_put16(ip + 10, 0);
+	twin_put16(ip + 10, ~sum16(ip, header_len(ip), 0));
 }
 
 static void set_l4_check(uint8_t *ip, size_t len)
@@ -159,36 +159,36 @@ static void set_l4_check(uint8_t *ip, size_t len)
 	size_t l4_len = len - header_len(ip);
 	uint16_t check;
 
-	put16(l4 + check_offset(proto), 0);
+	twin_put16(l4 + twin_check_offset(proto), 0);
 	check = ~sum16(l4, l4_len, sum16(ip + 12, 8, proto + l4_len));
 	if (proto == IPPROTO_UDP && !check)
 		check = 0xffff;
-	put16(l4 + check_offset(proto), check);
+	twin_put16(l4 + twin_check_offset(proto), check);
 }
 
-static void ip_begin(struct packet *packet, uint8_t proto, uint32_t src, uint32_t dst,
+static void ip_begin(struct twin_packet *packet, uint8_t proto, uint32_t src, uint32_t dst,
 		     size_t options)
 {
 	uint8_t *ip = packet->data;
 
 	memset(ip, 0, 20);
 	ip[0] = 0x40 | (20 + options) / 4;
-	put16(ip + 4, ++next_id);
+	twin_put16(ip + 4, ++next_id);
 	ip[8] = 64;
 	ip[9] = proto;
-	put32(ip + 12, src);
-	put32(ip + 16, dst);
+	twin_put32(ip + 12, src);
+	twin_put32(ip + 16, dst);
 	memset(ip + 20, 1, options); /* no-operation */
 	packet->len = 20 + options;
 }
 
-static void ip_end(struct packet *packet)
+static void ip_end(struct twin_packet *packet)
 {
-	put16(packet->data + 2, packet->len);
+	twin_put16(packet->data + 2, packet->len);
 	set_ip_check(packet->data);
 }
 
-static void add_payload(struct packet *packet, size_t len, uint8_t seed)
+static void add_payload(struct twin_packet *packet, size_t len, uint8_t seed)
 {
 	size_t i;
 
@@ -196,17 +196,17 @@ static void add_payload(struct packet *packet, size_t len, uint8_t seed)
 		packet->data[packet->len++] = seed + i * 31;
 }
 
-static void build_udp(struct packet *packet, uint32_t src, uint16_t sport, uint32_t dst,
+static void build_udp(struct twin_packet *packet, uint32_t src, uint16_t sport, uint32_t dst,
 		      uint16_t dport, size_t payload, uint8_t seed, size_t options, bool checked)
 {
 	uint8_t *udp;
 
 	ip_begin(packet, IPPROTO_UDP, src, dst, options);
 	udp = packet->data + packet->len;
-	put16(udp, sport);
-	put16(udp + 2, dport);
-	put16(udp + 4, 8 + payload);
-	put16(udp + 6, 0);
+	twin_put16(udp, sport);
+	twin_put16(udp + 2, dport);
+	twin_put16(udp + 4, 8 + payload);
+	twin_put16(udp + 6, 0);
 	packet->len += 8;
 	add_payload(packet, payload, seed);
 	if (checked)
@@ -214,7 +214,7 @@ static void build_udp(struct packet *packet, uint32_t src, uint16_t sport, uint3
 	ip_end(packet);
 }
 
-static void build_tcp(struct packet *packet, uint32_t src, uint16_t sport, uint32_t dst,
+static void build_tcp(struct twin_packet *packet, uint32_t src, uint16_t sport, uint32_t dst,
 		      uint16_t dport, uint8_t flags, uint32_t seq, uint32_t ack, size_t payload,
 		      uint8_t seed, size_t options)
 {
@@ -223,21 +223,21 @@ static void build_tcp(struct packet *packet, uint32_t src, uint16_t sport, uint3
 	ip_begin(packet, IPPROTO_TCP, src, dst, options);
 	tcp = packet->data + packet->len;
 	memset(tcp, 0, 20);
-	put16(tcp, sport);
-	put16(tcp + 2, dport);
-	put32(tcp + 4, seq);
-	put32(tcp + 8, ack);
+	twin_put16(tcp, sport);
+	twin_put16(tcp + 2, dport);
+	twin_put32(tcp + 4, seq);
+	twin_put32(tcp + 8, ack);
 	tcp[12] = 5 << 4;
 	tcp[13] = flags;
-	put16(tcp + 14, 65535);
+	twin_put16(tcp + 14, 65535);
 	packet->len += 20;
 	add_payload(packet, payload, seed);
 	set_l4_check(packet->data, packet->len);
 	ip_end(packet);
 }
 
-static void build_error(struct packet *packet, uint32_t src, uint32_t dst, uint8_t type,
-			uint8_t code, const struct packet *about, size_t quoted)
+static void build_error(struct twin_packet *packet, uint32_t src, uint32_t dst, uint8_t type,
+			uint8_t code, const struct twin_packet *about, size_t quoted)
 {
 	uint8_t *icmp;
 
@@ -247,26 +247,26 @@ static void build_error(struct packet *packet, uint32_t src, uint32_t dst, uint8
 	icmp[0] = type;
 	icmp[1] = code;
 	if (type == 3 && code == 4)
-		put16(icmp + 6, 1280);
+		twin_put16(icmp + 6, 1280);
 	if (quoted > about->len)
 		quoted = about->len;
 	memcpy(icmp + 8, about->data, quoted);
 	packet->len += 8 + quoted;
-	put16(icmp + 2, ~sum16(icmp, 8 + quoted, 0));
+	twin_put16(icmp + 2, ~sum16(icmp, 8 + quoted, 0));
 	ip_end(packet);
 }
 
 /* --- checking ------------------------------------------------------------------------------- */
 
-static const char *l4_wrong(const uint8_t *ip, size_t have)
+static const char *twin_l4_wrong(const uint8_t *ip, size_t have)
 {
-	size_t header = header_len(ip), len = get16(ip + 2);
+	size_t header = header_len(ip), len = twin_get16(ip + 2);
 	uint8_t proto = ip[9];
 
-	if (!has_ports(proto) || get16(ip + 6) & 0x3fff || len > have ||
-	    len < header + check_offset(proto) + 2)
+	if (!twin_has_ports(proto) || twin_get16(ip + 6) & 0x3fff || len > have ||
+	    len < header + twin_check_offset(proto) + 2)
 		return NULL;
-	if (proto == IPPROTO_UDP && !get16(ip + header + 6))
+	if (proto == IPPROTO_UDP && !twin_get16(ip + header + 6))
 		return NULL;
 	return sum16(ip + header, len - header, sum16(ip + 12, 8, proto + len - header)) == 0xffff
 		       ? NULL
@@ -274,17 +274,17 @@ static const char *l4_wrong(const uint8_t *ip, size_t have)
 }
 
 /* Verify every checksum of a packet, and of one that it quotes. Return: what is wrong, or NULL. */
-static const char *packet_wrong(const struct packet *packet)
+static const char *packet_wrong(const struct twin_packet *packet)
 {
 	const uint8_t *ip = packet->data, *icmp, *quote;
-	size_t header = header_len(ip), len = get16(ip + 2);
+	size_t header = header_len(ip), len = twin_get16(ip + 2);
 
 	if (len > packet->len)
 		return "length";
 	if (sum16(ip, header, 0) != 0xffff)
 		return "IP checksum";
-	if (ip[9] != IPPROTO_ICMP || get16(ip + 6) & 0x3fff)
-		return l4_wrong(ip, packet->len);
+	if (ip[9] != IPPROTO_ICMP || twin_get16(ip + 6) & 0x3fff)
+		return twin_l4_wrong(ip, packet->len);
 	icmp = ip + header;
 	if (sum16(icmp, len - header, 0) != 0xffff)
 		return "ICMP checksum";
@@ -293,10 +293,10 @@ static const char *packet_wrong(const struct packet *packet)
 	quote = icmp + 8;
 	if (sum16(quote, header_len(quote), 0) != 0xffff)
 		return "quoted IP checksum";
-	return l4_wrong(quote, packet->len - header - 8) ? "quoted transport checksum" : NULL;
+	return twin_l4_wrong(quote, packet->len - header - 8) ? "quoted transport checksum" : NULL;
 }
 
-static void hex(const char *name, const struct packet *packet)
+static void hex(const char *name, const struct twin_packet *packet)
 {
 	size_t i;
 
@@ -333,48 +333,48 @@ static int open_socket(const char *netns)
 	snprintf(path, sizeof(path), "/run/netns/%s", netns);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || setns(fd, CLONE_NEWNET))
-		die(path);
+		twin_die(path);
 	close(fd);
 	sock = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_IP));
 	addr.sll_ifindex = (int)if_nametoindex("eth0");
 	if (sock < 0 || bind(sock, (struct sockaddr *)&addr, sizeof(addr)) ||
 	    setsockopt(sock, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) ||
 	    setsockopt(sock, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one)))
-		die("open a packet socket");
+		twin_die("open a packet socket");
 	return sock;
 }
 
-static void send_packet(int twin, enum side from, const struct packet *packet)
+static void twin_send_packet(int twin, enum side from, const struct twin_packet *packet)
 {
 	uint8_t frame[ETH_HLEN + PACKET_MAX] = { 0 };
 
 	memcpy(frame, router_mac, 6);
 	frame[6] = 2;
 	frame[11] = 9;
-	put16(frame + 12, ETH_P_IP);
+	twin_put16(frame + 12, ETH_P_IP);
 	memcpy(frame + ETH_HLEN, packet->data, packet->len);
 	if (send(sockets[twin][from], frame, ETH_HLEN + packet->len, 0) < 0)
-		die("send");
+		twin_die("send");
 	packets++;
 }
 
 static void send_mark(int twin, enum side from)
 {
-	struct packet packet;
+	struct twin_packet packet;
 
 	if (from == CLIENT)
 		build_udp(&packet, mark_client, 9, mark_target, 9, 4, 0, 0, true);
 	else
 		build_udp(&packet, mark_target, 9, mark_client, 9, 4, 0, 0, true);
-	send_packet(twin, from, &packet);
+	twin_send_packet(twin, from, &packet);
 }
 
 /* Everything that comes out at @at before the mark. */
-static void receive(int twin, enum side at, struct outputs *out)
+static void twin_receive(int twin, enum side at, struct outputs *out)
 {
 	out->n = 0;
 	for (;;) {
-		struct packet *packet = &out->packets[out->n];
+		struct twin_packet *packet = &out->packets[out->n];
 		struct pollfd ready = { .fd = sockets[twin][at], .events = POLLIN };
 		uint8_t frame[ETH_HLEN + PACKET_MAX];
 		uint32_t src;
@@ -389,7 +389,7 @@ static void receive(int twin, enum side at, struct outputs *out)
 			continue;
 		packet->len = len - ETH_HLEN;
 		memcpy(packet->data, frame + ETH_HLEN, packet->len);
-		src = get32(packet->data + 12);
+		src = twin_get32(packet->data + 12);
 		if (src == mark_client || src == mark_target)
 			return;
 		/* What the translator says itself is its own affair. */
@@ -403,38 +403,39 @@ static void receive(int twin, enum side at, struct outputs *out)
 
 static int by_offset(const void *a, const void *b)
 {
-	const struct packet *first = a, *second = b;
-	int x = get16(first->data + 6) & 0x1fff, y = get16(second->data + 6) & 0x1fff;
+	const struct twin_packet *first = a, *second = b;
+	int x = twin_get16(first->data + 6) & 0x1fff, y = twin_get16(second->data + 6) & 0x1fff;
 
 	return (x > y) - (x < y);
 }
 
 /* Replace the port in a transport header, as if it had been that from the beginning. */
-static void replace_port(struct packet *packet, size_t offset, uint16_t port)
+static void replace_port(struct twin_packet *packet, size_t offset, uint16_t port)
 {
-	uint8_t *ip = packet->data, *l4 = ip + header_len(ip), *check = l4 + check_offset(ip[9]);
-	uint32_t sum = (uint16_t)~get16(check);
-	uint16_t old = get16(l4 + offset);
+	uint8_t *ip = packet->data, *l4 = ip + header_len(ip),
+		*check = l4 + twin_check_offset(ip[9]);
+	uint32_t sum = (uint16_t)~twin_get16(check);
+	uint16_t old = twin_get16(l4 + offset);
 
 	if (old == port)
 		return;
-	put16(l4 + offset, port);
-	if (ip[9] == IPPROTO_UDP && !get16(check))
+	twin_put16(l4 + offset, port);
+	if (ip[9] == IPPROTO_UDP && !twin_get16(check))
 		return;
 	sum += (uint16_t)~old + port;
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);
-	put16(check, ~sum);
-	if (ip[9] == IPPROTO_UDP && !get16(check))
-		put16(check, 0xffff);
+	twin_put16(check, ~sum);
+	if (ip[9] == IPPROTO_UDP && !twin_get16(check))
+		twin_put16(check, 0xffff);
 }
 
 /*
  * Compare what has come out of the two. @flow: the one that the packets belong to, or NULL. The
  * outputs at the target are given the client's own port.
  */
-static void compare(const char *what, enum side at, struct flow *flow, const struct packet *sent,
-		    bool verify)
+static void twin_compare(const char *what, enum side at, struct twin_flow *flow,
+			 const struct twin_packet *sent, bool verify)
 {
 	struct outputs out[TWINS];
 	bool kept[TWINS] = { true, true };
@@ -442,10 +443,10 @@ static void compare(const char *what, enum side at, struct flow *flow, const str
 	int twin;
 
 	for (twin = 0; twin < TWINS; twin++) {
-		receive(twin, at, &out[twin]);
-		qsort(out[twin].packets, out[twin].n, sizeof(struct packet), by_offset);
+		twin_receive(twin, at, &out[twin]);
+		qsort(out[twin].packets, out[twin].n, sizeof(struct twin_packet), by_offset);
 		for (i = 0; i < out[twin].n; i++) {
-			struct packet *packet = &out[twin].packets[i];
+			struct twin_packet *packet = &out[twin].packets[i];
 			uint8_t *ip = packet->data;
 			const char *wrong = verify ? packet_wrong(packet) : NULL;
 
@@ -453,12 +454,12 @@ static void compare(const char *what, enum side at, struct flow *flow, const str
 				hex("out", packet);
 			if (!flow)
 				continue;
-			if (!(get16(ip + 6) & 0x1fff))
+			if (!(twin_get16(ip + 6) & 0x1fff))
 				flow->got[twin][at] = *packet;
-			if (at == CLIENT || !has_ports(ip[9]) || get16(ip + 6) & 0x1fff ||
+			if (at == CLIENT || !twin_has_ports(ip[9]) || twin_get16(ip + 6) & 0x1fff ||
 			    packet->len < header_len(ip) + 8)
 				continue;
-			flow->port[twin] = get16(ip + header_len(ip));
+			flow->port[twin] = twin_get16(ip + header_len(ip));
 			kept[twin] = flow->port[twin] == flow->cport;
 			if (!kept[twin] && (flow->port[twin] < 1024) != (flow->cport < 1024))
 				differ(what, "%s translator: port %d for %d", twin_names[twin],
@@ -481,7 +482,7 @@ static void compare(const char *what, enum side at, struct flow *flow, const str
 		return;
 	}
 	for (i = 0; i < out[0].n; i++) {
-		const struct packet *a = &out[0].packets[i], *b = &out[1].packets[i];
+		const struct twin_packet *a = &out[0].packets[i], *b = &out[1].packets[i];
 
 		compared++;
 		if (a->len == b->len && !memcmp(a->data, b->data, a->len))
@@ -495,45 +496,46 @@ static void compare(const char *what, enum side at, struct flow *flow, const str
 }
 
 /* Send one packet to both and compare what comes out. */
-static void step(const char *what, enum side from, struct flow *flow, const struct packet *packet)
+static void twin_step(const char *what, enum side from, struct twin_flow *flow,
+		      const struct twin_packet *packet)
 {
 	bool right = !packet_wrong(packet);
 	int twin;
 
 	for (twin = 0; twin < TWINS; twin++) {
-		struct packet mine = *packet;
+		struct twin_packet mine = *packet;
 
 		/* A reply goes to where this translator's packets have come from. */
 		if (from == TARGET && flow && flow->port[twin])
 			replace_port(&mine, 2, flow->port[twin]);
-		send_packet(twin, from, &mine);
+		twin_send_packet(twin, from, &mine);
 		send_mark(twin, from);
 	}
-	compare(what, from == CLIENT ? TARGET : CLIENT, flow, packet, right);
+	twin_compare(what, from == CLIENT ? TARGET : CLIENT, flow, packet, right);
 }
 
 /* --- the steps ------------------------------------------------------------------------------- */
 
-static void flow_begin(struct flow *flow)
+static void flow_begin(struct twin_flow *flow)
 {
-	size_t server = rnd(sizeof(servers) / sizeof(servers[0]));
-	const struct flow *other = &flows[rnd(FLOWS)];
+	size_t server = twin_rnd(sizeof(servers) / sizeof(servers[0]));
+	const struct twin_flow *other = &flows[twin_rnd(FLOWS)];
 
 	memset(flow, 0, sizeof(*flow));
-	flow->proto = rnd(2) ? IPPROTO_TCP : IPPROTO_UDP;
-	flow->client = clients[rnd(2)];
+	flow->proto = twin_rnd(2) ? IPPROTO_TCP : IPPROTO_UDP;
+	flow->client = clients[twin_rnd(2)];
 	/* Often the port of another flow, so that they collide. */
-	flow->cport = other->cport && rnd(2) ? other->cport : next_port++;
+	flow->cport = other->cport && twin_rnd(2) ? other->cport : next_port++;
 	if (next_port > 60000)
 		next_port = 20000;
-	if (!rnd(20))
-		flow->cport = 600 + rnd(400);
+	if (!twin_rnd(20))
+		flow->cport = 600 + twin_rnd(400);
 	flow->server = servers[server].addr;
 	flow->sport = servers[server].port;
 	flow->answers = server < MAPPED ? target : flow->server;
 	flow->answers_port = server < MAPPED ? TARGET_PORT : flow->sport;
-	flow->client_seq = rnd(UINT32_MAX);
-	flow->server_seq = rnd(UINT32_MAX);
+	flow->client_seq = twin_rnd(UINT32_MAX);
+	flow->server_seq = twin_rnd(UINT32_MAX);
 	for (other = flows; other < flows + FLOWS; other++) {
 		if (other == flow || other->proto != flow->proto || other->client != flow->client ||
 		    other->cport != flow->cport || other->server != flow->server ||
@@ -546,54 +548,54 @@ static void flow_begin(struct flow *flow)
 
 static size_t random_options(void)
 {
-	return rnd(6) ? 0 : 4 * (1 + rnd(OPTIONS_MAX / 4));
+	return twin_rnd(6) ? 0 : 4 * (1 + twin_rnd(OPTIONS_MAX / 4));
 }
 
-static void udp_step(struct flow *flow)
+static void udp_step(struct twin_flow *flow)
 {
-	size_t payload = rnd(4) ? rnd(100) : rnd(1400), options = random_options();
-	bool checked = rnd(6);
-	struct packet packet;
+	size_t payload = twin_rnd(4) ? twin_rnd(100) : twin_rnd(1400), options = random_options();
+	bool checked = twin_rnd(6);
+	struct twin_packet packet;
 
-	if (!flow->port[0] || rnd(2)) {
+	if (!flow->port[0] || twin_rnd(2)) {
 		build_udp(&packet, flow->client, flow->cport, flow->server, flow->sport, payload,
 			  steps, options, checked);
-		step("UDP", CLIENT, flow, &packet);
+		twin_step("UDP", CLIENT, flow, &packet);
 		return;
 	}
 	build_udp(&packet, flow->answers, flow->answers_port, flow->client, flow->cport, payload,
 		  steps, options, checked);
-	step("UDP reply", TARGET, flow, &packet);
+	twin_step("UDP reply", TARGET, flow, &packet);
 }
 
-static void tcp_from(struct flow *flow, enum side from, uint8_t flags, size_t payload)
+static void tcp_from(struct twin_flow *flow, enum side from, uint8_t flags, size_t payload)
 {
-	struct packet packet;
+	struct twin_packet packet;
 
 	if (from == CLIENT) {
 		build_tcp(&packet, flow->client, flow->cport, flow->server, flow->sport, flags,
 			  flow->client_seq, flags & TCP_ACK ? flow->server_seq : 0, payload, steps,
 			  random_options());
 		flow->client_seq += payload + !!(flags & (TCP_SYN | TCP_FIN));
-		step("TCP", CLIENT, flow, &packet);
+		twin_step("TCP", CLIENT, flow, &packet);
 	} else {
 		build_tcp(&packet, flow->answers, flow->answers_port, flow->client, flow->cport,
 			  flags, flow->server_seq, flow->client_seq, payload, steps,
 			  random_options());
 		flow->server_seq += payload + !!(flags & (TCP_SYN | TCP_FIN));
-		step("TCP reply", TARGET, flow, &packet);
+		twin_step("TCP reply", TARGET, flow, &packet);
 	}
 }
 
 /* The next segment of a connection: handshake, data, end. */
-static void tcp_step(struct flow *flow)
+static void tcp_step(struct twin_flow *flow)
 {
 	switch (flow->stage) {
 	case 0:
 		tcp_from(flow, CLIENT, TCP_SYN, 0);
 		break;
 	case 1:
-		if (!rnd(10)) {
+		if (!twin_rnd(10)) {
 			tcp_from(flow, TARGET, TCP_RST | TCP_ACK, 0);
 			/* conntrack forgets a refused connection at once, errors about it too. */
 			memset(flow->got, 0, sizeof(flow->got));
@@ -606,12 +608,13 @@ static void tcp_step(struct flow *flow)
 		tcp_from(flow, CLIENT, TCP_ACK, 0);
 		break;
 	case 3:
-		if (rnd(8)) { /* stays */
-			tcp_from(flow, rnd(2) ? CLIENT : TARGET, TCP_ACK | TCP_PSH, rnd(1300));
+		if (twin_rnd(8)) { /* stays */
+			tcp_from(flow, twin_rnd(2) ? CLIENT : TARGET, TCP_ACK | TCP_PSH,
+				 twin_rnd(1300));
 			return;
 		}
-		if (!rnd(4)) {
-			tcp_from(flow, rnd(2) ? CLIENT : TARGET, TCP_RST | TCP_ACK, 0);
+		if (!twin_rnd(4)) {
+			tcp_from(flow, twin_rnd(2) ? CLIENT : TARGET, TCP_RST | TCP_ACK, 0);
 			flow->stage = 9;
 			return;
 		}
@@ -627,10 +630,10 @@ static void tcp_step(struct flow *flow)
 		tcp_from(flow, CLIENT, TCP_ACK, 0);
 		break;
 	default:
-		if (rnd(2)) { /* the same ports again */
+		if (twin_rnd(2)) { /* the same ports again */
 			flow->stage = 0;
 			flow->client_seq += 1000000;
-			flow->server_seq = rnd(UINT32_MAX);
+			flow->server_seq = twin_rnd(UINT32_MAX);
 			return;
 		}
 		flow_begin(flow);
@@ -640,28 +643,28 @@ static void tcp_step(struct flow *flow)
 }
 
 /* An error of the target's about what it has got, or of the client's about what it has got. */
-static void error_step(struct flow *flow)
+static void error_step(struct twin_flow *flow)
 {
 	static const struct {
 		uint8_t type, code;
 	} kinds[] = { { 3, 0 },	 { 3, 1 },  { 3, 2 },  { 3, 3 }, { 3, 4 },
 		      { 3, 10 }, { 3, 13 }, { 11, 0 }, { 12, 0 } };
-	enum side from = rnd(2) ? CLIENT : TARGET;
-	size_t kind = rnd(sizeof(kinds) / sizeof(kinds[0])), quoted;
-	struct packet packet;
+	enum side from = twin_rnd(2) ? CLIENT : TARGET;
+	size_t kind = twin_rnd(sizeof(kinds) / sizeof(kinds[0])), quoted;
+	struct twin_packet packet;
 	int twin;
 
 	for (twin = 0; twin < TWINS; twin++)
-		if (!flow->got[twin][from].len || !has_ports(flow->got[twin][from].data[9]))
+		if (!flow->got[twin][from].len || !twin_has_ports(flow->got[twin][from].data[9]))
 			return;
 	/* netfilter corrects a quoted TCP checksum only if the whole header is there. */
 	quoted = header_len(flow->got[0][from].data) + 8;
-	if (rnd(2))
-		quoted += 12 + rnd(600);
+	if (twin_rnd(2))
+		quoted += 12 + twin_rnd(600);
 	if (flow->port[0] != flow->port[1] && from == CLIENT)
 		return; /* the quotes that come out cannot be equal */
 	for (twin = 0; twin < TWINS; twin++) {
-		const struct packet *about = &flow->got[twin][from];
+		const struct twin_packet *about = &flow->got[twin][from];
 
 		if (from == TARGET)
 			build_error(&packet, flow->answers, flow->client, kinds[kind].type,
@@ -669,13 +672,13 @@ static void error_step(struct flow *flow)
 		else
 			build_error(&packet, flow->client, flow->server, kinds[kind].type,
 				    kinds[kind].code, about, quoted);
-		put16(packet.data + 4, steps);
+		twin_put16(packet.data + 4, steps);
 		set_ip_check(packet.data);
-		send_packet(twin, from, &packet);
+		twin_send_packet(twin, from, &packet);
 		send_mark(twin, from);
 	}
-	compare(from == CLIENT ? "ICMP error of the client's" : "ICMP error of the target's",
-		from == CLIENT ? TARGET : CLIENT, NULL, &packet, true);
+	twin_compare(from == CLIENT ? "ICMP error of the client's" : "ICMP error of the target's",
+		     from == CLIENT ? TARGET : CLIENT, NULL, &packet, true);
 }
 
 /*
@@ -683,25 +686,25 @@ static void error_step(struct flow *flow)
  * backwards from the target of several: who does not reassemble cannot know the last fragment's
  * flow there.
  */
-static void fragment_step(struct flow *flow)
+static void fragment_step(struct twin_flow *flow)
 {
-	enum side from = flow->port[0] && rnd(2) ? TARGET : CLIENT;
-	struct packet whole, pieces[4];
-	size_t n = 2 + rnd(3), piece = 8 * (8 + rnd(16)), i, j;
-	size_t payload = piece * n - 8 - rnd(8);
-	bool ordered = from == TARGET || rnd(2);
+	enum side from = flow->port[0] && twin_rnd(2) ? TARGET : CLIENT;
+	struct twin_packet whole, pieces[4];
+	size_t n = 2 + twin_rnd(3), piece = 8 * (8 + twin_rnd(16)), i, j;
+	size_t payload = piece * n - 8 - twin_rnd(8);
+	bool ordered = from == TARGET || twin_rnd(2);
 	int twin;
 
 	if (flow->server != target && flow->sport != 12345)
 		return;
 	if (from == CLIENT)
 		build_udp(&whole, flow->client, flow->cport, flow->server, flow->sport, payload,
-			  steps, 0, rnd(6));
+			  steps, 0, twin_rnd(6));
 	else
 		build_udp(&whole, flow->answers, flow->answers_port, flow->client, flow->cport,
-			  payload, steps, 0, rnd(6));
+			  payload, steps, 0, twin_rnd(6));
 	for (twin = 0; twin < TWINS; twin++) {
-		struct packet mine = whole;
+		struct twin_packet mine = whole;
 
 		if (from == TARGET && flow->port[twin])
 			replace_port(&mine, 2, flow->port[twin]);
@@ -711,57 +714,57 @@ static void fragment_step(struct flow *flow)
 			memcpy(pieces[i].data, mine.data, 20);
 			memcpy(pieces[i].data + 20, mine.data + 20 + piece * i, len);
 			pieces[i].len = 20 + len;
-			put16(pieces[i].data + 6, (i == n - 1 ? 0 : 0x2000) | piece * i / 8);
+			twin_put16(pieces[i].data + 6, (i == n - 1 ? 0 : 0x2000) | piece * i / 8);
 			ip_end(&pieces[i]);
 		}
 		for (i = 0; i < n; i++) {
 			j = ordered ? i : n - 1 - i;
-			send_packet(twin, from, &pieces[j]);
+			twin_send_packet(twin, from, &pieces[j]);
 		}
 		send_mark(twin, from);
 	}
-	compare(ordered ? "fragments" : "fragments, last one first",
-		from == CLIENT ? TARGET : CLIENT, flow, &pieces[0], true);
+	twin_compare(ordered ? "fragments" : "fragments, last one first",
+		     from == CLIENT ? TARGET : CLIENT, flow, &pieces[0], true);
 }
 
 /* What is not translated, or not a packet at all. */
-static void other_step(struct flow *flow)
+static void other_step(struct twin_flow *flow)
 {
-	struct packet packet, about;
+	struct twin_packet packet, about;
 	uint8_t *l4;
 
 	build_udp(&packet, flow->client, flow->cport, flow->server, flow->sport, 20, steps, 0,
 		  true);
 	l4 = packet.data + 20;
-	switch (rnd(6)) {
+	switch (twin_rnd(6)) {
 	case 0:
 		build_udp(&about, 1, 1, 1, 1, 20, 0, 0, false);
 		build_error(&packet, flow->client, flow->server, 8, 0, &about, 40);
-		step("echo request", CLIENT, NULL, &packet);
+		twin_step("echo request", CLIENT, NULL, &packet);
 		return;
 	case 1:
 		packet.data[9] = IPPROTO_GRE;
 		set_ip_check(packet.data);
-		step("GRE", CLIENT, NULL, &packet);
+		twin_step("GRE", CLIENT, NULL, &packet);
 		return;
 	case 2:
-		put16(l4 + 4, 7 + rnd(2) * 100);
-		step("UDP of a wrong length", CLIENT, NULL, &packet);
+		twin_put16(l4 + 4, 7 + twin_rnd(2) * 100);
+		twin_step("UDP of a wrong length", CLIENT, NULL, &packet);
 		return;
 	case 3:
 		build_tcp(&packet, flow->client, next_port++, flow->server, flow->sport, TCP_SYN, 1,
 			  0, 0, 0, 0);
-		packet.data[20 + 12] = (rnd(2) ? 4 : 15) << 4;
-		step("TCP of a wrong length", CLIENT, NULL, &packet);
+		packet.data[20 + 12] = (twin_rnd(2) ? 4 : 15) << 4;
+		twin_step("TCP of a wrong length", CLIENT, NULL, &packet);
 		return;
 	case 4:
 		build_tcp(&packet, flow->client, next_port++, flow->server, flow->sport, TCP_RST, 1,
 			  0, 0, 0, 0);
-		step("a reset of nothing", CLIENT, NULL, &packet);
+		twin_step("a reset of nothing", CLIENT, NULL, &packet);
 		return;
 	default:
 		build_udp(&packet, flow->answers, 5353, flow->client, flow->cport, 20, 0, 0, true);
-		step("UDP that is no reply", TARGET, NULL, &packet);
+		twin_step("UDP that is no reply", TARGET, NULL, &packet);
 	}
 }
 
@@ -798,9 +801,9 @@ int main(int argc, char **argv)
 	for (i = 0; i < FLOWS; i++)
 		flow_begin(&flows[i]);
 	for (steps = 1; packets < total * 4 && failures < 20; steps++) {
-		struct flow *flow = &flows[rnd(FLOWS)];
+		struct twin_flow *flow = &flows[twin_rnd(FLOWS)];
 
-		switch (rnd(12)) {
+		switch (twin_rnd(12)) {
 		case 0:
 			error_step(flow);
 			break;

@@ -23,7 +23,7 @@
 
 enum { SIZE_MAX_UDP = 1472, PATIENCE_MS = 5000 };
 
-static void __attribute__((noreturn)) die(const char *what, long number)
+static void __attribute__((noreturn)) traffic_die(const char *what, long number)
 {
 	fprintf(stderr, "proxy-traffic: %s (%ld): %s\n", what, number, strerror(errno));
 	exit(1);
@@ -35,7 +35,7 @@ static struct sockaddr_in address(const char *addr, const char *port)
 				   .sin_port = htons((unsigned short)atoi(port)) };
 
 	if (inet_pton(AF_INET, addr, &sin.sin_addr) != 1)
-		die("not an address", 0);
+		traffic_die("not an address", 0);
 	return sin;
 }
 
@@ -44,22 +44,22 @@ static int new_socket(int type)
 	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
-		die("socket", type);
+		traffic_die("socket", type);
 	return fd;
 }
 
 /* An answer that does not come within the time is a failure. */
-static ssize_t receive(int fd, char *buf, size_t size, long number)
+static ssize_t traffic_receive(int fd, char *buf, size_t size, long number)
 {
 	struct pollfd poller = { .fd = fd, .events = POLLIN };
 	ssize_t got;
 
 	errno = ETIMEDOUT;
 	if (poll(&poller, 1, PATIENCE_MS) != 1)
-		die("no answer", number);
+		traffic_die("no answer", number);
 	got = recv(fd, buf, size, 0);
 	if (got < 0)
-		die("receive", number);
+		traffic_die("receive", number);
 	return got;
 }
 
@@ -92,7 +92,7 @@ static void serve_datagram(int fd)
 		sendto(fd, buf, (size_t)got, 0, (struct sockaddr *)&from, len);
 }
 
-static void serve(const char *port)
+static void traffic_serve(const char *port)
 {
 	struct sockaddr_in any = address("0.0.0.0", port);
 	int tcp = new_socket(SOCK_STREAM), udp = new_socket(SOCK_DGRAM), one = 1;
@@ -101,9 +101,9 @@ static void serve(const char *port)
 
 	setsockopt(tcp, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(tcp, (struct sockaddr *)&any, sizeof(any)) || listen(tcp, 1024))
-		die("listen", 0);
+		traffic_die("listen", 0);
 	if (bind(udp, (struct sockaddr *)&any, sizeof(any)))
-		die("bind", 0);
+		traffic_die("bind", 0);
 	while (poll(pollers, 2, -1) > 0) {
 		if (pollers[0].revents)
 			serve_connection(tcp);
@@ -119,11 +119,11 @@ static void connections(const struct sockaddr_in *to, long count)
 		char byte = (char)i;
 
 		if (connect(fd, (const struct sockaddr *)to, sizeof(*to)))
-			die("connect", i);
+			traffic_die("connect", i);
 		if (send(fd, &byte, 1, MSG_NOSIGNAL) != 1)
-			die("send", i);
-		if (receive(fd, &byte, 1, i) != 1 || byte != (char)(i + 1))
-			die("wrong answer", i);
+			traffic_die("send", i);
+		if (traffic_receive(fd, &byte, 1, i) != 1 || byte != (char)(i + 1))
+			traffic_die("wrong answer", i);
 		close(fd);
 	}
 }
@@ -144,18 +144,19 @@ static void datagrams(const struct sockaddr_in *to, long count)
 	int fd = new_socket(SOCK_DGRAM);
 
 	if (connect(fd, (const struct sockaddr *)to, sizeof(*to)))
-		die("connect", 0);
+		traffic_die("connect", 0);
 	for (long i = 0; i < count; i++) {
 		size_t size = fill(sent, i);
 
 		if (send(fd, sent, size, 0) != (ssize_t)size)
-			die("send", i);
-		if (receive(fd, got, sizeof(got), i) != (ssize_t)size || memcmp(sent, got, size))
-			die("another datagram than was sent", i);
+			traffic_die("send", i);
+		if (traffic_receive(fd, got, sizeof(got), i) != (ssize_t)size ||
+		    memcmp(sent, got, size))
+			traffic_die("another datagram than was sent", i);
 	}
 }
 
-static void flows(struct sockaddr_in to, long count)
+static void traffic_flows(struct sockaddr_in to, long count)
 {
 	enum { PORTS = 60000 };
 	unsigned short first = ntohs(to.sin_port);
@@ -168,7 +169,7 @@ static void flows(struct sockaddr_in to, long count)
 		to.sin_port = htons((unsigned short)(first + i / PORTS));
 		if (bind(fd, (struct sockaddr *)&from, sizeof(from)) ||
 		    sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)) != 1)
-			die("send", i);
+			traffic_die("send", i);
 		close(fd);
 	}
 }
@@ -178,7 +179,7 @@ int main(int argc, char **argv)
 	struct sockaddr_in to;
 
 	if (argc == 3 && !strcmp(argv[1], "serve")) {
-		serve(argv[2]);
+		traffic_serve(argv[2]);
 		return 1;
 	}
 	if (argc != 5) {
@@ -191,6 +192,6 @@ int main(int argc, char **argv)
 	else if (!strcmp(argv[1], "datagrams"))
 		datagrams(&to, atol(argv[4]));
 	else
-		flows(to, atol(argv[4]));
+		traffic_flows(to, atol(argv[4]));
 	return 0;
 }

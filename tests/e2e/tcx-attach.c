@@ -22,7 +22,7 @@
 /* Newer headers than Debian 12's have these under other names: BPF_TCX_INGRESS, TCX_NEXT. */
 enum { TCX_INGRESS = 46, TCX_EGRESS = 47, VERDICT_NEXT = -1, PROGRAMS_MAX = 64 };
 
-static int list(int ifindex, int type)
+static int tcx_list(int ifindex, int type)
 {
 	__u32 ids[PROGRAMS_MAX];
 	LIBBPF_OPTS(bpf_prog_query_opts, opts, .prog_ids = ids, .prog_cnt = PROGRAMS_MAX);
@@ -122,5 +122,5 @@ int main(int argc, char **argv)
 		return detach(ifindex, argv[3]);
 	if (!*option)
 		return attach(ifindex, argc == 3 ? (int)strtol(argv[2], NULL, 10) : VERDICT_NEXT);
-	return list(ifindex, TCX_INGRESS) ?: list(ifindex, TCX_EGRESS);
+	return tcx_list(ifindex, TCX_INGRESS) ?: tcx_list(ifindex, TCX_EGRESS);
 }

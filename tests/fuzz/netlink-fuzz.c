@@ -56,7 +56,7 @@ static void send_datagrams(int fd, __u16 type, const uint8_t *data, size_t size)
 	}
 }
 
-static void ask(uint8_t question, int fd)
+static void fuzz_ask(uint8_t question, int fd)
 {
 	struct netlink nl = { .fd = fd };
 	struct netlink_route route = { .oif = -1 };
@@ -95,7 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(!socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, fds));
 	send_datagrams(fds[0], types[data[1] % (sizeof(types) / sizeof(*types))], data + 2,
 		       size - 2);
-	ask(data[0], fds[1]);
+	fuzz_ask(data[0], fds[1]);
 	close(fds[0]);
 	close(fds[1]);
 	return 0;

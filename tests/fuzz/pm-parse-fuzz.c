@@ -13,7 +13,7 @@
 
 enum { META = 8, WITH_LINK = 1, WITH_TAG = 2, WITH_GSO = 4, AT_EGRESS = 8 };
 
-struct outcome {
+struct pm_parse_outcome {
 	enum pm_reason reason;
 	struct pm_packet pkt;
 	struct pm_count wire;
@@ -24,12 +24,12 @@ static __u32 meta16(const uint8_t *data)
 	return (__u32)(data[0] << 8 | data[1]);
 }
 
-static struct outcome run(const uint8_t *data, __u32 len, __u32 linear)
+static struct pm_parse_outcome pm_parse_run(const uint8_t *data, __u32 len, __u32 linear)
 {
 	const uint8_t *frame = data + META;
 	enum pm_direction dir = *data & AT_EGRESS ? PM_EGRESS : PM_INGRESS;
 	__u32 l2_len = *data & WITH_LINK ? ETH_HLEN : 0;
-	struct outcome out = { .pkt.kind = dir == PM_EGRESS ? PM_KIND_EGRESS : 0 };
+	struct pm_parse_outcome out = { .pkt.kind = dir == PM_EGRESS ? PM_KIND_EGRESS : 0 };
 	struct pm_key plain = {};
 	struct native_skb skb;
 
@@ -55,19 +55,19 @@ static struct outcome run(const uint8_t *data, __u32 len, __u32 linear)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct outcome whole, part;
+	struct pm_parse_outcome whole, part;
 	__u32 len;
 
 	if (size < META || size > 4096)
 		return 0;
 	len = (__u32)size - META;
-	whole = run(data, len, len);
+	whole = pm_parse_run(data, len, len);
 	MUST(whole.reason < PM_REASONS);
 	MUST(whole.wire.packets >= 1 && whole.wire.bytes >= len);
 	if (whole.reason == PM_OK &&
 	    (pm_key_kind(&whole.pkt.key) & PM_KIND_FAMILY) != PM_KIND_OTHER)
 		MUST(whole.pkt.off <= whole.pkt.end && whole.pkt.end <= len);
-	part = run(data, len, data[1] < len ? data[1] : len);
+	part = pm_parse_run(data, len, data[1] < len ? data[1] : len);
 	MUST(part.reason == whole.reason);
 	MUST(!memcmp(&part.wire, &whole.wire, sizeof(part.wire)));
 	MUST(part.reason || !memcmp(&part.pkt.key, &whole.pkt.key, sizeof(part.pkt.key)));

@@ -14,7 +14,7 @@
 
 enum { META = 8, FRAME_MAX = 4096 };
 
-struct outcome {
+struct parse_outcome {
 	enum proxy_counter reason;
 	struct packet p;
 	int quoted;
@@ -22,7 +22,7 @@ struct outcome {
 	__u8 after[FRAME_MAX]; /* the frame when it has been rewritten */
 };
 
-static void read_packet(struct native_skb *skb, struct outcome *out)
+static void read_packet(struct native_skb *skb, struct parse_outcome *out)
 {
 	struct packet plain;
 
@@ -45,7 +45,8 @@ static void read_packet(struct native_skb *skb, struct outcome *out)
 }
 
 /* Whether the fields of the IP header, transport and checksums are all that differs. */
-static void must_differ_in_fields_only(const struct outcome *out, const uint8_t *frame, __u32 len)
+static void must_differ_in_fields_only(const struct parse_outcome *out, const uint8_t *frame,
+				       __u32 len)
 {
 	const struct packet *p = &out->p;
 	__u32 check = p->l4 + (p->proto == IPPROTO_UDP ? offsetof(struct udphdr, check)
@@ -59,7 +60,7 @@ static void must_differ_in_fields_only(const struct outcome *out, const uint8_t 
 	}
 }
 
-static void rewrite(struct native_skb *skb, struct outcome *out, const uint8_t *data)
+static void rewrite(struct native_skb *skb, struct parse_outcome *out, const uint8_t *data)
 {
 	const __u8 *ip = skb->bytes + ETH_HLEN;
 	__u32 ip_len = out->p.l4 - ETH_HLEN, before = native_sum(0, ip, ip_len);
@@ -79,7 +80,7 @@ static void rewrite(struct native_skb *skb, struct outcome *out, const uint8_t *
 	memcpy(out->after, skb->bytes, skb->len);
 }
 
-static void run(const uint8_t *data, __u32 len, __u32 linear, struct outcome *out)
+static void parse_run(const uint8_t *data, __u32 len, __u32 linear, struct parse_outcome *out)
 {
 	struct native_skb skb;
 
@@ -97,14 +98,14 @@ static void run(const uint8_t *data, __u32 len, __u32 linear, struct outcome *ou
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct outcome whole, part;
+	static struct parse_outcome whole, part;
 	__u32 len;
 
 	if (size < META || size - META > FRAME_MAX)
 		return 0;
 	len = (__u32)size - META;
-	run(data, len, len, &whole);
-	run(data, len, data[1] < len ? data[1] : len, &part);
+	parse_run(data, len, len, &whole);
+	parse_run(data, len, data[1] < len ? data[1] : len, &part);
 	MUST(part.reason == whole.reason && !memcmp(&part.p, &whole.p, sizeof(part.p)));
 	MUST(part.quoted == whole.quoted &&
 	     (!part.quoted || !memcmp(&part.quote, &whole.quote, sizeof(part.quote))));

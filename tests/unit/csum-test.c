@@ -32,7 +32,7 @@ static const struct test tests[] = {
 };
 
 /* The sum of the pseudo-header of the frame's packet (RFC 9293, 3.1). */
-static __u32 pseudo_sum(const __u8 *bytes, __u32 l4, __u32 len)
+static __u32 csum_pseudo_sum(const __u8 *bytes, __u32 l4, __u32 len)
 {
 	__u32 sum = native_sum(0, bytes + ETH_HLEN + offsetof(struct iphdr, saddr), 8);
 	const __be16 words[2] = { bpf_htons(bytes[ETH_HLEN + offsetof(struct iphdr, protocol)]),
@@ -41,14 +41,14 @@ static __u32 pseudo_sum(const __u8 *bytes, __u32 l4, __u32 len)
 	return native_sum(sum, words, sizeof(words));
 }
 
-static __u32 check_offset(__u8 proto)
+static __u32 csum_check_offset(__u8 proto)
 {
 	return proto == IPPROTO_UDP ? offsetof(struct udphdr, check)
 				    : offsetof(struct tcphdr, check);
 }
 
 /* A frame with valid checksums, or what else the field holds. Return: its length. */
-static __u32 make_frame(const struct test *test, __u8 *bytes)
+static __u32 csum_make_frame(const struct test *test, __u8 *bytes)
 {
 	__u32 l4 = L4 + (test->options ? OPTIONS : 0), len, check;
 	__u32 headers = test->proto == IPPROTO_UDP ? sizeof(struct udphdr) : sizeof(struct tcphdr);
@@ -76,18 +76,18 @@ static __u32 make_frame(const struct test *test, __u8 *bytes)
 	memcpy(bytes + l4 + headers, "hello", DATA);
 	sum = (__u16)~native_sum(0, bytes + ETH_HLEN, l4 - ETH_HLEN);
 	memcpy(bytes + ETH_HLEN + offsetof(struct iphdr, check), &sum, 2);
-	check = pseudo_sum(bytes, l4, len);
+	check = csum_pseudo_sum(bytes, l4, len);
 	if (test->summed != NATIVE_PARTIAL)
 		check = ~native_sum(check, bytes + l4, len - l4);
 	sum = (__u16)check;
-	memcpy(bytes + l4 + check_offset(test->proto), &sum, 2);
+	memcpy(bytes + l4 + csum_check_offset(test->proto), &sum, 2);
 	return len;
 }
 
 static void expect_rewrite(const struct test *test, const struct tuple *to, const void *dmac)
 {
 	__u8 bytes[128];
-	__u32 len = make_frame(test, bytes), l4, field;
+	__u32 len = csum_make_frame(test, bytes), l4, field;
 	struct native_skb skb;
 	struct packet p;
 	struct change change;
@@ -108,8 +108,8 @@ static void expect_rewrite(const struct test *test, const struct tuple *to, cons
 	EXPECT(!dmac || !memcmp(skb.bytes, dmac, ETH_ALEN), "%s: MAC address", test->name);
 	EXPECT(native_sum(0, skb.bytes + ETH_HLEN, l4 - ETH_HLEN) == 0xffff,
 	       "%s: IP checksum, to ports %08x", test->name, to->ports);
-	memcpy(&check, skb.bytes + l4 + check_offset(test->proto), 2);
-	field = pseudo_sum(skb.bytes, l4, len);
+	memcpy(&check, skb.bytes + l4 + csum_check_offset(test->proto), 2);
+	field = csum_pseudo_sum(skb.bytes, l4, len);
 	if (test->summed == NATIVE_PARTIAL)
 		EXPECT(native_sum_same(check, field), "%s: %04x in place of %04x, to ports %08x",
 		       test->name, check, field, to->ports);
@@ -157,7 +157,7 @@ static void check_no_checksum(void)
 	struct change change;
 	struct packet p;
 	__u8 bytes[128];
-	__u32 len = make_frame(&test, bytes);
+	__u32 len = csum_make_frame(&test, bytes);
 
 	memset(bytes + L4 + offsetof(struct udphdr, check), 0, 2);
 	native_skb_init(&skb, bytes, len, len);

@@ -13,7 +13,7 @@
 static char trace[64];
 static struct loop loop = LOOP_INIT;
 
-static void note(char letter)
+static void loop_test_note(char letter)
 {
 	size_t len = strlen(trace);
 
@@ -28,9 +28,9 @@ struct called {
 	int times; /* the loop ends with the last of them */
 };
 
-static void call(struct called *called)
+static void loop_test_call(struct called *called)
 {
-	note(called->letter);
+	loop_test_note(called->letter);
 	if (called->times == 1)
 		loop_end(&loop, 0);
 	if (called->times)
@@ -39,7 +39,7 @@ static void call(struct called *called)
 
 static void on_called(void *arg)
 {
-	call(arg);
+	loop_test_call(arg);
 }
 
 static void on_byte(void *arg)
@@ -48,7 +48,7 @@ static void on_byte(void *arg)
 	char byte;
 
 	if (read(called->watch.fd, &byte, 1) == 1)
-		call(called);
+		loop_test_call(called);
 }
 
 /* Leaves what can be read where it is. */
@@ -57,7 +57,7 @@ static void on_unread(void *arg)
 	struct called *called = arg;
 
 	loop_remove(&loop, &called->watch);
-	call(called);
+	loop_test_call(called);
 }
 
 static struct called called(char letter, int times)
@@ -72,27 +72,27 @@ static void set(struct called *called, __u64 at_ns)
 	loop_set(&loop, &called->timer, at_ns);
 }
 
-static void add(struct called *called, int fd, void (*ready)(void *arg))
+static void loop_test_add(struct called *called, int fd, void (*ready)(void *arg))
 {
 	called->watch = (struct loop_fd){ .fd = fd, .ready = ready, .arg = called };
 	CHECK_EQ(loop_add(&loop, &called->watch), 0, "%c is added", called->letter);
 }
 
-static void on_signal(void *arg, int signal)
+static void loop_test_on_signal(void *arg, int signal)
 {
 	(void)arg;
-	note(signal == SIGHUP ? 'H' : 'T');
+	loop_test_note(signal == SIGHUP ? 'H' : 'T');
 	if (signal == SIGTERM)
 		loop_end(&loop, -EINTR);
 }
 
-static void begin(void)
+static void loop_test_begin(void)
 {
 	memset(trace, 0, sizeof(trace));
-	CHECK_EQ(loop_open(&loop, on_signal, NULL), 0, "a loop opens");
+	CHECK_EQ(loop_open(&loop, loop_test_on_signal, NULL), 0, "a loop opens");
 }
 
-static void run(int want_err, const char *want, const char *name)
+static void loop_test_run(int want_err, const char *want, const char *name)
 {
 	CHECK_EQ(loop_run(&loop), want_err, "%s: how the loop ends", name);
 	CHECK_STR(trace, want, "%s", name);
@@ -105,7 +105,7 @@ static void test_timers(void)
 		      d = called('d', 0), e = called('e', 1);
 	__u64 now = loop_now_ns();
 
-	begin();
+	loop_test_begin();
 	set(&e, now + 5000000);
 	set(&c, now - 1);
 	set(&a, now - 3);
@@ -114,7 +114,7 @@ static void test_timers(void)
 	loop_unset(&loop, &d.timer);
 	loop_unset(&loop, &d.timer);
 	set(&a, now + 1000000);
-	run(0, "bcae", "timers expire once, in order, at the time that was set last");
+	loop_test_run(0, "bcae", "timers expire once, in order, at the time that was set last");
 }
 
 /* A timer whose time has passed many times over is called once for all of them. */
@@ -123,11 +123,11 @@ static void test_periodic(void)
 	struct called a = called('a', 3), b = called('b', 0);
 	__u64 now = loop_now_ns();
 
-	begin();
+	loop_test_begin();
 	a.timer.every_ns = NSEC_PER_SEC / 100;
 	set(&b, now);
 	set(&a, now - NSEC_PER_SEC);
-	run(0, "abaa", "missed times of a periodic timer are left out");
+	loop_test_run(0, "abaa", "missed times of a periodic timer are left out");
 	CHECK((a.timer.at_ns - now) % a.timer.every_ns == 0, "a periodic timer keeps its beat");
 }
 
@@ -136,17 +136,18 @@ static void test_descriptors(void)
 	struct called a = called('a', 0), b = called('b', 0), c = called('c', 4);
 	int first[2], second[2];
 
-	begin();
+	loop_test_begin();
 	if (pipe(first) || pipe(second) || write(first[1], "1", 1) != 1 ||
 	    write(second[1], "1234", 4) != 4) {
 		CHECK(false, "pipes");
 		return;
 	}
-	add(&a, first[0], on_unread);
-	add(&c, second[0], on_byte);
+	loop_test_add(&a, first[0], on_unread);
+	loop_test_add(&c, second[0], on_byte);
 	set(&b, loop_now_ns() - 1);
-	run(0, "bacccc", "what stays ready holds up neither a timer nor another descriptor");
-	CHECK_EQ(loop_open(&loop, on_signal, NULL), 0, "a loop opens again");
+	loop_test_run(0, "bacccc",
+		      "what stays ready holds up neither a timer nor another descriptor");
+	CHECK_EQ(loop_open(&loop, loop_test_on_signal, NULL), 0, "a loop opens again");
 	a.watch.fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	CHECK_EQ(loop_add(&loop, &a.watch), -EPERM, "a regular file cannot be waited for");
 	close(a.watch.fd);
@@ -159,10 +160,10 @@ static void test_descriptors(void)
 
 static void test_signals(void)
 {
-	begin();
+	loop_test_begin();
 	kill(getpid(), SIGHUP);
 	kill(getpid(), SIGTERM);
-	run(-EINTR, "HT", "signals that were sent before the loop ran are read in it");
+	loop_test_run(-EINTR, "HT", "signals that were sent before the loop ran are read in it");
 }
 
 int main(void)

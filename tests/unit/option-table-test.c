@@ -46,7 +46,7 @@ struct parse {
 	int nr;
 };
 
-static void parse(void *arg)
+static void option_test_parse(void *arg)
 {
 	struct parse *p = arg;
 	int id;
@@ -67,10 +67,10 @@ static void parse(void *arg)
 	({                                                                                         \
 		char *argv_[] = { "tool", __VA_ARGS__, NULL };                                     \
 		p = (struct parse){ .argc = sizeof(argv_) / sizeof(argv_[0]) - 1, .argv = argv_ }; \
-		capture(stderr, parse, &p);                                                        \
+		capture(stderr, option_test_parse, &p);                                            \
 	})
 
-static void help(void *arg)
+static void option_test_help(void *arg)
 {
 	(void)arg;
 	option_table_help(table);
@@ -104,7 +104,7 @@ int main(void)
 	CHECK_STR(PARSE("--verbose=1"), "tool: wrong option '--verbose=1' (try --help)\n",
 		  "an argument too many");
 
-	text = capture(stdout, help, NULL);
+	text = capture(stdout, option_test_help, NULL);
 	CHECK_STR(
 		text,
 		"  -c, --count N               stop after N reports, and then go on with a second\n"

@@ -91,7 +91,7 @@ static void test_si(void)
 	check_si(18446744073709551615.0, "18.45E");
 }
 
-static void test_filter(void)
+static void test_view_test_filter(void)
 {
 	static const char *const no_nets[] = { "",
 					       "/",
@@ -142,8 +142,8 @@ static const struct monitor_config both = { .direction = { true, true } };
 static const struct monitor eth = { .config = &both };
 static const struct monitor lo = { .config = &both, .iface = { .loopback = true } };
 
-static void add(struct view *view, const struct monitor *monitor, struct pm_key key, __u64 packets,
-		__u64 interval)
+static void view_test_add(struct view *view, const struct monitor *monitor, struct pm_key key,
+			  __u64 packets, __u64 interval)
 {
 	struct flow flow = { .key = &key,
 			     .total = { packets, packets * 100 },
@@ -164,8 +164,9 @@ static void test_sort(void)
 		for (unsigned int i = 0; i < 40; i++) {
 			unsigned int rate = i * 7 % 40; /* each from 0 to 39, once */
 
-			add(&view, &eth, key4("10.0.0.1", (__u16)i, "10.0.0.2", 1, IPPROTO_UDP, 0),
-			    1000 - rate, rate);
+			view_test_add(&view, &eth,
+				      key4("10.0.0.1", (__u16)i, "10.0.0.2", 1, IPPROTO_UDP, 0),
+				      1000 - rate, rate);
 		}
 		view_end(&view);
 		snprintf(name, sizeof(name), "view: the first %zu of 40", limit);
@@ -178,10 +179,10 @@ static void test_sort(void)
 		check_end();
 	}
 	view_begin(&view, &(struct view_config){ .sort = SORT_DST });
-	add(&view, &eth, key4("10.0.0.9", 1, "10.0.0.200", 1, IPPROTO_UDP, 0), 1, 0);
-	add(&view, &eth, key4("10.0.0.9", 1, "9.0.1.0", 1, IPPROTO_UDP, 0), 1, 0);
-	add(&view, &eth, key6("::1", 1, "::2", 1, IPPROTO_UDP), 1, 0);
-	add(&view, &eth, key4("10.0.0.8", 1, "10.0.0.200", 1, IPPROTO_UDP, 0), 1, 0);
+	view_test_add(&view, &eth, key4("10.0.0.9", 1, "10.0.0.200", 1, IPPROTO_UDP, 0), 1, 0);
+	view_test_add(&view, &eth, key4("10.0.0.9", 1, "9.0.1.0", 1, IPPROTO_UDP, 0), 1, 0);
+	view_test_add(&view, &eth, key6("::1", 1, "::2", 1, IPPROTO_UDP), 1, 0);
+	view_test_add(&view, &eth, key4("10.0.0.8", 1, "10.0.0.200", 1, IPPROTO_UDP, 0), 1, 0);
 	view_end(&view);
 	CHECK_EQ(ntohl((__u32)(view.rows[0].key.addr[0] >> 32)), 0x09000100,
 		 "view: addresses are ordered as numbers");
@@ -199,15 +200,15 @@ static void test_biflow(void)
 	};
 
 	view_begin(&view, &(struct view_config){ .group = GROUP_BIFLOW, .sort = SORT_PACKETS });
-	add(&view, &eth, key4("10.0.0.1", 40000, "10.0.0.2", 80, IPPROTO_TCP, PM_KIND_EGRESS), 50,
-	    5);
-	add(&view, &eth, key4("10.0.0.2", 80, "10.0.0.1", 40000, IPPROTO_TCP, 0), 70, 7);
-	add(&view, &eth, key6("::1", 40000, "::2", 80, IPPROTO_TCP), 30, 0);
-	add(&view, &eth, key6("::2", 80, "::1", 40000, IPPROTO_TCP), 40, 0);
-	add(&view, &eth, key4("10.0.0.1", 8 << 8, "10.0.0.2", 0, IPPROTO_ICMP, 0), 10, 0);
-	add(&view, &eth, key4("10.0.0.2", 0, "10.0.0.1", 0, IPPROTO_ICMP, 0), 10, 0);
-	add(&view, &eth, arp, 1, 0);
-	add(&view, &eth, arp_back, 2, 0);
+	view_test_add(&view, &eth,
+		      key4("10.0.0.1", 40000, "10.0.0.2", 80, IPPROTO_TCP, PM_KIND_EGRESS), 50, 5);
+	view_test_add(&view, &eth, key4("10.0.0.2", 80, "10.0.0.1", 40000, IPPROTO_TCP, 0), 70, 7);
+	view_test_add(&view, &eth, key6("::1", 40000, "::2", 80, IPPROTO_TCP), 30, 0);
+	view_test_add(&view, &eth, key6("::2", 80, "::1", 40000, IPPROTO_TCP), 40, 0);
+	view_test_add(&view, &eth, key4("10.0.0.1", 8 << 8, "10.0.0.2", 0, IPPROTO_ICMP, 0), 10, 0);
+	view_test_add(&view, &eth, key4("10.0.0.2", 0, "10.0.0.1", 0, IPPROTO_ICMP, 0), 10, 0);
+	view_test_add(&view, &eth, arp, 1, 0);
+	view_test_add(&view, &eth, arp_back, 2, 0);
 	view_end(&view);
 	if (CHECK_EQ(view.count, 4, "biflow: four pairs")) {
 		CHECK_EQ(view.rows[0].total[WAY_FORTH].packets, 50, "biflow: to the server");
@@ -222,8 +223,9 @@ static void test_biflow(void)
 		CHECK_EQ(pm_key_dport(&view.rows[3].key), 0x0806, "biflow: ARP keeps its type");
 	}
 	view_begin(&view, &(struct view_config){ .group = GROUP_BIFLOW });
-	add(&view, &lo, key4("127.0.0.1", 5, "127.0.0.1", 6, IPPROTO_UDP, PM_KIND_EGRESS), 3, 0);
-	add(&view, &lo, key4("127.0.0.1", 5, "127.0.0.1", 6, IPPROTO_UDP, 0), 3, 0);
+	view_test_add(&view, &lo, key4("127.0.0.1", 5, "127.0.0.1", 6, IPPROTO_UDP, PM_KIND_EGRESS),
+		      3, 0);
+	view_test_add(&view, &lo, key4("127.0.0.1", 5, "127.0.0.1", 6, IPPROTO_UDP, 0), 3, 0);
 	view_end(&view);
 	CHECK(view.count == 1 && view.rows[0].total[0].packets + view.rows[0].total[1].packets == 3,
 	      "biflow: lo counts a packet once");
@@ -236,8 +238,9 @@ static void test_groups(void)
 
 	view_begin(&view, &(struct view_config){ .group = GROUP_HOST, .limit = 2 });
 	for (__u16 i = 1; i <= 200; i++)
-		add(&view, &eth, key4("10.0.0.1", i, "10.0.0.2", 80, IPPROTO_TCP, 0), 1, 0);
-	add(&view, &eth, key4("10.0.0.3", 1, "10.0.0.2", 80, IPPROTO_TCP, 0), 5, 0);
+		view_test_add(&view, &eth, key4("10.0.0.1", i, "10.0.0.2", 80, IPPROTO_TCP, 0), 1,
+			      0);
+	view_test_add(&view, &eth, key4("10.0.0.3", 1, "10.0.0.2", 80, IPPROTO_TCP, 0), 5, 0);
 	view_end(&view);
 	CHECK_EQ(view.found, 3, "by host: three hosts");
 	CHECK_EQ(view.count, 2, "by host: two are shown");
@@ -246,18 +249,19 @@ static void test_groups(void)
 	CHECK_EQ(view.rows[1].flows, 200, "by host: flows");
 
 	view_begin(&view, &(struct view_config){ .group = GROUP_PORT });
-	add(&view, &eth, key4("10.0.0.1", 40000, "10.0.0.2", 80, IPPROTO_TCP, 0), 1, 0);
-	add(&view, &eth, key4("10.0.0.2", 80, "10.0.0.1", 40000, IPPROTO_TCP, 0), 2, 0);
-	add(&view, &eth, key4("10.0.0.2", 80, "10.0.0.1", 40000, IPPROTO_UDP, 0), 9, 0);
+	view_test_add(&view, &eth, key4("10.0.0.1", 40000, "10.0.0.2", 80, IPPROTO_TCP, 0), 1, 0);
+	view_test_add(&view, &eth, key4("10.0.0.2", 80, "10.0.0.1", 40000, IPPROTO_TCP, 0), 2, 0);
+	view_test_add(&view, &eth, key4("10.0.0.2", 80, "10.0.0.1", 40000, IPPROTO_UDP, 0), 9, 0);
 	view_end(&view);
 	CHECK(view.count == 2 && view.rows[1].total[WAY_FORTH].packets == 1 &&
 		      view.rows[1].total[WAY_BACK].packets == 2,
 	      "by port: to and from, by protocol");
 
 	view_begin(&view, &(struct view_config){ .group = GROUP_PROTOCOL });
-	add(&view, &eth, key4("10.0.0.1", 40000, "10.0.0.2", 80, IPPROTO_TCP, 0), 1, 0);
-	add(&view, &eth, key4("10.0.0.2", 81, "10.0.0.1", 1, IPPROTO_TCP, PM_KIND_EGRESS), 2, 0);
-	add(&view, &eth, key6("::1", 81, "::2", 1, IPPROTO_TCP), 4, 0);
+	view_test_add(&view, &eth, key4("10.0.0.1", 40000, "10.0.0.2", 80, IPPROTO_TCP, 0), 1, 0);
+	view_test_add(&view, &eth, key4("10.0.0.2", 81, "10.0.0.1", 1, IPPROTO_TCP, PM_KIND_EGRESS),
+		      2, 0);
+	view_test_add(&view, &eth, key6("::1", 81, "::2", 1, IPPROTO_TCP), 4, 0);
 	view_end(&view);
 	CHECK(view.count == 2 && view.rows[1].total[WAY_FORTH].packets == 1 &&
 		      view.rows[1].total[WAY_BACK].packets == 2,
@@ -270,7 +274,7 @@ int main(void)
 	RUN(test_key);
 	RUN(test_format);
 	RUN(test_si);
-	RUN(test_filter);
+	RUN(test_view_test_filter);
 	RUN(test_sort);
 	RUN(test_biflow);
 	RUN(test_groups);

@@ -190,7 +190,8 @@ static void make_frames(void)
 	frame_end(f, 0, IPPROTO_IPV6, PM_KIND_IPV4, 0);
 }
 
-static enum pm_reason parse(const struct frame *f, __u32 len, __u32 linear, struct pm_key *key)
+static enum pm_reason parse_frame(const struct frame *f, __u32 len, __u32 linear,
+				  struct pm_key *key)
 {
 	struct pm_packet pkt = { .kind = 0 };
 	struct native_skb skb;
@@ -233,7 +234,7 @@ static void check_cut(const struct frame *f)
 		bool cut = ip ? len < f->len : len < f->headers;
 
 		for (__u32 linear = 0; linear <= len; linear++) {
-			enum pm_reason reason = parse(f, len, linear, &key);
+			enum pm_reason reason = parse_frame(f, len, linear, &key);
 
 			EXPECT(reason == (cut ? PM_TRUNCATED : PM_OK), "%s, %u of %u bytes: %d",
 			       f->name, linear, len, reason);
@@ -253,10 +254,10 @@ static void check_short(const struct frame *whole)
 		frame_state_length(&f, len);
 		if (len >= f.ip + (f.bytes[f.ip] >> 4 == 4 ? sizeof(struct iphdr)
 							   : sizeof(struct ipv6hdr) + 1))
-			EXPECT(parse(&f, f.len, f.len, &key) == expected(&f, len),
+			EXPECT(parse_frame(&f, f.len, f.len, &key) == expected(&f, len),
 			       "%s, %u bytes with padding", f.name, len);
 		for (__u32 linear = 0; linear <= len; linear++) {
-			enum pm_reason reason = parse(&f, len, linear, &key);
+			enum pm_reason reason = parse_frame(&f, len, linear, &key);
 
 			EXPECT(reason == expected(&f, len), "%s, %u of %u bytes: %d", f.name,
 			       linear, len, reason);

@@ -14,7 +14,7 @@ enum { IP = ETH_HLEN, L4 = ETH_HLEN + sizeof(struct iphdr) };
 static struct frame frames[16];
 static __u32 frame_count;
 
-static struct frame *add(const char *name, __u8 proto, __u32 options, __u32 frag)
+static struct frame *parse_add(const char *name, __u8 proto, __u32 options, __u32 frag)
 {
 	struct frame *f = &frames[frame_count++];
 
@@ -25,7 +25,7 @@ static struct frame *add(const char *name, __u8 proto, __u32 options, __u32 frag
 }
 
 /* @ports: whether the transport header, with its ports, is there */
-static void end(struct frame *f, bool ports)
+static void parse_end(struct frame *f, bool ports)
 {
 	if (ports)
 		f->headers = f->payload = f->len;
@@ -33,29 +33,29 @@ static void end(struct frame *f, bool ports)
 	frame_state_length(f, f->len);
 }
 
-static void make_frames(void)
+static void parse_make_frames(void)
 {
 	struct frame *f;
 
-	f = add("TCP", IPPROTO_TCP, 0, 0);
+	f = parse_add("TCP", IPPROTO_TCP, 0, 0);
 	frame_tcp(f, 1000, 2000, 0);
-	end(f, true);
-	f = add("TCP with options", IPPROTO_TCP, 0, 0);
+	parse_end(f, true);
+	f = parse_add("TCP with options", IPPROTO_TCP, 0, 0);
 	frame_tcp(f, 1000, 2000, 4);
-	end(f, true);
-	f = add("UDP", IPPROTO_UDP, 0, 0);
+	parse_end(f, true);
+	f = parse_add("UDP", IPPROTO_UDP, 0, 0);
 	frame_udp(f, 1000, 2000);
-	end(f, true);
-	f = add("UDP behind IP options", IPPROTO_UDP, 3, 0);
+	parse_end(f, true);
+	f = parse_add("UDP behind IP options", IPPROTO_UDP, 3, 0);
 	frame_udp(f, 1000, 2000);
-	end(f, true);
-	f = add("first fragment", IPPROTO_UDP, 0, IP_MF);
+	parse_end(f, true);
+	f = parse_add("first fragment", IPPROTO_UDP, 0, IP_MF);
 	frame_udp(f, 1000, 2000);
-	end(f, true);
-	f = add("later fragment", IPPROTO_TCP, 0, 3);
-	end(f, false);
-	f = add("another protocol", IPPROTO_ESP, 0, 0);
-	end(f, false);
+	parse_end(f, true);
+	f = parse_add("later fragment", IPPROTO_TCP, 0, 3);
+	parse_end(f, false);
+	f = parse_add("another protocol", IPPROTO_ESP, 0, 0);
+	parse_end(f, false);
 }
 
 /* Read @len bytes of @f. Return: what both readers agree on. */
@@ -167,7 +167,7 @@ static void check_quotes(void)
 
 int main(void)
 {
-	make_frames();
+	parse_make_frames();
 	check_packets();
 	check_quotes();
 	return check_exit();

@@ -13,14 +13,14 @@
 enum { ROUNDS = 100000, MAPPINGS = 12, PORTS = 4, ADDRS = 6 };
 
 /* A list of mappings, twice. */
-struct plan {
+struct resolve_plan {
 	struct mapping_list list;
 	struct model_mapping model[MAPPINGS];
 };
 
 static __u64 random_state = 1;
 
-static __u32 rnd(__u32 below)
+static __u32 resolve_rnd(__u32 below)
 {
 	random_state ^= random_state >> 12;
 	random_state ^= random_state << 25;
@@ -31,22 +31,22 @@ static __u32 rnd(__u32 below)
 /* Of few, so that they often meet. */
 static __u32 random_addr(void)
 {
-	return 0x0a000000 + rnd(ADDRS);
+	return 0x0a000000 + resolve_rnd(ADDRS);
 }
 
-static __u8 random_proto(void)
+static __u8 resolve_random_proto(void)
 {
-	return rnd(2) ? IPPROTO_TCP : IPPROTO_UDP;
+	return resolve_rnd(2) ? IPPROTO_TCP : IPPROTO_UDP;
 }
 
 static struct model_mapping random_mapping(void)
 {
 	struct model_mapping mapping = { .from = random_addr(),
-					 .from_port = (__u16)rnd(PORTS),
+					 .from_port = (__u16)resolve_rnd(PORTS),
 					 .to = random_addr(),
-					 .to_port = (__u16)rnd(PORTS),
-					 .proto = random_proto(),
-					 .deleted = !rnd(6) };
+					 .to_port = (__u16)resolve_rnd(PORTS),
+					 .proto = resolve_random_proto(),
+					 .deleted = !resolve_rnd(6) };
 
 	if (!mapping.to_port)
 		mapping.to_port = mapping.from_port;
@@ -60,9 +60,9 @@ static bool same_key(const struct model_mapping *a, const struct model_mapping *
 }
 
 /* No FROM twice; otherwise anything goes: chains, too. */
-static void random_plan(struct plan *plan)
+static void resolve_random_plan(struct resolve_plan *plan)
 {
-	size_t wanted = rnd(MAPPINGS + 1);
+	size_t wanted = resolve_rnd(MAPPINGS + 1);
 
 	plan->list.count = 0;
 	while (plan->list.count < wanted) {
@@ -92,12 +92,13 @@ static void random_plan(struct plan *plan)
 static struct proxy_dest random_dest(void)
 {
 	return (struct proxy_dest){ .addr = htonl(random_addr()),
-				    .port = htons((__u16)(1 + rnd(PORTS))),
-				    .proto = random_proto() };
+				    .port = htons((__u16)(1 + resolve_rnd(PORTS))),
+				    .proto = resolve_random_proto() };
 }
 
 /* Where the model sends packets to @dest. */
-static struct proxy_dest model_answer(const struct plan *plan, struct proxy_dest dest)
+static struct proxy_dest resolve_model_answer(const struct resolve_plan *plan,
+					      struct proxy_dest dest)
 {
 	__u32 addr = ntohl(dest.addr);
 	__u16 port = ntohs(dest.port);
@@ -116,7 +117,7 @@ static bool same_dest(const struct proxy_dest *a, const struct proxy_dest *b)
 static void test_resolve(void)
 {
 	unsigned int mapped = 0, any_port = 0;
-	struct plan plan = { 0 };
+	struct resolve_plan plan = { 0 };
 
 	check_begin("a packet goes where the model sends it, in 100,000 lists");
 	for (int i = 0; i < ROUNDS; i++) {
@@ -124,7 +125,7 @@ static void test_resolve(void)
 		const struct model_mapping *want;
 		const struct mapping *got;
 
-		random_plan(&plan);
+		resolve_random_plan(&plan);
 		got = resolve(&plan.list, &dest);
 		want = model_find_mapping(plan.model, plan.list.count, dest.proto, ntohl(dest.addr),
 					  ntohs(dest.port));
@@ -143,13 +144,15 @@ static void test_resolve(void)
 	mapping_list_free(&plan.list);
 }
 
-static enum resolve_change model_change(const struct plan *before, const struct plan *after,
+static enum resolve_change model_change(const struct resolve_plan *before,
+					const struct resolve_plan *after,
 					const struct proxy_flow *flow)
 {
 	const struct proxy_dest dest = { .addr = flow->orig,
 					 .port = flow->oport,
 					 .proto = flow->key.proto };
-	const struct proxy_dest was = model_answer(before, dest), now = model_answer(after, dest);
+	const struct proxy_dest was = resolve_model_answer(before, dest),
+				now = resolve_model_answer(after, dest);
 
 	if (same_dest(&was, &now) || (flow->key.remote == now.addr && flow->key.rport == now.port))
 		return RESOLVE_SAME;
@@ -157,10 +160,11 @@ static enum resolve_change model_change(const struct plan *before, const struct 
 }
 
 /* A flow to where it was sent before, or anywhere else. */
-static struct proxy_flow random_flow(const struct plan *before)
+static struct proxy_flow random_flow(const struct resolve_plan *before)
 {
 	const struct proxy_dest dest = random_dest();
-	const struct proxy_dest own = rnd(4) ? model_answer(before, dest) : random_dest();
+	const struct proxy_dest own =
+		resolve_rnd(4) ? resolve_model_answer(before, dest) : random_dest();
 
 	return (struct proxy_flow){
 		.key = { .remote = own.addr, .rport = own.port, .proto = dest.proto },
@@ -171,7 +175,7 @@ static struct proxy_flow random_flow(const struct plan *before)
 
 static void test_change(void)
 {
-	struct plan before = { 0 }, after = { 0 };
+	struct resolve_plan before = { 0 }, after = { 0 };
 	unsigned int counts[3] = { 0 };
 
 	check_begin("what a change is to a flow is what the model says, in 100,000 changes");
@@ -179,8 +183,8 @@ static void test_change(void)
 		enum resolve_change got, want;
 		struct proxy_flow flow;
 
-		random_plan(&before);
-		random_plan(&after);
+		resolve_random_plan(&before);
+		resolve_random_plan(&after);
 		flow = random_flow(&before);
 		got = resolve_change(&before.list, &after.list, &flow);
 		want = model_change(&before, &after, &flow);
@@ -200,7 +204,7 @@ static void test_change(void)
 }
 
 /* Whether packets that a mapping sends on would meet another mapping at its target. */
-static bool model_chain(const struct plan *plan)
+static bool model_chain(const struct resolve_plan *plan)
 {
 	for (size_t i = 0; i < plan->list.count; i++) {
 		const struct model_mapping *one = &plan->model[i];
@@ -217,14 +221,14 @@ static bool model_chain(const struct plan *plan)
 static void test_chains(void)
 {
 	struct mapping_error error;
-	struct plan plan = { 0 };
+	struct resolve_plan plan = { 0 };
 	unsigned int chains = 0;
 
 	check_begin("a chain is refused where the model finds one, in 100,000 lists");
 	for (int i = 0; i < ROUNDS; i++) {
 		bool want;
 
-		random_plan(&plan);
+		resolve_random_plan(&plan);
 		for (size_t k = 0; k < plan.list.count; k++)
 			if (plan.list.entries[k].from.deleted)
 				plan.list.count = 0;
