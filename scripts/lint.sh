@@ -216,9 +216,9 @@ lint_names()
 {
 	# What the two tools still have in common; a name that is no longer doubled is to leave the list.
 	local status=0 with still
-	still="function:add function:check_memory function:help function:load
+	still="function:add function:help
 		function:on_end function:on_filters function:on_iface function:on_report
-		function:on_signal function:refuse function:report function:run struct:options struct:report
+		function:on_signal function:report function:run struct:options struct:report
 		struct:session"
 	definitions "${c_files[@]}" | awk -v still="$still" '
 		BEGIN { split(still, names, " "); for (i in names) known[names[i]] = 1 }

@@ -5,7 +5,6 @@
  */
 #define table_mappings fuzz_mappings
 #define commit_flush fuzz_flush
-#define engine_check fuzz_check
 #define engine_serve fuzz_serve
 /* The request parser has no name outside of that file. */
 #include "../../proxy/control.c" // NOLINT(bugprone-suspicious-include)
@@ -30,14 +29,6 @@ int fuzz_mappings(const struct table *table, struct mapping_list *list)
 void fuzz_flush(const struct maps *maps)
 {
 	(void)maps;
-}
-
-int fuzz_check(struct engine *engine, const struct mapping_list *list, struct mapping_error *error)
-{
-	(void)engine;
-	(void)list;
-	(void)error;
-	return 0;
 }
 
 int fuzz_serve(struct engine *engine, const struct mapping_list *list, bool kill,
