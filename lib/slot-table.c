@@ -3,8 +3,12 @@
 
 #include <errno.h>
 #include <linux/if_ether.h>
+#include <linux/membarrier.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 
@@ -127,6 +131,15 @@ bool slot_table_unlink(const struct slot_table *table, __u32 place, __u32 slot)
 	return (__u32)old == slot + 1 &&
 	       __atomic_compare_exchange_n(entry, &old, 0, false, __ATOMIC_SEQ_CST,
 					   __ATOMIC_RELAXED);
+}
+
+void slot_table_wait(void)
+{
+	const struct timespec grace = { .tv_nsec = 100000000 };
+
+	/* Programs run under RCU, and the kernel does this with synchronize_rcu(). */
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		nanosleep(&grace, NULL);
 }
 
 static __u64 head(const struct slot_table *table)

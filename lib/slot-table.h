@@ -57,6 +57,14 @@ static inline const __u64 *slot_table_keys(const struct slot_table *table)
 	return table->lines[SLOT_LINE_KEYS].key;
 }
 
+/**
+ * slot_table_wait - return when every program that runs now has ended
+ *
+ * Afterwards no program knows what it has read from an entry that was removed before. Where the
+ * kernel refuses to wait for programs (nohz_full), this sleeps for 100 ms: they take microseconds.
+ */
+void slot_table_wait(void);
+
 /** slot_table_put - give back a slot that nothing refers to, and that no program can know any more
  */
 void slot_table_put(struct slot_table *table, __u32 slot);

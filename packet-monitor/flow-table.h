@@ -17,12 +17,9 @@ __u64 flow_table_bytes(__u32 max_flows);
 struct flow_table {
 	struct slot_table index;
 	struct pm_slot *slots;
-	struct flow_state *states; /* one per slot: what the last report saw */
+	struct flow_state *states; /* one per slot: what the last report and the last look saw */
 	__u32 *leaving;		   /* slots whose index entry is gone, or about to go */
 	__u32 leaving_count;
-	bool grace_pending; /* entries are gone, but a running program may still hold the slots */
-	__u64 grace_ns;	    /* since when */
-	bool exhausted;	    /* nothing more to retire until the next report */
 	struct pm_count retired[PM_DIRECTIONS];
 	__u64 retired_flows[PM_DIRECTIONS];
 };
@@ -43,7 +40,7 @@ struct flow {
 	struct pm_count total;
 	struct pm_count interval; /* since the report before */
 	__u64 age_ns;		  /* since the first report that showed it */
-	__u64 idle_ns;		  /* since the last report that showed new packets */
+	__u64 idle_ns;		  /* since new packets were seen last */
 };
 
 /**
@@ -63,11 +60,14 @@ void flow_table_age(struct flow_table *table, __u64 now_ns, __u64 idle_ns);
 
 /**
  * flow_table_relieve - if few slots are free, let go of the flows that have been idle the longest
- * @min_idle_ns: none that have been idle for less
+ *
+ * To be called every flow_table_period(), whatever the time between reports: from half of the slots
+ * on it looks which flows move, and once an eighth is left it frees a quarter. A flow that has
+ * moved within the last period stays.
  */
-void flow_table_relieve(struct flow_table *table, __u64 now_ns, __u64 min_idle_ns);
+void flow_table_relieve(struct flow_table *table, __u64 now_ns);
 
-/** flow_table_under_pressure - whether flow_table_relieve() might have something to do soon */
-bool flow_table_under_pressure(const struct flow_table *table);
+/** flow_table_period - return how often to call flow_table_relieve(), in nanoseconds */
+__u64 flow_table_period(__u32 max_flows);
 
 #endif /* FLOW_TABLE_H */

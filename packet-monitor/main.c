@@ -21,9 +21,6 @@
 #include "output.h"
 #include "privileges.h"
 
-/* How often a table that fills up is looked after. */
-#define PRESSURE_CHECK_NS (NSEC_PER_SEC / 10)
-
 struct session {
 	struct options opt;
 	struct monitor monitors[INTERFACES_MAX];
@@ -31,7 +28,7 @@ struct session {
 	struct loop loop;
 	struct tc_watch filters;
 	struct loop_fd keys, ifaces[INTERFACES_MAX];
-	struct loop_timer report_timer, end_timer, pressure_timer;
+	struct loop_timer report_timer, end_timer, recycle_timer;
 	__u64 last_ns; /* of the last report */
 	__u64 reports;
 	struct output output;
@@ -98,29 +95,23 @@ static int report(struct session *session, bool last)
 	return err;
 }
 
-/* Make room for new flows, and come back soon if there is little. */
-static void recycle(struct session *session, bool after_report)
+/* Make room for new flows. */
+static void on_recycle(void *arg)
 {
-	__u64 now_ns = loop_now_ns();
-	bool pressure = false;
+	struct session *session = arg;
 
-	for (int i = 0; i < session->opt.interface_count; i++) {
-		struct flow_table *table = &session->monitors[i].table;
-
-		if (!session->monitors[i].skel)
-			continue;
-		if (after_report)
-			flow_table_age(table, now_ns, session->opt.idle_ns);
-		flow_table_relieve(table, now_ns, session->opt.interval_ns);
-		pressure |= flow_table_under_pressure(table);
-	}
-	if (pressure)
-		loop_set(&session->loop, &session->pressure_timer, now_ns + PRESSURE_CHECK_NS);
+	for (int i = 0; i < session->opt.interface_count; i++)
+		if (session->monitors[i].skel)
+			flow_table_relieve(&session->monitors[i].table, loop_now_ns());
 }
 
-static void on_pressure(void *arg)
+/* After a report: let go of flows that it has shown to be idle. */
+static void age(struct session *session)
 {
-	recycle(arg, false);
+	for (int i = 0; i < session->opt.interface_count; i++)
+		if (session->monitors[i].skel)
+			flow_table_age(&session->monitors[i].table, loop_now_ns(),
+				       session->opt.idle_ns);
 }
 
 /* What became of the interfaces; the end if one is gone and not waited for. */
@@ -210,7 +201,7 @@ static void on_report(void *arg)
 	err = reattach(session);
 	if (!err && !session->paused)
 		err = report(session, false);
-	recycle(session, true);
+	age(session);
 	if (err)
 		loop_end(&session->loop, err);
 }
@@ -251,7 +242,7 @@ static int watch(struct session *session)
 
 	session->report_timer = (struct loop_timer){ .expired = on_report, .arg = session };
 	session->end_timer = (struct loop_timer){ .expired = on_end, .arg = session };
-	session->pressure_timer = (struct loop_timer){ .expired = on_pressure, .arg = session };
+	session->recycle_timer = (struct loop_timer){ .expired = on_recycle, .arg = session };
 	session->keys = (struct loop_fd){ .fd = STDIN_FILENO, .ready = on_key, .arg = session };
 	if (!err && session->output.terminal.keys)
 		err = loop_add(loop, &session->keys);
@@ -265,6 +256,8 @@ static int watch(struct session *session)
 	if (err)
 		return log_err(err, "cannot wait for events");
 	loop_every(loop, &session->report_timer, session->opt.interval_ns);
+	loop_every(loop, &session->recycle_timer,
+		   flow_table_period(session->opt.monitor.max_flows));
 	return 0;
 }
 

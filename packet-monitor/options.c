@@ -66,7 +66,7 @@ static const struct option_entry table[] = {
 	{ "ipv6", '6', NULL, "count only IPv6" },
 	{ "max-flows", 'm', "N",
 	  "size of the flow table of each interface (default 65536); "
-	  "each flow takes about 130 bytes: 8 MiB by default, 125 MiB "
+	  "each flow takes about 140 bytes: 9 MiB by default, 131 MiB "
 	  "for a million" },
 	{ "idle", OPT_IDLE, "SECONDS",
 	  "remove a flow after SECONDS without a packet (default 300, "

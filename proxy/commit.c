@@ -175,13 +175,13 @@ static int commit_moving(struct commit *commit)
 	__atomic_or_fetch(flags, PROXY_STATE_UNMAPPED | (commit->kill ? 0 : PROXY_STATE_PIN),
 			  __ATOMIC_SEQ_CST);
 	if (!commit->kill) {
-		maps_wait_programs();
+		slot_table_wait();
 		err = commit_each_flow(commit->maps, commit_pin_one, commit);
 	}
 	if (!err)
 		err = commit_entries(commit);
 	/* No program knows the mappings of before any more. */
-	maps_wait_programs();
+	slot_table_wait();
 	__atomic_and_fetch(flags, ~PROXY_STATE_PIN, __ATOMIC_SEQ_CST);
 	if (err)
 		return err;

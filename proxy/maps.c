@@ -3,12 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/membarrier.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -288,12 +286,6 @@ int maps_write(int map_fd, const void *keys, const void *values, __u32 count)
 void maps_changed(const struct maps *maps)
 {
 	__atomic_add_fetch(&maps->state->generation, 1, __ATOMIC_SEQ_CST);
-}
-
-void maps_wait_programs(void)
-{
-	/* The global barrier waits for an RCU grace period, and programs run within one. */
-	syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 }
 
 __u64 maps_now(void)

@@ -105,9 +105,6 @@ int maps_write(int map_fd, const void *keys, const void *values, __u32 count);
  */
 void maps_changed(const struct maps *maps);
 
-/** maps_wait_programs - return when no program that has read an older state runs any more */
-void maps_wait_programs(void);
-
 /** maps_flow_limit - the slots of all flows are below this number */
 static inline __u32 maps_flow_limit(const struct maps *maps)
 {
