@@ -144,9 +144,9 @@ void control_serve(struct engine *engine, const struct owner *owner)
 {
 	char request[OWNER_TEXT_MAX];
 	struct mapping_error error;
-	int fd;
+	int fd = owner_accept(owner, request);
 
-	while ((fd = owner_accept(owner, request)) >= 0)
+	if (fd >= 0)
 		owner_answer(fd, carry_out(engine, request, &error) ? error.text : "");
 }
 
@@ -266,7 +266,11 @@ int control_verb(const struct options *opt, const struct iface *iface)
 	err = owner_request(iface->ifindex, request, answer);
 	if (err == -ECONNREFUSED)
 		return do_it(opt, iface, request);
-	if (err)
+	if (err == -ETIMEDOUT)
+		log_note("the proxy that serves %s does not answer, so nothing has changed (is it "
+			 "stopped?)",
+			 iface->name);
+	else if (err)
 		log_refused(REFUSED_BY_ID, err, "cannot reach the proxy that serves %s",
 			    iface->name);
 	else if (*answer)

@@ -13,7 +13,7 @@
  */
 int control_verb(const struct options *opt, const struct iface *iface);
 
-/** control_serve - carry out the requests that wait for @owner */
+/** control_serve - carry out one request that waits for @owner */
 void control_serve(struct engine *engine, const struct owner *owner);
 
 #endif /* PROXY_CONTROL_H */

@@ -234,23 +234,31 @@ static ssize_t receive_line(int fd, char *text, int patience_ms)
 	return got;
 }
 
+/* The peer has given up: it has told its user that nothing was done. */
+static bool has_gone(int fd)
+{
+	struct pollfd poller = { .fd = fd };
+
+	return poll(&poller, 1, 0) == 1;
+}
+
 int owner_accept(const struct owner *owner, char *request)
 {
 	struct pollfd poller = { .fd = owner->socket_fd, .events = POLLIN };
+	struct ucred peer = { .uid = (uid_t)-1 };
+	socklen_t len = sizeof(peer);
+	int fd;
 
-	while (poll(&poller, 1, 0) == 1) {
-		int fd = accept4(owner->socket_fd, NULL, NULL, SOCK_CLOEXEC);
-		struct ucred peer = { .uid = (uid_t)-1 };
-		socklen_t len = sizeof(peer);
-
-		if (fd < 0)
-			return -EAGAIN;
-		if (!getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) &&
-		    (!peer.uid || peer.uid == owner->uid) &&
-		    receive_line(fd, request, REQUEST_PATIENCE_MS) > 0)
-			return fd;
-		close(fd);
-	}
+	if (poll(&poller, 1, 0) != 1)
+		return -EAGAIN;
+	fd = accept4(owner->socket_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd < 0)
+		return -EAGAIN;
+	if (!getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) &&
+	    (!peer.uid || peer.uid == owner->uid) &&
+	    receive_line(fd, request, REQUEST_PATIENCE_MS) > 0 && !has_gone(fd))
+		return fd;
+	close(fd);
 	return -EAGAIN;
 }
 
@@ -286,6 +294,8 @@ int owner_request(int ifindex, const char *request, char *answer)
 			      ? -errno
 			      : receive_line(fd, answer, ANSWER_PATIENCE_MS);
 	close(fd);
+	if (err == -EAGAIN) /* it does not even take more requests */
+		err = -ETIMEDOUT;
 	if (err || got <= 0)
 		return err ?: got ? (int)got : -ECONNRESET;
 	memmove(answer, answer + 1, (size_t)got);

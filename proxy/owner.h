@@ -55,11 +55,12 @@ void owner_release(struct owner *owner);
 int owner_listen(struct owner *owner);
 
 /**
- * owner_accept - the next request
+ * owner_accept - take one connection, and its request
  * @request: at least OWNER_TEXT_MAX bytes; set to a terminated text
  *
- * Requests of users other than root and the one given to owner_acquire() are dropped.
- * Return: a descriptor for owner_answer(), or -EAGAIN if none waits.
+ * Requests of users other than root and the one given to owner_acquire() are dropped, and those of
+ * peers that do not wait for an answer any more.
+ * Return: a descriptor for owner_answer(), or -EAGAIN if there was no request.
  */
 int owner_accept(const struct owner *owner, char *request);
 
@@ -69,8 +70,8 @@ void owner_answer(int request_fd, const char *text);
 /**
  * owner_request - have the owner of @ifindex carry out @request
  * @answer: at least OWNER_TEXT_MAX bytes; "" if it was done, else why not
- * Return: 0 if it has answered; -ECONNREFUSED if there is no owner that listens; another negative
- * errno.
+ * Return: 0 if it has answered; -ECONNREFUSED if there is no owner that listens; -ETIMEDOUT if it
+ * has not answered in time, and will not carry out the request either; another negative errno.
  */
 int owner_request(int ifindex, const char *request, char *answer);
 

@@ -190,4 +190,29 @@ for tool in packet-monitor proxy; do
 		"$(jq -r '"\(.ts) \(.type)"' $TMP/reader.out | awk 'ts && $1 != ts && type != "total"
 			{ ts = $1; type = $2 }' | wc -l)" 0
 done
+# --- an owner who is stopped ---
+add()
+{
+	in_host client timeout 60 "$BIN/proxy" --add "$1=$TARGET:1" eth0
+}
+
+start_tool stalled client proxy -I 3600 eth0
+kill -STOP "${pids[stalled]}"
+# More than there is room for in the queue of requests.
+for i in $(seq 24); do
+	start add-$i client timeout 60 "$BIN/proxy" --add "10.0.2.1:$i=$TARGET:1" eth0
+done
+refused=0
+for i in $(seq 24); do
+	status=0
+	status_of add-$i || status=$?
+	[ $status != 1 ] || [ "$(grep -c "does not answer, so nothing has changed" $TMP/add-$i.err)" != 1 ] ||
+		refused=$((refused + 1))
+done
+equal "a stopped owner: each --add ends with 1 and says why" $refused 24
+kill -CONT "${pids[stalled]}"
+check "a stopped owner that goes on: --add" add 10.0.3.1:1
+equal "nothing that was refused has been done" \
+	"$(in_host client "$BIN/proxy" --list eth0 | grep -c '^10.0.[23].1:')" 2
+ended "a stopped owner that goes on"
 finish
