@@ -13,6 +13,7 @@
 #include "output.h"
 #include "owner.h"
 #include "refusal.h"
+#include "status.h"
 
 /*
  * A request is "VERB", "VERB ARGUMENT", or either with a "!" behind VERB for --kill. The answer is
@@ -162,57 +163,30 @@ static const char *verb_text(enum proxy_verb verb)
 	}
 }
 
-/* Say who would have to be there. */
-static void nothing_there(const struct iface *iface)
-{
-	pid_t holder;
-	int err = owner_find(iface->ifindex, &holder);
-
-	if (!err && holder)
-		log_note("the filters of proxy (pid %d) on %s are gone: nothing is translated",
-			 (int)holder, iface->name);
-	else if (!err || err == -EBUSY)
-		log_note("the filters of the proxy that serves %s are gone: nothing is translated",
-			 iface->name);
-	else
-		log_note("no proxy serves %s, nor has one left its filters there (--keep)",
-			 iface->name);
-}
-
-/* Say so if what is listed is not in force, or will not stay right. Return: 0 if it is in force. */
-static int check_health(const struct engine *engine)
-{
-	const char *ifname = engine->iface.name, *missing = engine->at.missing;
-	pid_t holder;
-	bool alone = owner_find(engine->iface.ifindex, &holder) == -ENOENT;
-
-	if (missing && alone)
-		log_note("somebody has removed the %s filter of proxy from %s: 'proxy %s' takes "
-			 "over what is left",
-			 missing, ifname, ifname);
-	else if (missing)
-		log_note("somebody has removed the %s filter of proxy from %s", missing, ifname);
-	else if (alone)
-		log_note("no proxy looks after the datapath of %s: ended flows stay, changes of "
-			 "routes are not followed ('proxy %s' takes it over)",
-			 ifname, ifname);
-	return missing ? -ESTALE : 0;
-}
-
-static int list_mappings(const struct options *opt, const struct iface *iface)
+/* --list and --status: look, and change nothing. */
+static int look(const struct options *opt, const struct iface *iface)
 {
 	struct engine engine;
-	int err;
+	struct status status;
+	int err, failed;
 
 	engine_init(&engine, opt, iface);
 	err = engine_open(&engine, false);
-	if (err == -ENOENT)
-		nothing_there(iface);
-	if (!err)
-		err = output_mappings(stdout, &engine.table, &engine.maps, iface->name,
-				      opt->jsonl) ?:
-		      log_flush() ?:
-		      check_health(&engine);
+	if (!err || err == -ENOENT) {
+		status_look(&status, &engine, !err);
+		failed = opt->verb == PROXY_STATUS ? *status.reason : !status.translates;
+		if (opt->verb == PROXY_STATUS)
+			err = status_print(stdout, &status, &engine, opt->jsonl);
+		else if (!err)
+			err = output_mappings(stdout, &engine.table, &engine.maps, iface->name,
+					      opt->jsonl);
+		else
+			err = 0;
+		err = err ?: log_flush();
+		if (*status.reason)
+			log_note("%s", status.reason);
+		err = err ?: failed;
+	}
 	engine_close(&engine);
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }
@@ -237,7 +211,8 @@ static int do_it(const struct options *opt, const struct iface *iface, char *req
 	engine_init(&engine, opt, iface);
 	err = engine_open(&engine, true);
 	if (err == -ENOENT)
-		nothing_there(iface);
+		log_note("no proxy serves %s, nor has one left its filters there (--keep)",
+			 iface->name);
 	if (!err) {
 		err = carry_out(&engine, request, &error);
 		if (err)
@@ -255,8 +230,8 @@ int control_verb(const struct options *opt, const struct iface *iface)
 	const char *arg = opt->verb_arg;
 	int err, len;
 
-	if (opt->verb == PROXY_LIST)
-		return list_mappings(opt, iface);
+	if (opt->verb == PROXY_LIST || opt->verb == PROXY_STATUS)
+		return look(opt, iface);
 	len = snprintf(request, sizeof(request), "%s%s%s%s", verb_text(opt->verb),
 		       opt->kill ? "!" : "", arg ? " " : "", arg ?: "");
 	if (len >= (int)sizeof(request)) {

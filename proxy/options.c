@@ -69,6 +69,8 @@ static const struct option_entry table[] = {
 	{ "count", 'c', "N", "stop after N reports" },
 	{ "duration", 't', "SECONDS", "stop after SECONDS" },
 	{ "list", OPT_LIST, NULL, "print the mappings of a running or kept proxy" },
+	{ "status", OPT_STATUS, NULL,
+	  "print whether it works and is looked after; if not, end with 1" },
 	{ "add", OPT_ADD, "MAP", "add a mapping to it, or change the target of one" },
 	{ "delete", OPT_DELETE, "MAP|FROM", "delete a mapping from it" },
 	{ "flush-flows", OPT_FLUSH, NULL, "remove all its flows" },
@@ -81,7 +83,7 @@ static const struct option_entry table[] = {
 static void help(void)
 {
 	printf("Usage: proxy [OPTIONS] IFACE\n"
-	       "       proxy --list|--add MAP|--delete MAP|--flush-flows IFACE\n"
+	       "       proxy --list|--status|--add MAP|--delete MAP|--flush-flows IFACE\n"
 	       "Rewrite the destination of packets that leave by IFACE, and the source of the\n"
 	       "replies, without netfilter.\n\n");
 	option_table_help(table);
@@ -115,7 +117,7 @@ static __u64 number(const char *name, const char *text, __u64 min, __u64 max)
 static void set_verb(struct options *opt, enum proxy_verb verb, const char *arg)
 {
 	if (opt->verb != PROXY_RUN) {
-		log_note("only one of --list, --add, --delete and --flush-flows at a time");
+		log_note("only one of --list, --status, --add, --delete, --flush-flows");
 		usage_error();
 	}
 	opt->verb = verb;
@@ -210,6 +212,9 @@ static void apply(struct options *opt, int id, const char *arg)
 		break;
 	case OPT_LIST:
 		set_verb(opt, PROXY_LIST, NULL);
+		break;
+	case OPT_STATUS:
+		set_verb(opt, PROXY_STATUS, NULL);
 		break;
 	case OPT_ADD:
 		set_verb(opt, PROXY_ADD, arg);

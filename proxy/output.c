@@ -33,6 +33,11 @@ static const char *const counter_names[] = {
 	PROXY_REASONS(COUNTER_NAME) PROXY_EVENTS(COUNTER_NAME)
 };
 
+const char *output_counter_name(enum proxy_counter counter)
+{
+	return counter_names[counter];
+}
+
 static const char *const counter_texts[] = {
 #define COUNTER_TEXT(name, field, text) [PROXY_##name] = text,
 	PROXY_REASONS(COUNTER_TEXT) PROXY_EVENTS(COUNTER_TEXT)

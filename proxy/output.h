@@ -18,4 +18,7 @@ int output_report(FILE *out, const struct table *table, const struct maps *maps,
 int output_mappings(FILE *out, const struct table *table, const struct maps *maps,
 		    const char *ifname, bool jsonl);
 
+/** output_counter_name - the field name of a counter */
+const char *output_counter_name(enum proxy_counter counter);
+
 #endif /* PROXY_OUTPUT_H */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -25,6 +26,8 @@ enum { RETRIES = 200, RETRY_MS = 10, BACKLOG = 16, REQUEST_PATIENCE_MS = 100 };
 struct token {
 	__u64 netns;
 	__u32 ifindex;
+	__u64 pid_ns; /* which @pid belongs to */
+	__u32 pid;
 	__u32 uid;     /* of the process that listens */
 	char name[24]; /* of its socket: abstract, and not to be guessed */
 };
@@ -92,8 +95,12 @@ static int token_find(const struct token *wanted, __u32 before, struct token *fo
 static int token_init(struct token *token, int fd, int ifindex)
 {
 	socklen_t len = sizeof(token->netns);
+	struct stat pid_ns;
 
 	memset(token, 0, sizeof(*token));
+	if (!stat("/proc/self/ns/pid", &pid_ns))
+		token->pid_ns = pid_ns.st_ino;
+	token->pid = (__u32)getpid();
 	token->ifindex = (__u32)ifindex;
 	return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &token->netns, &len) ? -errno : 0;
 }
@@ -140,8 +147,8 @@ int owner_find(int ifindex, pid_t *holder)
 		return fd;
 	err = token_init(&wanted, fd, ifindex) ?: token_find(&wanted, 0, &token);
 	close(fd);
-	if (!err && token_listens(&token, holder))
-		err = -EBUSY;
+	if (!err && token.pid_ns == wanted.pid_ns)
+		*holder = (pid_t)token.pid;
 	return err;
 }
 

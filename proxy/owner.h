@@ -37,10 +37,9 @@ struct owner {
 int owner_acquire(struct owner *owner, int ifindex, uid_t uid, pid_t *holder);
 
 /**
- * owner_find - the process that owns @ifindex
- * @holder: set to it; 0 if it is in another pid namespace, or does not take requests
- * Return: 0; -EBUSY: there is one, but it does not listen (yet, or any more); -ENOENT; another
- * negative errno.
+ * owner_find - find the process that owns @ifindex
+ * @holder: set to it; 0 if it is in another pid namespace
+ * Return: 0; -ENOENT; another negative errno.
  */
 int owner_find(int ifindex, pid_t *holder);
 

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "status.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "loop.h"
+#include "number.h"
+#include "output.h"
+#include "owner.h"
+#include "text.h"
+
+static const enum proxy_counter dropping[] = { PROXY_FULL, PROXY_NO_PORT, PROXY_FAILED };
+
+enum { DROPPING = sizeof(dropping) / sizeof(*dropping) };
+
+/* What is added up for the lines. */
+struct facts {
+	__u32 mappings, targets, flows;
+	__be32 *down; /* targets that cannot be reached */
+	__u32 down_count;
+	__u64 counters[PROXY_COUNTER_MAX], dropped;
+};
+
+static const char *owner_text(const struct status *status, char *text, size_t size)
+{
+	if (status->owner)
+		snprintf(text, size, "proxy (pid %d)", (int)status->owner);
+	else
+		snprintf(text, size, "%s", status->owned ? "the proxy" : "none");
+	return text;
+}
+
+void status_look(struct status *status, const struct engine *engine, bool found)
+{
+	const char *ifname = engine->iface.name, *missing = engine->at.missing;
+	char *reason = status->reason, owner[32];
+	size_t size = sizeof(status->reason);
+
+	*status = (struct status){ .found = found, .heartbeat = ~0ULL };
+	status->owned = !owner_find(engine->iface.ifindex, &status->owner);
+	status->translates = found && !missing;
+	if (found && engine->maps.state->heartbeat)
+		status->heartbeat = maps_now() - engine->maps.state->heartbeat;
+	owner_text(status, owner, sizeof(owner));
+	if (!found && status->owned)
+		snprintf(reason, size, "the filters of %s on %s are gone: nothing is translated",
+			 owner, ifname);
+	else if (!found)
+		snprintf(reason, size,
+			 "no proxy serves %s, nor has one left its filters there (--keep)", ifname);
+	else if (missing && status->owned)
+		snprintf(reason, size, "somebody has removed the %s filter of proxy from %s",
+			 missing, ifname);
+	else if (missing)
+		snprintf(reason, size,
+			 "somebody has removed the %s filter of proxy from %s: 'proxy %s' takes "
+			 "over what is left",
+			 missing, ifname, ifname);
+	else if (!status->owned)
+		snprintf(reason, size,
+			 "no proxy looks after the datapath of %s: ended flows stay, changes of "
+			 "routes are not followed ('proxy %s' takes it over)",
+			 ifname, ifname);
+	else if (status->heartbeat > PROXY_HEARTBEAT_NS)
+		snprintf(reason, size, "%s on %s has not looked after its datapath for 10 s", owner,
+			 ifname);
+}
+
+static bool is_down(const struct maps *maps, const struct mapping *entry)
+{
+	__u32 index = entry->to.nexthop;
+
+	return index != PROXY_NEXTHOP_NONE && index < maps->max_entries[MAPS_NEXTHOPS] &&
+	       !(entry->to.flags & PROXY_MAPPING_LOCAL) && !maps->nexthops[index].oif;
+}
+
+/* Return: 0 or a negative errno; free(@facts->down) is right in either case. */
+static int gather(const struct engine *engine, struct facts *facts)
+{
+	const struct mapping_list *plan = &engine->table.plan;
+	const struct maps *maps = &engine->maps;
+	__u32 limit = maps_flow_limit(maps);
+	struct proxy_flow flow;
+	__be32 *seen = calloc(plan->count + 1, sizeof(*seen));
+	int err = maps_counters(maps, facts->counters);
+
+	facts->down = calloc(plan->count + 1, sizeof(*facts->down));
+	if (!seen || !facts->down) {
+		free(seen);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct mapping *entry = &plan->entries[i];
+		__u32 known = 0;
+
+		if (!table_in_force(entry))
+			continue;
+		facts->mappings++;
+		while (known < facts->targets && seen[known] != entry->to.addr)
+			known++;
+		if (known < facts->targets)
+			continue;
+		seen[facts->targets++] = entry->to.addr;
+		if (is_down(maps, entry))
+			facts->down[facts->down_count++] = entry->to.addr;
+	}
+	free(seen);
+	for (__u32 slot = 0; slot < limit; slot++)
+		facts->flows += maps_flow(maps, slot, &flow);
+	for (int i = 0; i < DROPPING; i++)
+		facts->dropped += facts->counters[dropping[i]];
+	return err;
+}
+
+static void print_down(FILE *out, const struct facts *facts, const char *before,
+		       const char *between, const char *quote)
+{
+	char addr[MAPPING_ADDR_LEN];
+
+	for (__u32 i = 0; i < facts->down_count; i++)
+		fprintf(out, "%s%s%s%s", i ? between : before, quote,
+			mapping_addr_text(facts->down[i], 0, addr), quote);
+}
+
+static void print_text(FILE *out, const struct status *status, const struct engine *engine,
+		       const struct facts *facts)
+{
+	const char *between = " (", *missing = engine->at.missing;
+	char owner[32];
+
+	fprintf(out, "owner: %s\n", owner_text(status, owner, sizeof(owner)));
+	if (status->heartbeat == ~0ULL)
+		fputs("heartbeat: none\n", out);
+	else
+		fprintf(out, "heartbeat: %.1f s ago\n", (double)status->heartbeat / NSEC_PER_SEC);
+	fprintf(out, "filters: %s\n",
+		!missing		     ? "ingress, egress"
+		: !strcmp(missing, "egress") ? "ingress"
+					     : "egress");
+	fprintf(out, "mappings: %u\ntargets: %u, %u down", facts->mappings, facts->targets,
+		facts->down_count);
+	print_down(out, facts, ": ", ", ", "");
+	fprintf(out, "\nflows: %u of %u\ndropped: %llu packets", facts->flows,
+		engine->maps.max_entries[MAPS_FLOWS], facts->dropped);
+	for (int i = 0; i < DROPPING; i++) {
+		if (!facts->counters[dropping[i]])
+			continue;
+		fprintf(out, "%s%s %llu", between, output_counter_name(dropping[i]),
+			facts->counters[dropping[i]]);
+		between = ", ";
+	}
+	fprintf(out, "%s\n", facts->dropped ? ")" : "");
+}
+
+/* @facts: NULL: there is no datapath */
+static void print_json(FILE *out, const struct status *status, const struct engine *engine,
+		       const struct facts *facts)
+{
+	fprintf(out, "{\"type\":\"status\",\"ts\":%.3f,\"iface\":\"", loop_wall_clock());
+	text_string(out, TEXT_JSON, engine->iface.name);
+	fprintf(out, "\",\"ok\":%s,\"owner\":", *status->reason ? "false" : "true");
+	if (status->owner)
+		fprintf(out, "%d", (int)status->owner);
+	else
+		fputs("null", out);
+	if (facts) {
+		if (status->heartbeat != ~0ULL)
+			fprintf(out, ",\"heartbeat\":%.1f",
+				(double)status->heartbeat / NSEC_PER_SEC);
+		fprintf(out, ",\"mappings\":%u,\"targets\":%u,\"targets_down\":[", facts->mappings,
+			facts->targets);
+		print_down(out, facts, "", ",", "\"");
+		fprintf(out, "],\"flows\":%u,\"max_flows\":%u,\"dropped\":%llu", facts->flows,
+			engine->maps.max_entries[MAPS_FLOWS], facts->dropped);
+		for (int i = 0; i < DROPPING; i++)
+			fprintf(out, ",\"%s\":%llu", output_counter_name(dropping[i]),
+				facts->counters[dropping[i]]);
+	}
+	if (*status->reason) {
+		fputs(",\"reason\":\"", out);
+		text_string(out, TEXT_JSON, status->reason);
+		fputs("\"", out);
+	}
+	fputs("}\n", out);
+}
+
+int status_print(FILE *out, const struct status *status, const struct engine *engine, bool jsonl)
+{
+	struct facts facts = { 0 };
+	int err = status->found ? gather(engine, &facts) : 0;
+
+	if (!err && jsonl)
+		print_json(out, status, engine, status->found ? &facts : NULL);
+	else if (!err && status->found)
+		print_text(out, status, engine, &facts);
+	free(facts.down);
+	return err;
+}

@@ -1,0 +1,95 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# --status, and what --list says of a datapath that nobody looks after.
+. "$(dirname "$0")/../lib.sh"
+needs socat jq
+
+lan_of_the_mapping
+start tcp target socat TCP-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
+wait_for 10 listening target tcp $TARGET_PORT
+in_host client ip route add unreachable 10.7.0.1
+
+# status ARGUMENT...: sets status, out, err
+status()
+{
+	status=0
+	in_host client timeout 10 "$BIN/proxy" --status "$@" eth0 > $TMP/status.out 2> $TMP/status.err ||
+		status=$?
+	out=$(cat $TMP/status.out)
+	err=$(cat $TMP/status.err)
+}
+
+# field NAME: of the JSON object
+field()
+{
+	jq -c ".$1" <<< "$out"
+}
+
+status
+equal "no datapath" "$status $out $err" \
+	"1  proxy: no proxy serves eth0, nor has one left its filters there (--keep)"
+status -o jsonl
+equal "no datapath, as JSON" "$status $(field ok) $(field owner)" "1 false null"
+
+start_tool proxy client proxy --keep --max-flows 5000 -m $ORIGINAL:$ORIGINAL_PORT=$TARGET:$TARGET_PORT \
+	-m 10.0.0.11:80=10.7.0.1:80/tcp eth0
+talk open client TCP:$ORIGINAL:$ORIGINAL_PORT
+says "a connection is open" open one one
+status
+equal "a datapath that works" "$status $err" "0 "
+equal "a line a fact" "$(sed 's/[0-9.]* s ago/N s ago/' $TMP/status.out)" "owner: proxy (pid ${pids[proxy]})
+heartbeat: N s ago
+filters: ingress, egress
+mappings: 3
+targets: 2, 1 down: 10.7.0.1
+flows: 1 of 5000
+dropped: 0 packets"
+status -o jsonl
+equal "the same as JSON" \
+	"$(jq -c '[.type, .iface, .ok, .owner, .mappings, .targets, .targets_down, .flows, .max_flows, .dropped, .reason]' <<< "$out")" \
+	"[\"status\",\"eth0\",true,${pids[proxy]},3,2,[\"10.7.0.1\"],1,5000,0,null]"
+check "with the heartbeat's age" test "$(jq '.heartbeat >= 0 and .heartbeat < 10' <<< "$out")" = true
+
+# An owner that does not run.
+kill -STOP "${pids[proxy]}"
+stalled()
+{
+	status
+	[[ $status == 1 && $err == *"proxy (pid ${pids[proxy]}) on eth0 has not looked after its datapath for 10 s" ]]
+}
+check "an owner that has stopped is noticed" wait_for 20 stalled
+kill -CONT "${pids[proxy]}"
+well()
+{
+	status
+	[ "$status" = 0 ]
+}
+check "and that it goes on" wait_for 10 well
+
+alone="no proxy looks after the datapath of eth0: ended flows stay, changes of routes are not followed \
+('proxy eth0' takes it over)"
+kill -KILL "${pids[proxy]}"
+status_of proxy || true
+status
+equal "a killed owner" "$status $err" "1 proxy: $alone"
+contains "the facts are printed, too" "$out" "owner: none
+heartbeat: "
+says "the datapath works" open two two
+status=0
+output=$(in_host client "$BIN/proxy" --list eth0 2>&1 > $TMP/list) || status=$?
+equal "--list says so, too" "$status $output" "0 proxy: $alone"
+contains "after the mappings" "$(cat $TMP/list)" "$ORIGINAL:$ORIGINAL_PORT -> $TARGET:$TARGET_PORT"
+start_tool proxy client proxy --keep eth0
+check "the next owner is content" well
+stop proxy
+status
+equal "--keep: nobody looks after it" "$status $err" "1 proxy: $alone"
+contains "--keep: there is no heartbeat" "$out" "heartbeat: none"
+in_host client tc filter del dev eth0 egress
+status
+equal "half a datapath" "$status $err" "1 proxy: somebody has removed the egress filter of proxy from \
+eth0: 'proxy eth0' takes over what is left"
+contains "names the filter that is left" "$out" "filters: ingress
+"
+in_host client "$ROOT/remove-filters-and-qdisc.sh" eth0 > $TMP/clean
+finish
