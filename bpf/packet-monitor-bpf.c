@@ -213,17 +213,6 @@ int pm_ingress(struct __sk_buff *skb)
 	return TC_ACT_UNSPEC;
 }
 
-/* Not attached: see slot_touch(). */
-SEC("tc")
-int pm_touch(struct __sk_buff *skb)
-{
-	__u32 number = skb->mark++ * SLOT_PAGE;
-
-	slot_touch(&buckets, number);
-	slot_touch(&slots, number);
-	return TC_ACT_UNSPEC;
-}
-
 SEC("tc")
 int pm_egress(struct __sk_buff *skb)
 {

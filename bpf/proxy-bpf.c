@@ -428,15 +428,4 @@ int proxy3_ingress(struct __sk_buff *skb)
 	return at_ingress(skb, 0);
 }
 
-/* Not attached: see slot_touch(). */
-SEC("tc")
-int proxy_touch(struct __sk_buff *skb)
-{
-	__u32 number = skb->mark++ * SLOT_PAGE;
-
-	slot_touch(&buckets, number);
-	slot_touch(&flows, number);
-	return TC_ACT_UNSPEC;
-}
-
 char _license[] SEC("license") = "GPL";

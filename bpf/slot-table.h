@@ -253,19 +253,4 @@ static __always_inline void slot_unlink(__u32 place, __u32 number)
 		__sync_val_compare_and_swap(entry, old, 0);
 }
 
-/**
- * slot_touch - read the first word of entry @number of a map, if there is one
- *
- * Who touches a page of a table first may have to wait for it: 13 microseconds in a virtual machine
- * whose host keeps the page tables. Each tool has a program, not attached, that user space runs as
- * often as its table has pages.
- */
-static __always_inline void slot_touch(void *map, __u32 number)
-{
-	const __u64 *entry = bpf_map_lookup_elem(map, &number);
-
-	if (entry)
-		slot_read(entry);
-}
-
 #endif /* BPF_SLOT_TABLE_H */

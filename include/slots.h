@@ -18,9 +18,6 @@ struct slot_bucket {
 };
 _Static_assert(sizeof(struct slot_bucket) == 64, "slot_bucket is one cache line");
 
-/* Buckets in a page of memory; slots are as large. */
-enum { SLOT_PAGE = 4096 / sizeof(struct slot_bucket) };
-
 /* The number of a place in "buckets": the bucket's times SLOT_PLACES, and the entry's in it. */
 enum { SLOT_PLACES = 8 };
 

@@ -2,7 +2,6 @@
 #include "slot-table.h"
 
 #include <errno.h>
-#include <linux/if_ether.h>
 #include <linux/membarrier.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -10,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <bpf/bpf.h>
+enum { SLOT_PAGE_BYTES = 4096 };
 
 static __u32 power_of_two(__u32 at_least)
 {
@@ -89,15 +88,17 @@ void slot_table_begin(struct slot_table *table, const __u64 *keys)
 	__atomic_store_n(&table->lines[SLOT_LINE_TAIL].end, table->size.slots, __ATOMIC_RELEASE);
 }
 
-void slot_table_touch(struct slot_table_size size, int touch_fd)
+/* Read a word of each page. */
+static void slot_table_touch_pages(const void *memory, size_t len)
 {
-	static const __u8 frame[ETH_HLEN]; /* the least that the kernel runs a program with */
-	__u32 lines = size.slots > size.buckets ? size.slots : size.buckets;
-	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame),
-		    .repeat = (int)(lines / SLOT_PAGE + 1));
+	for (size_t at = 0; at < len; at += SLOT_PAGE_BYTES)
+		*(const volatile __u64 *)((const char *)memory + at);
+}
 
-	/* Ended early by a signal, or not possible: then the packets wait. */
-	bpf_prog_test_run_opts(touch_fd, &run);
+void slot_table_touch(const struct slot_table *table, const void *slots, size_t slot_size)
+{
+	slot_table_touch_pages(table->buckets, table->size.buckets * sizeof(struct slot_bucket));
+	slot_table_touch_pages(slots, table->size.slots * slot_size);
 }
 
 int slot_table_link(const struct slot_table *table, __u64 hash, __u32 slot, __u32 *place)

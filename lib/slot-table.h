@@ -5,6 +5,7 @@
 
 #include <linux/types.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "slots.h"
 
@@ -46,10 +47,12 @@ void slot_table_close(struct slot_table *table);
 void slot_table_begin(struct slot_table *table, const __u64 *keys);
 
 /**
- * slot_table_touch - have the first packets not wait for the memory of the table
- * @touch_fd: the program that touches a page, which is not attached
+ * slot_table_touch - read a word of each page of the buckets and of the slots in @slots
+ *
+ * The first access to a page may take 13 microseconds, in a virtual machine whose host keeps the
+ * page tables. Packets then do not wait for it.
  */
-void slot_table_touch(struct slot_table_size size, int touch_fd);
+void slot_table_touch(const struct slot_table *table, const void *slots, size_t slot_size);
 
 /** slot_table_keys - return the secret numbers of the hash of a table that is in use */
 static inline const __u64 *slot_table_keys(const struct slot_table *table)

@@ -133,7 +133,8 @@ int monitor_attach(struct monitor *monitor)
 		 direction[PM_EGRESS] ? "egress" : "");
 	tc_link_warn((struct tc_link *[]){ &monitor->links[0], &monitor->links[1] }, PM_DIRECTIONS,
 		     monitor->iface.name);
-	slot_table_touch(monitor->table.index.size, bpf_program__fd(monitor->skel->progs.pm_touch));
+	slot_table_touch(&monitor->table.index, monitor->table.slots,
+			 sizeof(*monitor->table.slots));
 	return 0;
 }
 

@@ -197,15 +197,13 @@ static int commit_moving(struct commit *commit)
 static int commit_adopt(struct commit *commit, struct nexthops *hops, bool moving)
 {
 	struct table *table = commit->table;
-	int err = hosts_delete(commit->maps, &table->plan, &commit->plan);
 
+	hosts_delete(commit->maps, &table->plan, &commit->plan);
 	mapping_list_free(&table->plan);
 	table->plan = commit->plan;
 	commit->plan = (struct mapping_list){ 0 };
 	table_settle(table, hops);
-	if (!err && moving)
-		err = table_drop(table, commit->maps, hops, commit->met);
-	return err;
+	return moving ? table_drop(table, commit->maps, hops, commit->met) : 0;
 }
 
 static int commit_run(struct commit *commit, struct nexthops *hops)

@@ -31,7 +31,6 @@ void engine_init(struct engine *engine, const struct options *opt, const struct 
 
 void engine_close(struct engine *engine)
 {
-	probe_close(&engine->probes);
 	/* With programs of our own, it belongs to them. */
 	if (!engine->programs.own && engine->at.ingress_fd >= 0)
 		close(engine->at.ingress_fd);
@@ -145,8 +144,8 @@ int engine_start(struct engine *engine, const struct mapping_list *list)
 			    engine->iface.l2_len, list->count);
 	if (err)
 		goto out;
-	engine->at.egress_fd = programs_egress(&engine->programs);
-	engine->at.ingress_fd = programs_ingress(&engine->programs);
+	engine->at.egress_fd = programs_own(&engine->programs, PROGRAM_PROXY_EGRESS);
+	engine->at.ingress_fd = programs_own(&engine->programs, PROGRAM_PROXY_INGRESS);
 	err = engine_open_parts(engine, takeover);
 	if (err)
 		goto out;
@@ -236,7 +235,7 @@ static void engine_ask_less(struct engine *engine)
 
 void engine_settle(struct engine *engine)
 {
-	programs_touch(&engine->programs, &engine->maps);
+	slot_table_touch(&engine->maps.index, engine->maps.flows, sizeof(struct proxy_flow));
 	engine_ask_less(engine);
 }
 

@@ -105,15 +105,14 @@ int hosts_write(const struct maps *maps, const struct mapping_list *plan)
 	return err;
 }
 
-int hosts_delete(const struct maps *maps, const struct mapping_list *before,
-		 const struct mapping_list *plan)
+void hosts_delete(const struct maps *maps, const struct mapping_list *before,
+		  const struct mapping_list *plan)
 {
 	size_t old_made, new_made;
 	struct host_side *old = hosts_sides(before, &old_made);
 	struct host_side *kept = hosts_sides(plan, &new_made);
-	int err = old && kept ? 0 : -ENOMEM;
 
-	for (size_t i = 0, k = 0; !err && i < old_made; i++) {
+	for (size_t i = 0, k = 0; old && kept && i < old_made; i++) {
 		while (k < new_made && kept[k].addr < old[i].addr)
 			k++;
 		if (k == new_made || kept[k].addr != old[i].addr)
@@ -121,5 +120,4 @@ int hosts_delete(const struct maps *maps, const struct mapping_list *before,
 	}
 	free(old);
 	free(kept);
-	return err;
 }

@@ -12,11 +12,8 @@
  */
 int hosts_write(const struct maps *maps, const struct mapping_list *plan);
 
-/**
- * hosts_delete - remove the addresses that some mapping of @before names, and none of @plan
- * Return: 0 or -ENOMEM.
- */
-int hosts_delete(const struct maps *maps, const struct mapping_list *before,
-		 const struct mapping_list *plan);
+/** hosts_delete - remove the addresses that some mapping of @before names, and none of @plan */
+void hosts_delete(const struct maps *maps, const struct mapping_list *before,
+		  const struct mapping_list *plan);
 
 #endif /* PROXY_HOSTS_H */

@@ -3,14 +3,13 @@
 
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
-#include <stdlib.h>
 
 #include "arp.h"
 #include "loop.h"
 #include "number.h"
 #include "table.h"
 
-enum { PROBES_MAX = 256, PROBE_ROUNDS = 2 };
+enum { PROBE_ROUNDS = 2 };
 
 /* The datapath takes an original for absent if a request has gone unanswered for so long. */
 #define PROBE_INTERVAL_NS (NSEC_PER_SEC / 5)
@@ -22,10 +21,8 @@ void probe_plan(struct probes *probes, const struct mapping_list *plan)
 {
 	__be32 last = 0;
 
-	if (!probes->addrs)
-		probes->addrs = calloc(PROBES_MAX, sizeof(*probes->addrs));
 	probes->count = 0;
-	for (size_t i = 0; probes->addrs && i < plan->count; i++) {
+	for (size_t i = 0; i < plan->count; i++) {
 		const struct mapping *entry = &plan->entries[i];
 
 		if (!table_shown(entry) || entry->from.addr == last || probes->count == PROBES_MAX)
@@ -82,10 +79,4 @@ void probe_absent(struct probes *probes, struct nexthops *hops, __u64 now)
 	/* Without a source: the programs do not answer such a request, a host does (RFC 5227). */
 	for (int i = 0; i < count; i++)
 		arp_request(hops->arp_fd, hops->ifindex, 0, absent[i]);
-}
-
-void probe_close(struct probes *probes)
-{
-	free(probes->addrs);
-	*probes = (struct probes){ 0 };
 }

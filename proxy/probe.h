@@ -9,9 +9,11 @@
 #include "mapping.h"
 #include "nexthop.h"
 
+enum { PROBES_MAX = 256 };
+
 /* All zero: nobody is asked for. */
 struct probes {
-	__be32 *addrs; /* originals whose state is to be known before the first packet */
+	__be32 addrs[PROBES_MAX]; /* originals whose state is to be known before the first packet */
 	size_t count;
 	__u64 next_at;	 /* when the next round is due */
 	int rounds;	 /* still to come */
@@ -34,7 +36,5 @@ int probe_step(struct probes *probes, struct nexthops *hops);
  * The kernel asks the MAC address that they gave it, and does not ask at all while replies come in.
  */
 void probe_absent(struct probes *probes, struct nexthops *hops, __u64 now);
-
-void probe_close(struct probes *probes);
 
 #endif /* PROXY_PROBE_H */

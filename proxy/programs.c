@@ -75,19 +75,19 @@ static void programs_choose(struct proxy *skel, int l2_len)
 	bpf_program__set_autoload(skel->progs.proxy3_ingress, !l2_len);
 }
 
-static int programs_egress_fd(const struct proxy *skel, int l2_len)
+static int programs_fd(const struct proxy *skel, int l2_len, enum program program)
 {
-	return bpf_program__fd(l2_len ? skel->progs.proxy_egress : skel->progs.proxy3_egress);
-}
-
-static int programs_ingress_fd(const struct proxy *skel, int l2_len)
-{
-	return bpf_program__fd(l2_len ? skel->progs.proxy_ingress : skel->progs.proxy3_ingress);
-}
-
-static int programs_direct_fd(const struct proxy *skel, int l2_len)
-{
-	return bpf_program__fd(l2_len ? skel->progs.proxy_direct : skel->progs.proxy3_direct);
+	switch (program) {
+	case PROGRAM_PROXY_EGRESS:
+		return bpf_program__fd(l2_len ? skel->progs.proxy_egress
+					      : skel->progs.proxy3_egress);
+	case PROGRAM_PROXY_INGRESS:
+		return bpf_program__fd(l2_len ? skel->progs.proxy_ingress
+					      : skel->progs.proxy3_ingress);
+	default:
+		return bpf_program__fd(l2_len ? skel->progs.proxy_direct
+					      : skel->progs.proxy3_direct);
+	}
 }
 
 /* The programs for other devices with @l2_len bytes before the IP header, with the same maps. */
@@ -111,7 +111,6 @@ static int programs_load_other(struct programs *programs, const struct maps *map
 		bpf_program__set_autoload(skel->progs.proxy_ingress, false);
 		bpf_program__set_autoload(skel->progs.proxy3_ingress, false);
 	}
-	bpf_program__set_autoload(skel->progs.proxy_touch, false);
 	err = maps_reuse(maps, skel->obj) ?: programs_set_own_sizes(skel) ?: proxy__load(skel);
 	if (err)
 		proxy__destroy(skel);
@@ -128,8 +127,7 @@ int programs_for(struct programs *programs, const struct maps *maps, int l2_len,
 
 	if (err)
 		return err;
-	return program == PROGRAM_PROXY_INGRESS ? programs_ingress_fd(*skel, l2_len)
-						: programs_direct_fd(*skel, l2_len);
+	return programs_fd(*skel, l2_len, program);
 }
 
 static int programs_check_memory(const struct options *opt)
@@ -183,8 +181,8 @@ int programs_load(struct programs *programs, struct maps *maps, const struct map
 	if (err)
 		return log_refused(REFUSED_LOAD, err, "cannot load the BPF programs");
 	err = maps_from_object(maps, skel->obj) ?:
-	      maps_bind(maps, programs_egress(programs)) ?:
-	      maps_bind(maps, programs_ingress(programs)) ?:
+	      maps_bind(maps, programs_own(programs, PROGRAM_PROXY_EGRESS)) ?:
+	      maps_bind(maps, programs_own(programs, PROGRAM_PROXY_INGRESS)) ?:
 	      maps_mmap(maps);
 	if (err)
 		return log_err(err, "cannot open the maps");
@@ -197,19 +195,9 @@ int programs_load(struct programs *programs, struct maps *maps, const struct map
 	return 0;
 }
 
-int programs_egress(const struct programs *programs)
+int programs_own(const struct programs *programs, enum program program)
 {
-	return programs_egress_fd(programs->own, programs->l2_len);
-}
-
-int programs_ingress(const struct programs *programs)
-{
-	return programs_ingress_fd(programs->own, programs->l2_len);
-}
-
-void programs_touch(const struct programs *programs, const struct maps *maps)
-{
-	slot_table_touch(maps->index.size, bpf_program__fd(programs->own->progs.proxy_touch));
+	return programs_fd(programs->own, programs->l2_len, program);
 }
 
 void programs_close(struct programs *programs)

@@ -31,11 +31,8 @@ int programs_load(struct programs *programs, struct maps *maps, const struct map
 
 void programs_close(struct programs *programs);
 
-/** programs_egress - the descriptor of proxy_egress or proxy3_egress, which stays ours */
-int programs_egress(const struct programs *programs);
-
-/** programs_ingress - the descriptor of proxy_ingress or proxy3_ingress, which stays ours */
-int programs_ingress(const struct programs *programs);
+/** programs_own - the descriptor of a program for the interface, which stays ours */
+int programs_own(const struct programs *programs, enum program program);
 
 /**
  * programs_for - load a program for other devices with @l2_len bytes before the IP header
@@ -45,8 +42,5 @@ int programs_ingress(const struct programs *programs);
  */
 int programs_for(struct programs *programs, const struct maps *maps, int l2_len,
 		 enum program program);
-
-/** programs_touch - have the first packets not wait for the memory of the flow table */
-void programs_touch(const struct programs *programs, const struct maps *maps);
 
 #endif /* PROXY_PROGRAMS_H */

@@ -261,7 +261,7 @@ class Tool(Process):
         for line in self.process.stderr:
             if "attached" in line:
                 self.attach_seconds = time.monotonic() - self.begun
-                # Then it touches its table once (slot_touch()), which no packet is to answer for.
+                # Then it touches its table once (slot_table_touch()), which no packet is to answer for.
                 time.sleep(SETTLE_SECONDS)
                 return
             self.said = line
