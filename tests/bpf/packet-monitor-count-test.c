@@ -721,7 +721,7 @@ static void test_recycling(void)
 	static const __u32 reports[] = { 2, 10, 50 }; /* periods between two of them */
 	enum { PERIODS = 60, NEW = 5000 };
 	__u64 period = flow_table_period(65536);
-	struct frame f;
+	struct count_frame f;
 
 	for (size_t r = 0; r < sizeof(reports) / sizeof(reports[0]); r++) {
 		if (!open_with(65536, NULL))
@@ -729,7 +729,7 @@ static void test_recycling(void)
 		for (__u32 i = 1; i <= PERIODS; i++) {
 			for (__u32 flow = 0; flow < NEW; flow++) {
 				udp_from(&f, i * NEW + flow);
-				pass(PM_INGRESS, &f, NULL);
+				count_pass(PM_INGRESS, &f, NULL);
 			}
 			now_ns += period;
 			if (i % reports[r] == 0) {
