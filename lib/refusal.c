@@ -101,10 +101,10 @@ static const char *load_reason(int err)
 
 	if (err == -ENOSYS)
 		return "this kernel has no BPF (it needs CONFIG_BPF_SYSCALL=y)";
-	if (err != -EACCES && err != -EINVAL && err != -E2BIG)
+	if (err != -EACCES && err != -EINVAL && err != -E2BIG && err != -ENOPROTOOPT)
 		return strerror(-err);
 	uname(&kernel);
-	if (is_old())
+	if (err == -ENOPROTOOPT /* SO_NETNS_COOKIE, of Linux 5.14 */ || is_old())
 		snprintf(reason, sizeof(reason), "Linux %s is too old (5.15 or newer is needed)",
 			 kernel.release);
 	else if (access("/sys/kernel/btf/vmlinux", F_OK))
