@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "control.h"
@@ -118,6 +119,17 @@ static int report(struct session *session, bool last)
 	return writer_end(&session->writer, err);
 }
 
+/* A pipe would have been read to its end, or hold up the loop. */
+static bool can_reload(const char *path)
+{
+	struct stat status;
+
+	if (stat(path, &status) || S_ISREG(status.st_mode))
+		return true;
+	log_note("cannot read %s again: it is no regular file; the running mappings stay", path);
+	return false;
+}
+
 static void on_signal(void *arg, int signal)
 {
 	struct session *session = arg;
@@ -127,9 +139,11 @@ static void on_signal(void *arg, int signal)
 		return loop_end(&session->loop, 0);
 	if (opt->file)
 		writer_reopen(&session->writer);
-	if (opt->map_file && session->engine.attached)
+	if (!opt->map_file || !can_reload(opt->map_file))
+		return;
+	if (session->engine.attached)
 		reload(session);
-	else if (opt->map_file)
+	else
 		reload_list(session);
 }
 

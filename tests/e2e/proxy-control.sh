@@ -80,6 +80,13 @@ for broken in "$ORIGINAL:1=$TARGET:0" nonsense "$ORIGINAL:$ORIGINAL_PORT=$TARGET
 	contains "and the line is named" "$(grep stay $TMP/proxy.err | tail -n 1)" "$TMP/maps:"
 	equal "and nothing has changed" "$(tcp)" second
 done
+mkfifo $TMP/pipe
+mv $TMP/pipe $TMP/maps
+kill -HUP "${pids[proxy]}"
+check "a pipe is refused" wait_for 3 noted "it is no regular file; the running" 1
+equal "and nothing has changed" "$(tcp)" second
+check "and requests are answered" proxy --add $ORIGINAL:83=$TARGET:1/tcp eth0
+check "and again" proxy --delete $ORIGINAL:83 eth0
 mv $TMP/maps $TMP/gone
 kill -HUP "${pids[proxy]}"
 check "a missing file is refused" wait_for 3 noted "No such file or directory; the running" 1
