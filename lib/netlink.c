@@ -400,7 +400,8 @@ int netlink_subscribe(__u32 groups)
 int netlink_watch_open(void)
 {
 	return netlink_subscribe(RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE |
-				 RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_RULE);
+				 RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_RULE |
+				 1 << (RTNLGRP_IPV4_NETCONF - 1));
 }
 
 enum netlink_event netlink_watch_next(int watch_fd, struct netlink_neigh *neigh)

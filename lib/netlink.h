@@ -98,13 +98,14 @@ int netlink_subscribe(__u32 groups);
 enum netlink_event {
 	NETLINK_NOTHING, /* no message waits any more */
 	NETLINK_NEIGH,	 /* one neighbour entry */
-	NETLINK_ROUTES,	 /* routes, rules, addresses or links: any route may be another */
+	NETLINK_ROUTES,	 /* routes, rules, addresses, links, settings: any route may be another */
 	NETLINK_LOST,	 /* the socket has overflowed: anything may be another */
 };
 
 /**
- * netlink_watch_open - a socket that hears of changes of neighbours, routes, addresses and links
- * Return: a non-blocking file descriptor for poll(), owned by the caller; or a negative errno.
+ * netlink_watch_open - a socket that hears of changes of neighbours, routes, addresses, links, and
+ * of the settings of links, such as rp_filter Return: a non-blocking file descriptor for poll(),
+ * owned by the caller; or a negative errno.
  */
 int netlink_watch_open(void);
 

@@ -167,23 +167,66 @@ static bool check_suspect(struct nexthops *hops, const struct iface *iface,
 	return true;
 }
 
-void check_warn(struct nexthops *hops, const struct iface *iface, const struct mapping_list *plan)
+static __u64 check_hash(const char *text)
 {
-	char text[256], last[256] = "";
-	size_t warned = 0;
+	__u64 hash = 0xcbf29ce484222325ULL; /* FNV-1a */
 
-	if (iface->loopback)
+	while (*text)
+		hash = (hash ^ (__u8)*text++) * 0x100000001b3ULL;
+	return hash;
+}
+
+/* Note that @text holds in the pass under way. Return: whether that is new. */
+static bool check_note(struct check_pass *pass, const char *text)
+{
+	__u64 hash = check_hash(text);
+
+	for (size_t i = 0; i < pass->count; i++)
+		if (pass->found[i] == hash)
+			return false;
+	if (pass->count < CHECK_FOUND_MAX)
+		pass->found[pass->count++] = hash;
+	for (size_t i = 0; i < pass->known_count; i++)
+		if (pass->known[i] == hash)
+			return false;
+	return true;
+}
+
+void check_begin(struct check_pass *pass, bool all)
+{
+	if (all)
+		pass->known_count = pass->next = 0;
+	/* One that is under way is not begun afresh, or changes that go on would keep it at that.
+	 */
+	pass->again = pass->next;
+	pass->due = true;
+	if (!pass->next)
+		pass->count = pass->said = 0;
+}
+
+void check_step(struct check_pass *pass, struct nexthops *hops, const struct iface *iface,
+		const struct mapping_list *plan, size_t most)
+{
+	size_t end = most < plan->count ? pass->next + most : plan->count;
+	char text[256];
+
+	if (!pass->due || iface->loopback || nexthops_down(hops))
 		return;
-	for (size_t i = 0; i < plan->count; i++) {
-		const struct mapping *entry = &plan->entries[i];
+	for (; pass->next < end && pass->next < plan->count; pass->next++) {
+		const struct mapping *entry = &plan->entries[pass->next];
 
-		if (!table_in_force(entry) ||
-		    !check_suspect(hops, iface, entry, text, sizeof(text)) || !strcmp(text, last))
-			continue;
-		snprintf(last, sizeof(last), "%s", text);
-		if (warned++ < WARNINGS_MAX)
+		if (table_in_force(entry) &&
+		    check_suspect(hops, iface, entry, text, sizeof(text)) &&
+		    check_note(pass, text) && pass->said++ < WARNINGS_MAX)
 			log_note("warning: %s", text);
 	}
-	if (warned > WARNINGS_MAX)
-		log_note("warning: %zu more of this kind", warned - WARNINGS_MAX);
+	if (pass->next < plan->count)
+		return;
+	if (pass->said > WARNINGS_MAX)
+		log_note("warning: %zu more of this kind", pass->said - WARNINGS_MAX);
+	memcpy(pass->known, pass->found, pass->count * sizeof(*pass->found));
+	pass->known_count = pass->count;
+	pass->next = pass->count = pass->said = 0;
+	pass->due = pass->again;
+	pass->again = false;
 }

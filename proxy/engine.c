@@ -15,6 +15,9 @@
 #include "number.h"
 #include "refusal.h"
 
+/* Mappings that are looked at each second after routes have changed, at some 10 us each. */
+enum { CHECKS_PER_TICK = 256 };
+
 #define ASK_INTERVAL_NS (60 * NSEC_PER_SEC)
 
 void engine_init(struct engine *engine, const struct options *opt, const struct iface *iface)
@@ -220,7 +223,8 @@ void engine_warn(struct engine *engine)
 	struct tc_link *const links[] = { &engine->at.ingress, &engine->at.egress };
 
 	tc_link_warn(links, 2, engine->iface.name);
-	check_warn(&engine->hops, &engine->iface, &engine->table.plan);
+	check_begin(&engine->check, true);
+	check_step(&engine->check, &engine->hops, &engine->iface, &engine->table.plan, SIZE_MAX);
 }
 
 /* --- running --- */
@@ -257,6 +261,7 @@ int engine_serve(struct engine *engine, const struct mapping_list *list, bool ki
 		return err;
 	if (engine->programs.own && !engine->iface.loopback && engine->iface.l2_len)
 		probe_plan(&engine->probes, &engine->table.plan);
+	check_begin(&engine->check, false);
 	if (engine->attached)
 		engine_ask_less(engine);
 	return 0;
@@ -264,7 +269,8 @@ int engine_serve(struct engine *engine, const struct mapping_list *list, bool ki
 
 void engine_event(struct engine *engine)
 {
-	nexthops_event(&engine->hops);
+	if (nexthops_event(&engine->hops))
+		check_begin(&engine->check, false);
 	engine_follow(engine);
 }
 
@@ -296,6 +302,8 @@ int engine_tick(struct engine *engine)
 	if (!err)
 		err = engine_count_traffic(engine);
 	nexthops_tick(&engine->hops, loop_now_ns());
+	check_step(&engine->check, &engine->hops, &engine->iface, &engine->table.plan,
+		   CHECKS_PER_TICK);
 	probe_absent(&engine->probes, &engine->hops, loop_now_ns());
 	engine_follow(engine);
 	if (engine->ask_at && loop_now_ns() >= engine->ask_at)

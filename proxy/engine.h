@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "attach.h"
+#include "check.h"
 #include "gc.h"
 #include "iface.h"
 #include "mapping.h"
@@ -30,6 +31,7 @@ struct engine {
 	struct attachment at;
 	struct gc gc;
 	struct probes probes;
+	struct check_pass check;
 	__u64 ask_at; /* when to look again whether mappings must ask for sockets; 0: none does */
 	bool attached;
 };

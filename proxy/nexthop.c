@@ -258,11 +258,7 @@ bool nexthops_local(const struct nexthops *hops, __u32 index)
 	return hop && !hop->error && hop->route.type == RTN_LOCAL;
 }
 
-/*
- * Whether the interface is down. No packet leaves by it then, and the kernel has removed its
- * routes: what was known about them is right when it comes up again, or will be looked up afresh.
- */
-static bool is_down(const struct nexthops *hops)
+bool nexthops_down(const struct nexthops *hops)
 {
 	char name[IF_NAMESIZE];
 	struct iface iface;
@@ -274,7 +270,7 @@ static bool is_down(const struct nexthops *hops)
 static void look_up_all(struct nexthops *hops, __u64 now)
 {
 	hops->looked_at = now;
-	if (is_down(hops))
+	if (nexthops_down(hops))
 		return;
 	hops->stale = false;
 	hops->last_device = 0;
@@ -298,20 +294,23 @@ static void neigh_changed(struct nexthops *hops, const struct netlink_neigh *nei
 	}
 }
 
-void nexthops_event(struct nexthops *hops)
+bool nexthops_event(struct nexthops *hops)
 {
 	struct netlink_neigh neigh;
 	enum netlink_event event;
 	__u64 now = loop_now_ns();
+	bool changed = false;
 
 	while ((event = netlink_watch_next(hops->watch_fd, &neigh)) != NETLINK_NOTHING) {
 		if (event == NETLINK_NEIGH)
 			neigh_changed(hops, &neigh);
 		else
-			hops->stale = true;
+			changed = true;
 	}
+	hops->stale |= changed;
 	if (hops->stale && now - hops->looked_at >= LOOK_ALL_NS)
 		look_up_all(hops, now);
+	return changed;
 }
 
 int nexthops_wait_ms(const struct nexthops *hops, __u64 now)
@@ -365,7 +364,7 @@ void nexthops_tick(struct nexthops *hops, __u64 now)
 {
 	if (hops->stale) {
 		look_up_all(hops, now);
-	} else if (!is_down(hops)) {
+	} else if (!nexthops_down(hops)) {
 		for (int looks = 0; looks < LOOKS_PER_TICK && looks + 1 < (int)hops->count;
 		     looks++) {
 			if (++hops->cursor >= hops->count)

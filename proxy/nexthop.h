@@ -97,8 +97,19 @@ bool nexthops_local(const struct nexthops *hops, __u32 index);
  */
 void nexthops_release(struct nexthops *hops);
 
-/** nexthops_event - take in what waits on @hops->watch_fd */
-void nexthops_event(struct nexthops *hops);
+/**
+ * nexthops_down - tell whether the interface is down
+ *
+ * No packet leaves by it then, and the kernel has removed its routes: what was known about them is
+ * right when it comes up again, or will be looked up afresh.
+ */
+bool nexthops_down(const struct nexthops *hops);
+
+/**
+ * nexthops_event - take in what waits on @hops->watch_fd
+ * Return: whether routes or settings of the kernel may have changed.
+ */
+bool nexthops_event(struct nexthops *hops);
 
 /** nexthops_wait_ms - until postponed events are due for nexthops_event(); -1: there are none */
 int nexthops_wait_ms(const struct nexthops *hops, __u64 now);
