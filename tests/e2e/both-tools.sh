@@ -6,11 +6,15 @@
 needs socat jq
 
 host client target
-# Nothing else may cross the link; IPv6 would announce itself at moments of its own.
+# Nothing else may cross the link at moments of its own: IPv6 would announce itself, and ARP would ask
+# five seconds later whether the other side is still there.
 for host in client target; do
 	in_host $host sysctl -q -w net.ipv6.conf.{all,default}.disable_ipv6=1
 done
 link client eth0 target eth0
+for host in client target; do
+	in_host $host sysctl -q -w net.ipv4.neigh.eth0.delay_first_probe_time=1000
+done
 address client eth0 $CLIENT/24
 address target eth0 $TARGET/24
 start tcp target socat TCP-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
@@ -71,12 +75,12 @@ together()
 	fi
 	start_monitor "$@"
 	[ $first = proxy ] || start_tool proxy client proxy -o jsonl -I 0.1 "$@" eth0
-	check "$name: the exchange" test "$(echo hello | in_host client socat -t 5 - \
+	check "$name: the exchange" test "$(echo hello | in_host client socat -t $((5 * PATIENCE)) - \
 		TCP4:$ORIGINAL:$ORIGINAL_PORT)" = hello
 	check "$name: proxy has answered an ARP request" wait_for 5 answered
 	check "$name: a target that is this host is added" in_host client "$BIN/proxy" \
 		--add 10.0.0.11:80=$CLIENT:7777/tcp eth0
-	check "$name: the exchange with it" test "$(echo hello | in_host client socat -t 5 - \
+	check "$name: the exchange with it" test "$(echo hello | in_host client socat -t $((5 * PATIENCE)) - \
 		TCP4:10.0.0.11:80)" = hello
 	# It would go on asking.
 	stop proxy INT
