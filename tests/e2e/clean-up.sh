@@ -13,7 +13,7 @@ ping_and_count()
 	local in out
 	in=$(foreign_count client eth0 ingress)
 	out=$(foreign_count client eth0 egress)
-	in_host client ping -q -c 1 -W 2 "$TARGET" > "$TMP/ping"
+	in_host client ping -q -c 1 -W $((2 * PATIENCE)) "$TARGET" > "$TMP/ping"
 	# A late ARP exchange may be counted as well.
 	[ "$(foreign_count client eth0 ingress)" -gt "$in" ] &&
 		[ "$(foreign_count client eth0 egress)" -gt "$out" ]

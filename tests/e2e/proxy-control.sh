@@ -28,14 +28,14 @@ proxy()
 # tcp [PORT]: who answers a new connection
 tcp()
 {
-	echo x | in_host client timeout 5 socat -t 2 - "TCP:$ORIGINAL:${1:-$ORIGINAL_PORT},connect-timeout=1" \
-		2> /dev/null | cut -d ' ' -f 1
+	echo x | in_host client timeout $((5 * PATIENCE)) socat -t $((2 * PATIENCE)) - \
+		"TCP:$ORIGINAL:${1:-$ORIGINAL_PORT},connect-timeout=$PATIENCE" 2> /dev/null | cut -d ' ' -f 1
 }
 
 # udp SOURCE_PORT: who answers a datagram
 udp()
 {
-	echo x | in_host client timeout 5 socat -t 0.5 - \
+	echo x | in_host client timeout $((5 * PATIENCE)) socat -t $((PATIENCE / 2)).5 - \
 		"UDP:$ORIGINAL:$ORIGINAL_PORT,sourceport=$1,reuseaddr" 2> /dev/null | cut -d ' ' -f 1
 }
 

@@ -30,13 +30,15 @@ while True:
 # upload HOST [ADDRESS:PORT[,OPTION...]]: the target's checksum of the bulk
 upload()
 {
-	in_host "$1" timeout 60 socat -b 65536 -t 30 - "TCP:${2:-$ORIGINAL:$ORIGINAL_PORT}" < $TMP/bulk
+	in_host "$1" timeout $((60 * PATIENCE)) socat -b 65536 -t $((30 * PATIENCE)) - \
+		"TCP:${2:-$ORIGINAL:$ORIGINAL_PORT}" < $TMP/bulk
 }
 
 # download HOST [ADDRESS:PORT]
 download()
 {
-	in_host "$1" timeout 60 socat -b 65536 -u "TCP:${2:-$ORIGINAL:$((ORIGINAL_PORT + 1))}" - |
+	in_host "$1" timeout $((60 * PATIENCE)) socat -b 65536 -u \
+		"TCP:${2:-$ORIGINAL:$((ORIGINAL_PORT + 1))}" - |
 		sha256sum
 }
 
@@ -133,7 +135,7 @@ for host in behind client target; do
 done
 finish_checksums on
 check "a ping larger than the MTU passes beside the mapping" \
-	in_host client ping -q -c 1 -s 4000 -W 2 $TARGET
+	in_host client ping -q -c 1 -s 4000 -W $((2 * PATIENCE)) $TARGET
 
 # --- one source port for two mappings and a direct connection ------------------------------------
 
@@ -155,9 +157,10 @@ stop echo-target || true
 refusal() # HOST ADDRESS
 {
 	local began=${EPOCHREALTIME/./} error
-	error=$({ in_host "$1" timeout 10 socat -t 5 - "$2" < $TMP/datagram; } 2>&1 |
+	error=$({ in_host "$1" timeout $((10 * PATIENCE)) socat -t $((5 * PATIENCE)) - "$2" \
+		< $TMP/datagram; } 2>&1 |
 		grep -oE 'Connection refused|No route to host' | head -n 1)
-	[ $((${EPOCHREALTIME/./} - began)) -lt 3000000 ] && echo "$error at once"
+	[ $((${EPOCHREALTIME/./} - began)) -lt $((3000000 * PATIENCE)) ] && echo "$error at once"
 }
 for host in client behind; do
 	for proto in TCP UDP; do

@@ -33,7 +33,7 @@ no_clsact()
 # ping_target N, and the last count of the echo requests that packet-monitor has printed
 ping_target()
 {
-	in_host client ping -q -c "$1" -i 0.01 -W 2 $TARGET > /dev/null
+	in_host client ping -q -c "$1" -i 0.01 -W $((2 * PATIENCE)) $TARGET > /dev/null
 }
 
 requests()
@@ -45,8 +45,8 @@ requests()
 exchange()
 {
 	local options=
-	[ "${1:-TCP}" = UDP ] || options=,connect-timeout=2
-	[ "$(echo hello | in_host client socat -t 1 - \
+	[ "${1:-TCP}" = UDP ] || options=,connect-timeout=$((2 * PATIENCE))
+	[ "$(echo hello | in_host client socat -t $PATIENCE - \
 		"${1:-TCP}4:$ORIGINAL:$ORIGINAL_PORT$options")" = hello ]
 }
 
@@ -123,7 +123,7 @@ check "proxy: UDP" exchange UDP
 check "proxy: it is found: --list" grep -q "^$ORIGINAL:$ORIGINAL_PORT" <(proxy --list eth0)
 check "proxy: --add" proxy --add 10.0.0.11:80=$TARGET:$TARGET_PORT/tcp eth0
 check "proxy: what was added works" test \
-	"$(echo hello | in_host client socat -t 3 - TCP4:10.0.0.11:80)" = hello
+	"$(echo hello | in_host client socat -t $((3 * PATIENCE)) - TCP4:10.0.0.11:80)" = hello
 check "proxy: --delete" proxy --delete 10.0.0.11:80/tcp eth0
 check "proxy: --flush-flows" proxy --flush-flows eth0
 status=0
