@@ -21,7 +21,7 @@ usage()
 
 	  -s, --short       6.1, and a few tests: traffic, totals, take-over, clean-up
 	  -c, --checks      print the checks that passed, too
-	  -t SECONDS        time limit of one kernel (default 7200, with --short 900)
+	  -t SECONDS        time limit of one kernel (default 7200, with --short 3600)
 	  -w, --write FILE  put the table into FILE, between its lines <!-- vm-test --> and <!-- end -->
 	      --update      ask Debian for newer kernels than those kept from an earlier run
 	      --run COMMAND run this there instead of the tests
@@ -59,7 +59,7 @@ done
 if [ $short = yes ]; then
 	[ ${#kernels[@]} -gt 0 ] || kernels=(6.1)
 	[ ${#patterns[@]} -gt 0 ] || patterns=(e2e/both-tools e2e/clean-up e2e/proxy-restart)
-	: "${limit:=900}"
+	: "${limit:=3600}"
 fi
 [ ${#kernels[@]} -gt 0 ] || kernels=(6.1 6.12 newest)
 : "${limit:=7200}"
@@ -165,7 +165,7 @@ pack_project()
 	cp scripts/vm/init.sh "$stage/init"
 	{
 		echo "cd '$PWD' && export BUILD='$BUILD' CI=true PATIENCE=20"
-		echo "${guest_command:-tests/run.sh --no-build -j 1 -t 1200 ${patterns[*]@Q}}"
+		echo "${guest_command:-tests/run.sh --no-build -j 1 -t $((limit / 2)) ${patterns[*]@Q}}"
 	} > "$stage/command"
 	(cd "$stage" && find . | archive "$scratch/stage.cpio")
 	cat "$scratch/stage.cpio" >> "$1"
@@ -220,7 +220,7 @@ fetch_kernel()
 		die "cannot get the list of $suite: $(grep '^[WE]:' "$scratch/apt.log" | head -n 1)"
 	# The package of that name names the one of the release, which may have parts.
 	apt "$suite" apt-cache depends --recurse "${depends_only[@]}" "$package" 2> /dev/null |
-		grep -E '^linux-(image|binary|modules)-[0-9]' | sort -u > "$scratch/parts" ||
+		grep -E '^linux-(base|image|binary|modules)-[0-9]' | sort -u > "$scratch/parts" ||
 		die "$suite has no kernel package $package"
 	mapfile -t parts < "$scratch/parts"
 	mkdir "$scratch/kernel"
