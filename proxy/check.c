@@ -192,7 +192,7 @@ static bool check_note(struct check_pass *pass, const char *text)
 	return true;
 }
 
-void check_begin(struct check_pass *pass, bool all)
+void check_start(struct check_pass *pass, bool all)
 {
 	if (all)
 		pass->known_count = pass->next = 0;

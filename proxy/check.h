@@ -29,10 +29,10 @@ struct check_pass {
 };
 
 /**
- * check_begin - begin a pass, since mappings, routes or settings of the kernel may have changed
+ * check_start - begin a pass, since mappings, routes or settings of the kernel may have changed
  * @all: say again what was known already
  */
-void check_begin(struct check_pass *pass, bool all);
+void check_start(struct check_pass *pass, bool all);
 
 /**
  * check_step - say on stderr which of the mappings in force in @plan will not work as they look

@@ -223,7 +223,7 @@ void engine_warn(struct engine *engine)
 	struct tc_link *const links[] = { &engine->at.ingress, &engine->at.egress };
 
 	tc_link_warn(links, 2, engine->iface.name);
-	check_begin(&engine->check, true);
+	check_start(&engine->check, true);
 	check_step(&engine->check, &engine->hops, &engine->iface, &engine->table.plan, SIZE_MAX);
 }
 
@@ -261,7 +261,7 @@ int engine_serve(struct engine *engine, const struct mapping_list *list, bool ki
 		return err;
 	if (engine->programs.own && !engine->iface.loopback && engine->iface.l2_len)
 		probe_plan(&engine->probes, &engine->table.plan);
-	check_begin(&engine->check, false);
+	check_start(&engine->check, false);
 	if (engine->attached)
 		engine_ask_less(engine);
 	return 0;
@@ -270,7 +270,7 @@ int engine_serve(struct engine *engine, const struct mapping_list *list, bool ki
 void engine_event(struct engine *engine)
 {
 	if (nexthops_event(&engine->hops))
-		check_begin(&engine->check, false);
+		check_start(&engine->check, false);
 	engine_follow(engine);
 }
 
