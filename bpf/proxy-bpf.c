@@ -33,7 +33,7 @@ static __always_inline int untouched(enum proxy_counter reason)
 {
 	count(reason);
 	if (reason == PROXY_FULL || reason == PROXY_NO_PORT || reason == PROXY_TOO_BIG ||
-	    reason == PROXY_FAILED)
+	    reason == PROXY_UNREACHABLE || reason == PROXY_FAILED)
 		return TC_ACT_SHOT;
 	return TC_ACT_UNSPEC;
 }

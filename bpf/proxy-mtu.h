@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Packets that do not fit the device by which their target is reached. The kernel has compared them
- * with the MTU of the way to the original, so the proxy has to say what a router would. BPF only.
+ * Packets that cannot get to their target: it cannot be reached, or they do not fit its device. The
+ * kernel has looked at the way to the original, so the proxy has to say what a router would. BPF
+ * only.
  */
 #ifndef BPF_PROXY_MTU_H
 #define BPF_PROXY_MTU_H
@@ -20,23 +21,24 @@
 #include "proxy-nexthop.h"
 #include "proxy-parse.h"
 
-#define ICMP_FRAG_NEEDED 4
+enum { ICMP_HOST_UNREACH = 1, ICMP_FRAG_NEEDED = 4 };
 
 /* The error, up to the end of the quote: a header without options and 8 bytes. */
-struct too_big {
+struct unreachable {
 	struct iphdr ip;
 	struct icmphdr icmp;
 	__u8 quote[sizeof(struct iphdr) + 8];
 };
-_Static_assert(sizeof(struct too_big) == 56, "summed up in words");
+_Static_assert(sizeof(struct unreachable) == 56, "summed up in words");
 
 /*
  * Make the packet @p an error about itself, from the original to the client. "Don't fragment" is
  * not looked at: a client without it fragments its packets by itself once it knows.
  */
-static __always_inline int make_too_big(struct __sk_buff *skb, const struct packet *p, __u32 mtu)
+static __always_inline int make_unreachable(struct __sk_buff *skb, const struct packet *p,
+					    __u8 code, __u32 mtu)
 {
-	struct too_big error = {
+	struct unreachable error = {
 		.ip = {
 			.version = 4,
 			.ihl = sizeof(struct iphdr) / 4,
@@ -48,7 +50,7 @@ static __always_inline int make_too_big(struct __sk_buff *skb, const struct pack
 		},
 		.icmp = {
 			.type = ICMP_DEST_UNREACH,
-			.code = ICMP_FRAG_NEEDED,
+			.code = code,
 			.rest = bpf_htonl(mtu),
 		},
 	};
@@ -68,28 +70,37 @@ static __always_inline int make_too_big(struct __sk_buff *skb, const struct pack
 }
 
 /**
- * mtu_check - whether a packet fits the device of next hop @nexthop
+ * mtu_check - whether a packet can get to next hop @nexthop, and fits its device
  *
- * One that does not becomes an error that turns back: @nexthop says so. Only another device than
- * that of the program is looked at, since for this one the kernel has done so.
- * Return: PROXY_OK, or PROXY_TOO_BIG if it can only be dropped.
+ * One that cannot, or does not, becomes an error that turns back: @nexthop says so. Only another
+ * device than that of the program is looked at, since for this one the kernel has done so.
+ * Return: PROXY_OK, or PROXY_UNREACHABLE or PROXY_TOO_BIG if it can only be dropped.
  */
 static __noinline enum proxy_counter mtu_check(struct __sk_buff *skb, const struct packet *p,
 					       __u32 *nexthop)
 {
-	__u32 index = *nexthop, len = p->end - cfg_l2_len, mtu;
+	__u32 index = *nexthop, len = p->end - cfg_l2_len, mtu = 0;
 	const struct proxy_nexthop *entry = bpf_map_lookup_elem(&nexthops, &index);
+	enum proxy_counter reason = PROXY_UNREACHABLE;
+	__u8 code = ICMP_HOST_UNREACH;
 
-	if (!entry || !entry->oif || entry->oif == skb->ifindex)
+	if (!entry)
 		return PROXY_OK;
-	if (skb->gso_size)
-		len = p->headers - cfg_l2_len + skb->gso_size;
-	mtu = len;
-	if (bpf_check_mtu(skb, entry->oif, &mtu, 0, 0) < 0 || len <= mtu)
-		return PROXY_OK;
-	if (make_too_big(skb, p, mtu))
-		return PROXY_TOO_BIG;
-	count(PROXY_TOO_BIG);
+	/* What is known of a target that nobody looks after may be wrong. */
+	if (!(entry->flags & PROXY_NEXTHOP_DOWN) || !heartbeat_fresh()) {
+		if (!entry->oif || entry->oif == skb->ifindex)
+			return PROXY_OK;
+		if (skb->gso_size)
+			len = p->headers - cfg_l2_len + skb->gso_size;
+		mtu = len;
+		if (bpf_check_mtu(skb, entry->oif, &mtu, 0, 0) < 0 || len <= mtu)
+			return PROXY_OK;
+		reason = PROXY_TOO_BIG;
+		code = ICMP_FRAG_NEEDED;
+	}
+	if (make_unreachable(skb, p, code, mtu))
+		return reason;
+	count(reason);
 	*nexthop = NEXTHOP_BACK;
 	return PROXY_OK;
 }

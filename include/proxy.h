@@ -20,7 +20,7 @@
  * Raised whenever a struct of this file changes: a new proxy takes over the maps of an old one only
  * if both agree on it.
  */
-enum { PROXY_LAYOUT = 10 };
+enum { PROXY_LAYOUT = 11 };
 
 /* Key of "mappings": where a packet was going. 8 bytes, for a cheap hash on every packet. */
 struct proxy_dest {
@@ -180,8 +180,10 @@ static inline __u64 proxy_flow_hash(const volatile __u64 *keys, const struct pro
 }
 
 enum proxy_nexthop_flags {
-	PROXY_NEXTHOP_MAC = 1 << 0, /* dmac is the neighbour's */
-	PROXY_NEXTHOP_L3 = 1 << 1,  /* the device has no link layer (tun, wireguard) */
+	PROXY_NEXTHOP_MAC = 1 << 0,    /* dmac is the neighbour's */
+	PROXY_NEXTHOP_L3 = 1 << 1,     /* the device has no link layer (tun, wireguard) */
+	PROXY_NEXTHOP_DOWN = 1 << 2,   /* the target cannot be reached: senders are told */
+	PROXY_NEXTHOP_SILENT = 1 << 3, /* its neighbour does not answer; for user space only */
 };
 
 /* Index 0 of "nexthops" stays empty: leave the frame to the device as it is (lo, tun). */
@@ -339,6 +341,7 @@ _Static_assert(sizeof(struct proxy_mapping_stats) == 32, "proxy_mapping_stats is
 	X(ICMP, icmp, "ICMP error about no known flow: passed")                                    \
 	X(NO_FLOW, no_flow, "TCP segment that cannot begin a flow: passed")                        \
 	X(TOO_BIG, too_big, "larger than the MTU of the target's device: sender told")             \
+	X(UNREACHABLE, unreachable, "its target cannot be reached: sender told")                   \
 	X(FULL, full, "new flow, but the flow table or the memory is full: dropped")               \
 	X(NO_PORT, no_port, "new flow, but no source port is free: dropped")                       \
 	X(FAILED, failed, "the kernel could not change the packet or the table: dropped")

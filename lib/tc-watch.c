@@ -13,7 +13,7 @@
 /* However fast filters of others come and go. */
 #define PAUSE_NS (NSEC_PER_SEC / 10)
 
-static void look(void *arg)
+static void tc_watch_look(void *arg)
 {
 	struct tc_watch *watch = arg;
 
@@ -36,7 +36,7 @@ static void on_change(void *arg)
 int tc_watch_open(struct tc_watch *watch, struct loop *loop, void (*check)(void *arg), void *arg)
 {
 	*watch = (struct tc_watch){ .loop = loop, .check = check, .arg = arg };
-	watch->timer = (struct loop_timer){ .expired = look, .arg = watch };
+	watch->timer = (struct loop_timer){ .expired = tc_watch_look, .arg = watch };
 	watch->changes = (struct loop_fd){ .ready = on_change, .arg = watch };
 	watch->changes.fd = netlink_subscribe(RTMGRP_TC);
 	if (watch->changes.fd < 0)
@@ -57,8 +57,8 @@ void tc_watch_close(struct tc_watch *watch)
 }
 
 /* Return: 0 or a negative errno, reported. */
-static int keep(const struct tc_watch *watch, struct tc_link *link, const char *ifname,
-		const char *done)
+static int tc_watch_keep(const struct tc_watch *watch, struct tc_link *link, const char *ifname,
+			 const char *done)
 {
 	bool restored;
 	int err = tc_link_restore(link, &restored);
@@ -90,7 +90,7 @@ int tc_watch_links(const struct tc_watch *watch, struct tc_link *const *links, i
 	int err = 0;
 
 	for (int i = 0; i < count && !err; i++)
-		err = keep(watch, links[i], ifname, done);
+		err = tc_watch_keep(watch, links[i], ifname, done);
 	if (!err)
 		tc_link_warn(links, count, ifname);
 	return err;

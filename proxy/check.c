@@ -155,6 +155,9 @@ static bool check_suspect(struct nexthops *hops, const struct iface *iface,
 	else if (hop && hop->error)
 		snprintf(text, size, "the target %s cannot be reached: %s", to,
 			 strerror(-hop->error));
+	else if (hop && hop->silent)
+		snprintf(text, size,
+			 "the target %s cannot be reached: its next hop does not answer ARP", to);
 	else if (hop && hop->route.type == RTN_UNICAST && hop->route.oif != iface->ifindex &&
 		 check_strict_rp_filter(hop->route.oif) &&
 		 if_indextoname((unsigned int)hop->route.oif, device))

@@ -164,7 +164,7 @@ static const char *verb_text(enum proxy_verb verb)
 }
 
 /* --list and --status: look, and change nothing. */
-static int look(const struct options *opt, const struct iface *iface)
+static int control_look(const struct options *opt, const struct iface *iface)
 {
 	struct engine engine;
 	struct status status;
@@ -231,7 +231,7 @@ int control_verb(const struct options *opt, const struct iface *iface)
 	int err, len;
 
 	if (opt->verb == PROXY_LIST || opt->verb == PROXY_STATUS)
-		return look(opt, iface);
+		return control_look(opt, iface);
 	len = snprintf(request, sizeof(request), "%s%s%s%s", verb_text(opt->verb),
 		       opt->kill ? "!" : "", arg ? " " : "", arg ?: "");
 	if (len >= (int)sizeof(request)) {

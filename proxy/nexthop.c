@@ -112,6 +112,14 @@ static void publish(struct nexthops *hops, __u32 index)
 			now.flags = PROXY_NEXTHOP_MAC;
 		if (now.flags & PROXY_NEXTHOP_MAC)
 			memcpy(now.dmac, hop->mac, sizeof(now.dmac));
+		/*
+		 * Only a target that is asked for is known to be away still: the first packet for
+		 * another has the kernel ask.
+		 */
+		else if (hop->silent)
+			now.flags |= PROXY_NEXTHOP_SILENT | (hop->in_use ? PROXY_NEXTHOP_DOWN : 0);
+	} else if (hop->target && hop->error) {
+		now.flags = PROXY_NEXTHOP_DOWN;
 	}
 	if (shared->oif == now.oif && shared->via == now.via && shared->link == now.link)
 		return;
@@ -139,16 +147,25 @@ static bool device_is_l3(struct nexthops *hops, int ifindex)
 	return hops->last_is_l3;
 }
 
+static void note_state(struct nexthop *hop, __u16 state)
+{
+	/* The kernel asks again by way of NUD_INCOMPLETE, which tells nothing. */
+	if (state & NUD_FAILED)
+		hop->silent = true;
+	else if (!(state & NUD_INCOMPLETE))
+		hop->silent = false;
+	hop->neigh_state = state;
+}
+
 static void look_up_neigh(struct nexthops *hops, struct nexthop *hop)
 {
 	struct netlink_neigh neigh;
 
-	hop->neigh_state = 0;
 	hop->has_mac = false;
 	if (!reachable(hop) || hop->l3 ||
 	    netlink_neigh_get(&hops->nl, hop->route.oif, hop->route.via, &neigh))
-		return;
-	hop->neigh_state = neigh.state;
+		return note_state(hop, 0);
+	note_state(hop, neigh.state);
 	hop->has_mac = neigh.has_mac;
 	memcpy(hop->mac, neigh.mac, sizeof(hop->mac));
 }
@@ -279,19 +296,26 @@ static void look_up_all(struct nexthops *hops, __u64 now)
 			look_up(hops, i);
 }
 
-static void neigh_changed(struct nexthops *hops, const struct netlink_neigh *neigh)
+/* Return: whether a target cannot be reached any more, or can be again. */
+static bool neigh_changed(struct nexthops *hops, const struct netlink_neigh *neigh)
 {
+	bool changed = false;
+
 	for (__u32 i = 1; i < hops->count; i++) {
 		struct nexthop *hop = &hops->table[i];
+		bool was;
 
 		if (!hop->target || hop->route.oif != neigh->ifindex ||
 		    hop->route.via != neigh->addr)
 			continue;
-		hop->neigh_state = neigh->state;
+		was = hop->silent;
+		note_state(hop, neigh->state);
+		changed |= hop->silent != was;
 		hop->has_mac = neigh->has_mac;
 		memcpy(hop->mac, neigh->mac, sizeof(hop->mac));
 		publish(hops, i);
 	}
+	return changed;
 }
 
 bool nexthops_event(struct nexthops *hops)
@@ -299,18 +323,18 @@ bool nexthops_event(struct nexthops *hops)
 	struct netlink_neigh neigh;
 	enum netlink_event event;
 	__u64 now = loop_now_ns();
-	bool changed = false;
+	bool changed = false, stale = false;
 
 	while ((event = netlink_watch_next(hops->watch_fd, &neigh)) != NETLINK_NOTHING) {
 		if (event == NETLINK_NEIGH)
-			neigh_changed(hops, &neigh);
+			changed |= neigh_changed(hops, &neigh);
 		else
-			changed = true;
+			stale = true;
 	}
-	hops->stale |= changed;
+	hops->stale |= stale;
 	if (hops->stale && now - hops->looked_at >= LOOK_ALL_NS)
 		look_up_all(hops, now);
-	return changed;
+	return changed || stale;
 }
 
 int nexthops_wait_ms(const struct nexthops *hops, __u64 now)
@@ -350,8 +374,13 @@ static void keep_alive(struct nexthops *hops, __u64 now)
 	for (__u32 i = 1; i < hops->count; i++) {
 		struct nexthop *hop = &hops->table[i];
 		bool quiet = hop->target && silent(hop, now);
+		bool in_use = hop->target && now - hop->used <= USED_NS;
 
-		if (!hop->target || now - hop->used > USED_NS || asks == ASKS_PER_TICK)
+		if (hop->in_use != in_use) {
+			hop->in_use = in_use;
+			publish(hops, i);
+		}
+		if (!in_use || asks == ASKS_PER_TICK)
 			continue;
 		if (wants_use(hop) && ++asks)
 			netlink_neigh_use(&hops->nl, hop->route.oif, hop->route.via);

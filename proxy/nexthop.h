@@ -22,6 +22,8 @@ struct nexthop {
 	__u16 neigh_state; /* NUD_*; 0: no entry */
 	bool has_mac;
 	__u8 mac[6];
+	bool silent;	/* the neighbour has not answered the kernel, nor has it been heard since */
+	bool in_use;	/* packets went to it lately, so that it is asked for each second */
 	bool l3;	/* the device has no link layer */
 	bool held;	/* found by a device that is new, until nexthops_release() */
 	__u32 users;	/* mappings that lead here */
@@ -107,7 +109,7 @@ bool nexthops_down(const struct nexthops *hops);
 
 /**
  * nexthops_event - take in what waits on @hops->watch_fd
- * Return: whether routes or settings of the kernel may have changed.
+ * Return: whether routes or settings of the kernel may have changed, or whether a target answers.
  */
 bool nexthops_event(struct nexthops *hops);
 

@@ -73,7 +73,8 @@ static bool is_down(const struct maps *maps, const struct mapping *entry)
 	__u32 index = entry->to.nexthop;
 
 	return index != PROXY_NEXTHOP_NONE && index < maps->max_entries[MAPS_NEXTHOPS] &&
-	       !(entry->to.flags & PROXY_MAPPING_LOCAL) && !maps->nexthops[index].oif;
+	       !(entry->to.flags & PROXY_MAPPING_LOCAL) &&
+	       (!maps->nexthops[index].oif || maps->nexthops[index].flags & PROXY_NEXTHOP_SILENT);
 }
 
 /* Return: 0 or a negative errno; free(@facts->down) is right in either case. */
