@@ -300,6 +300,7 @@ count()
 {
 	local passed failed skipped
 	passed=$(tally ok "$1") failed=$(tally FAIL "$1") skipped=$(tally skip "$1")
+	[ "$passed $failed $skipped" != "0 0 0" ] || { echo "not run"; return; }
 	echo "$passed passed$([ "$failed" = 0 ] || echo ", $failed failed")$([ "$skipped" = 0 ] || echo ", $skipped skipped")"
 }
 
