@@ -14,6 +14,7 @@
 #include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
+#include <stdbool.h>
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -46,6 +47,48 @@ struct udp_tunnel {
 	__be16 ethertype; /* GENEVE */
 };
 
+/* Whether a GSO packet with @headers bytes of headers makes as many segments as the kernel says. */
+static __always_inline bool pm_gso_fits(struct __sk_buff *skb, __u32 headers)
+{
+	__u32 size = skb->gso_size;
+
+	return !skb->gso_segs || !size || headers > skb->len ||
+	       (skb->len - headers + size - 1) / size == skb->gso_segs;
+}
+
+/* Whether a UDP socket of this host has sent the packet itself (UDP_SEGMENT), to whatever port. */
+static __always_inline bool pm_from_udp_socket(struct __sk_buff *skb, __be16 sport)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	sk = sk ? bpf_sk_fullsock(sk) : NULL;
+	return sk && sk->protocol == IPPROTO_UDP && sk->src_port == bpf_ntohs(sport);
+}
+
+/*
+ * Find the tunnel header in the UDP datagram at @off. Known ports lead to tunnels, unless a socket
+ * has sent the datagram. At any other port, a datagram that cannot be plain is in a tunnel: the
+ * segments that the kernel counts do not fit into it without further headers.
+ * Return: the offset of the inner packet, with its EtherType in @ethertype; 0 if it is plain.
+ */
+static __always_inline __u32 pm_udp_tunnel(struct __sk_buff *skb, __u32 off,
+					   const struct udp_tunnel *udp, __be16 *ethertype)
+{
+	bool vxlan =
+		udp->dport == bpf_htons(VXLAN_PORT) || udp->dport == bpf_htons(VXLAN_PORT_LINUX);
+	bool geneve = udp->dport == bpf_htons(GENEVE_PORT);
+
+	if (pm_from_udp_socket(skb, udp->sport))
+		return 0;
+	if (!vxlan && !geneve) {
+		if (pm_gso_fits(skb, off + 8))
+			return 0;
+		geneve = udp->ethertype == bpf_htons(ETH_P_TEB);
+	}
+	*ethertype = geneve ? udp->ethertype : bpf_htons(ETH_P_TEB);
+	return off + 16 + (geneve ? (udp->options & 0x3f) * 4 : 0);
+}
+
 /*
  * pm_gso_headers - find the payload of a GSO packet: each of its segments repeats all before it
  * @off: of the upper-layer header
@@ -56,8 +99,10 @@ struct udp_tunnel {
 __noinline __u32 pm_gso_headers(struct __sk_buff *skb, __u32 off, __u8 proto)
 {
 	struct udp_tunnel udp;
+	struct vlan_tag tag;
 	__be16 ethertype;
 	struct ipv6hdr ip6;
+	__u32 inner;
 	struct iphdr ip;
 	struct gre gre;
 	__u8 doff;
@@ -74,15 +119,10 @@ __noinline __u32 pm_gso_headers(struct __sk_buff *skb, __u32 off, __u8 proto)
 		case IPPROTO_UDP:
 			if (pkt_read(skb, off, &udp, sizeof(udp)))
 				return off + 8;
-			if (udp.dport == bpf_htons(GENEVE_PORT)) {
-				ethertype = udp.ethertype;
-				off += 16 + (udp.options & 0x3f) * 4;
-			} else if (udp.dport == bpf_htons(VXLAN_PORT) ||
-				   udp.dport == bpf_htons(VXLAN_PORT_LINUX)) {
-				off += 16;
-			} else {
+			inner = pm_udp_tunnel(skb, off, &udp, &ethertype);
+			if (!inner)
 				return off + 8;
-			}
+			off = inner;
 			break;
 		case IPPROTO_GRE:
 			if (pkt_read(skb, off, &gre, sizeof(gre)))
@@ -105,17 +145,25 @@ __noinline __u32 pm_gso_headers(struct __sk_buff *skb, __u32 off, __u8 proto)
 			if (pkt_read(skb, off + 2 * ETH_ALEN, &ethertype, sizeof(ethertype)))
 				return off;
 			off += ETH_HLEN;
+			if (is_vlan_tag(ethertype)) {
+				if (pkt_read(skb, off, &tag, sizeof(tag)))
+					return off;
+				ethertype = tag.ethertype;
+				off += sizeof(tag);
+			}
 		}
 		if (ethertype == bpf_htons(ETH_P_IP)) {
 			if (pkt_read(skb, off, &ip, sizeof(ip)))
 				return off;
 			off += ip.ihl * 4;
 			proto = ip.protocol;
-		} else {
+		} else if (ethertype == bpf_htons(ETH_P_IPV6)) {
 			if (pkt_read(skb, off, &ip6, sizeof(ip6)))
 				return off;
 			off += sizeof(ip6);
 			proto = ip6.nexthdr;
+		} else {
+			return off;
 		}
 	}
 	return off;

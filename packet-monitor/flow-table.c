@@ -56,7 +56,7 @@ void flow_table_close(struct flow_table *table)
 }
 
 /* Note that a slot has counted @packets. Return: ticks since it was last seen to move. */
-static __u32 look(struct flow_state *state, __u64 packets, __u32 now)
+static __u32 flow_state_look(struct flow_state *state, __u64 packets, __u32 now)
 {
 	if (state->packets != packets)
 		state->active = now;
@@ -80,7 +80,7 @@ void flow_table_scan(struct flow_table *table, __u64 now_ns,
 		flow.total.bytes = __atomic_load_n(&slot->bytes, __ATOMIC_RELAXED);
 		if (!state->seen.packets)
 			state->first = now;
-		flow.idle_ns = look(state, flow.total.packets, now) * TICK_NS;
+		flow.idle_ns = flow_state_look(state, flow.total.packets, now) * TICK_NS;
 		flow.interval.packets = flow.total.packets - state->seen.packets;
 		flow.interval.bytes = flow.total.bytes - state->seen.bytes;
 		flow.age_ns = (now - state->first) * TICK_NS;
@@ -165,7 +165,7 @@ void flow_table_relieve(struct flow_table *table, __u64 now_ns)
 
 		if (!packets)
 			continue;
-		ticks = look(&table->states[i], packets, now);
+		ticks = flow_state_look(&table->states[i], packets, now);
 		idle[ticks < LONGEST ? ticks : LONGEST]++;
 	}
 	if (free_slots > slots / 8)

@@ -47,6 +47,7 @@ struct native_skb {
 	__u32 ifindex;
 	__u32 tc_index;
 	__u32 mark;
+	struct bpf_sock *sk; /* of the sender */
 	/* Not seen by the programs. */
 	enum native_summed summed;
 	__u32 csum;  /* with NATIVE_COMPLETE: the sum of the IP packet */
@@ -176,6 +177,11 @@ static inline long bpf_map_delete_elem(const void *map, const void *key)
 	(void)map;
 	(void)key;
 	return -ENOENT;
+}
+
+static inline struct bpf_sock *bpf_sk_fullsock(struct bpf_sock *sk)
+{
+	return sk;
 }
 
 /* The clocks stand still. */

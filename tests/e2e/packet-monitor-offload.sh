@@ -83,13 +83,17 @@ for gro in off on; do
 		exact "IPv$family, GRO $gro: TCP, reverse"
 		before=$(foreign_count "$near" eth0 egress) sent=$(device "$near" tx)
 		check "UDP in segments" in_host "$near" python3 "$ROOT/tests/e2e/udp-segments.py" \
-			"$server" $DATAGRAMS 1200
+			"$server" $DATAGRAMS 1200 9
 		exact "IPv$family, GRO $gro: UDP in segments"
 		hook=$(($(foreign_count "$near" eth0 egress) - before))
 		now=$(device "$near" tx)
 		wire=$((${now% *} - ${sent% *}))
 		check "the hook has seen fewer packets ($hook) than the wire ($wire)" \
 			test $((hook * 4)) -lt $wire
+		# The port of a tunnel does not make it one.
+		check "UDP in segments to VXLAN's port" in_host "$near" \
+			python3 "$ROOT/tests/e2e/udp-segments.py" "$server" $DATAGRAMS 1200 4789
+		exact "IPv$family, GRO $gro: UDP in segments to VXLAN's port"
 	done
 	stop iperf3 || true
 	for host in $near $far; do
