@@ -10,6 +10,13 @@
 
 struct flow_state;
 
+/** pm_count_add - add @count to @sum */
+static inline void pm_count_add(struct pm_count *sum, const struct pm_count *count)
+{
+	sum->packets += count->packets;
+	sum->bytes += count->bytes;
+}
+
 /** flow_table_bytes - memory that the maps and the tool's own notes take for @max_flows */
 __u64 flow_table_bytes(__u32 max_flows);
 

@@ -21,8 +21,8 @@
 #include "output.h"
 #include "privileges.h"
 
-struct session {
-	struct options opt;
+struct pm_session {
+	struct pm_options opt;
 	struct monitor monitors[INTERFACES_MAX];
 	struct view view;
 	struct loop loop;
@@ -40,12 +40,12 @@ struct session {
 
 static void visit_flow(void *ctx, const struct flow *flow)
 {
-	struct session *session = ctx;
+	struct pm_session *session = ctx;
 
 	view_add(&session->view, session->visited, flow);
 }
 
-static struct report take_report(struct session *session, __u64 now_ns)
+static struct report take_report(struct pm_session *session, __u64 now_ns)
 {
 	return (struct report){
 		.ts = loop_wall_clock(),
@@ -59,7 +59,7 @@ static struct report take_report(struct session *session, __u64 now_ns)
 }
 
 /* As many rows as the window has room for. */
-static void fit_window(struct session *session, const struct report *report)
+static void fit_window(struct pm_session *session, const struct report *report)
 {
 	int room;
 
@@ -71,7 +71,7 @@ static void fit_window(struct session *session, const struct report *report)
 }
 
 /* Return: 0, -EPIPE if the reader has gone, or another negative errno, reported. */
-static int report(struct session *session, bool last)
+static int pm_report(struct pm_session *session, bool last)
 {
 	__u64 now_ns = loop_now_ns();
 	struct report report = take_report(session, now_ns);
@@ -98,7 +98,7 @@ static int report(struct session *session, bool last)
 /* Make room for new flows. */
 static void on_recycle(void *arg)
 {
-	struct session *session = arg;
+	struct pm_session *session = arg;
 
 	for (int i = 0; i < session->opt.interface_count; i++)
 		if (session->monitors[i].skel)
@@ -106,7 +106,7 @@ static void on_recycle(void *arg)
 }
 
 /* After a report: let go of flows that it has shown to be idle. */
-static void age(struct session *session)
+static void age(struct pm_session *session)
 {
 	for (int i = 0; i < session->opt.interface_count; i++)
 		if (session->monitors[i].skel)
@@ -115,9 +115,9 @@ static void age(struct session *session)
 }
 
 /* What became of the interfaces; the end if one is gone and not waited for. */
-static void on_iface(void *arg)
+static void pm_on_iface(void *arg)
 {
-	struct session *session = arg;
+	struct pm_session *session = arg;
 
 	for (int i = 0; i < session->opt.interface_count; i++) {
 		struct monitor *monitor = &session->monitors[i];
@@ -147,9 +147,9 @@ static void on_iface(void *arg)
 }
 
 /* Filters may have been removed. */
-static void on_filters(void *arg)
+static void pm_on_filters(void *arg)
 {
-	struct session *session = arg;
+	struct pm_session *session = arg;
 
 	for (int i = 0; i < session->opt.interface_count; i++) {
 		int err = monitor_keep(&session->monitors[i], &session->filters);
@@ -159,7 +159,7 @@ static void on_filters(void *arg)
 	}
 }
 
-static int reattach(struct session *session)
+static int reattach(struct pm_session *session)
 {
 	int err = 0;
 
@@ -171,7 +171,7 @@ static int reattach(struct session *session)
 
 static void on_key(void *arg)
 {
-	struct session *session = arg;
+	struct pm_session *session = arg;
 
 	switch (terminal_key()) {
 	case 's':
@@ -189,10 +189,10 @@ static void on_key(void *arg)
 	}
 }
 
-static void on_report(void *arg)
+static void pm_on_report(void *arg)
 {
-	struct session *session = arg;
-	const struct options *opt = &session->opt;
+	struct pm_session *session = arg;
+	const struct pm_options *opt = &session->opt;
 	int err;
 
 	/* The last report comes after the end of counting. */
@@ -200,28 +200,28 @@ static void on_report(void *arg)
 		return loop_end(&session->loop, 0);
 	err = reattach(session);
 	if (!err && !session->paused)
-		err = report(session, false);
+		err = pm_report(session, false);
 	age(session);
 	if (err)
 		loop_end(&session->loop, err);
 }
 
-static void on_end(void *arg)
+static void pm_on_end(void *arg)
 {
-	struct session *session = arg;
+	struct pm_session *session = arg;
 
 	loop_end(&session->loop, 0);
 }
 
-static void on_signal(void *arg, int signal)
+static void pm_on_signal(void *arg, int signal)
 {
-	struct session *session = arg;
+	struct pm_session *session = arg;
 
 	if (signal != SIGHUP || output_reopen(&session->output))
-		on_end(arg);
+		pm_on_end(arg);
 }
 
-static int check_memory(const struct options *opt)
+static int check_memory(const struct pm_options *opt)
 {
 	__u64 need = flow_table_bytes(opt->monitor.max_flows) * (__u64)opt->interface_count;
 	__u64 have = memory_available();
@@ -235,24 +235,24 @@ static int check_memory(const struct options *opt)
 }
 
 /* Prepare to wait: what is left out is not wanted. */
-static int watch(struct session *session)
+static int watch(struct pm_session *session)
 {
 	struct loop *loop = &session->loop;
 	int err = 0;
 
-	session->report_timer = (struct loop_timer){ .expired = on_report, .arg = session };
-	session->end_timer = (struct loop_timer){ .expired = on_end, .arg = session };
+	session->report_timer = (struct loop_timer){ .expired = pm_on_report, .arg = session };
+	session->end_timer = (struct loop_timer){ .expired = pm_on_end, .arg = session };
 	session->recycle_timer = (struct loop_timer){ .expired = on_recycle, .arg = session };
 	session->keys = (struct loop_fd){ .fd = STDIN_FILENO, .ready = on_key, .arg = session };
 	if (!err && session->output.terminal.keys)
 		err = loop_add(loop, &session->keys);
 	for (int i = 0; i < session->opt.interface_count && !err; i++) {
 		session->ifaces[i] = (struct loop_fd){ .fd = session->monitors[i].watch_fd,
-						       .ready = on_iface,
+						       .ready = pm_on_iface,
 						       .arg = session };
 		err = loop_add(loop, &session->ifaces[i]);
 	}
-	err = err ?: tc_watch_open(&session->filters, loop, on_filters, session);
+	err = err ?: tc_watch_open(&session->filters, loop, pm_on_filters, session);
 	if (err)
 		return log_err(err, "cannot wait for events");
 	loop_every(loop, &session->report_timer, session->opt.interval_ns);
@@ -261,14 +261,14 @@ static int watch(struct session *session)
 	return 0;
 }
 
-static int start(struct session *session)
+static int start(struct pm_session *session)
 {
-	const struct options *opt = &session->opt;
+	const struct pm_options *opt = &session->opt;
 	int err;
 
 	session->output.format = opt->format;
 	session->output.path = opt->file;
-	err = loop_open(&session->loop, on_signal, session);
+	err = loop_open(&session->loop, pm_on_signal, session);
 	if (err)
 		return log_err(err, "cannot wait for events");
 	err = check_memory(opt) ?: output_open(&session->output, &session->loop);
@@ -311,7 +311,7 @@ static int summarize(const struct report *report)
 }
 
 /* Stop counting, then report: what is shown is final. */
-static int finish(struct session *session, int err)
+static int finish(struct pm_session *session, int err)
 {
 	int failed = 0, written = 0;
 
@@ -321,7 +321,7 @@ static int finish(struct session *session, int err)
 		failed = failed ?: undo;
 	}
 	if (!session->mute && err != -EPIPE)
-		written = report(session, true);
+		written = pm_report(session, true);
 	written = output_close(&session->output) ?: written;
 	if (written != -EPIPE && session->opt.summary) {
 		struct report summary = take_report(session, session->last_ns);
@@ -332,7 +332,7 @@ static int finish(struct session *session, int err)
 	return err && err != -EPIPE ? err : failed;
 }
 
-static int run(struct session *session)
+static int pm_run(struct pm_session *session)
 {
 	int err = start(session);
 
@@ -350,12 +350,12 @@ static int run(struct session *session)
 
 int main(int argc, char **argv)
 {
-	static struct session session = { .loop = LOOP_INIT, .filters = TC_WATCH_INIT };
+	static struct pm_session session = { .loop = LOOP_INIT, .filters = TC_WATCH_INIT };
 
 	log_setup("packet-monitor", false);
 	for (int i = 0; i < INTERFACES_MAX; i++)
 		session.monitors[i] = MONITOR_INIT;
 	options_parse(&session.opt, argc, argv);
 	log_setup("packet-monitor", session.opt.verbose);
-	return run(&session) ? EXIT_FAILURE : EXIT_SUCCESS;
+	return pm_run(&session) ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -185,12 +185,6 @@ int monitor_reattach(struct monitor *monitor)
 	return err ?: monitor_attach(monitor);
 }
 
-static void add(struct pm_count *sum, const struct pm_count *count)
-{
-	sum->packets += count->packets;
-	sum->bytes += count->bytes;
-}
-
 struct scan {
 	struct monitor *monitor;
 	void (*visit)(void *ctx, const struct flow *flow);
@@ -202,7 +196,7 @@ static void count_flow(void *ctx, const struct flow *flow)
 	struct scan *scan = ctx;
 	struct totals *totals = &scan->monitor->totals[pm_key_direction(flow->key)];
 
-	add(&totals->flows, &flow->total);
+	pm_count_add(&totals->flows, &flow->total);
 	totals->flow_count++;
 	scan->visit(scan->ctx, flow);
 }
@@ -217,8 +211,8 @@ static int read_untracked(struct monitor *monitor)
 	for (int dir = 0; dir < PM_DIRECTIONS; dir++)
 		for (int cpu = 0; cpu < monitor->cpus; cpu++)
 			for (int reason = 0; reason < PM_REASONS; reason++)
-				add(&monitor->totals[dir].reason[reason],
-				    &monitor->untracked[cpu].count[dir][reason]);
+				pm_count_add(&monitor->totals[dir].reason[reason],
+					     &monitor->untracked[cpu].count[dir][reason]);
 	return 0;
 }
 
@@ -242,10 +236,10 @@ int monitor_snapshot(struct monitor *monitor, __u64 now_ns,
 		totals->retired = monitor->table.retired[dir];
 		totals->retired_flows = monitor->table.retired_flows[dir];
 		for (int reason = 0; reason < PM_REASONS; reason++)
-			add(&totals->untracked, &totals->reason[reason]);
-		add(&totals->all, &totals->flows);
-		add(&totals->all, &totals->retired);
-		add(&totals->all, &totals->untracked);
+			pm_count_add(&totals->untracked, &totals->reason[reason]);
+		pm_count_add(&totals->all, &totals->flows);
+		pm_count_add(&totals->all, &totals->retired);
+		pm_count_add(&totals->all, &totals->untracked);
 		memmove(&monitor->recent[dir][0], &monitor->recent[dir][1],
 			sizeof(monitor->recent[dir]) - sizeof(monitor->recent[dir][0]));
 		monitor->recent[dir][MONITOR_RECENT - 1] =

@@ -93,7 +93,7 @@ static const struct option_entry table[] = {
 		exit(EXIT_USAGE);                                                                  \
 	} while (0)
 
-static void help(void)
+static void pm_help(void)
 {
 	printf("Usage: packet-monitor [OPTIONS] IFACE...\n"
 	       "Count the packets and bytes of every flow on network interfaces, as the wire\n"
@@ -111,7 +111,7 @@ static int choice(const char *option, const char *text, const char *const *names
 	usage("--%s does not know '%s' (try --help)", option, text);
 }
 
-static void add_interface(struct options *opt, const char *name)
+static void add_interface(struct pm_options *opt, const char *name)
 {
 	/* It may go by other names, too. */
 	unsigned int ifindex = if_nametoindex(name);
@@ -144,7 +144,7 @@ static __u64 parse_seconds(const char *option, __u64 min_ns)
 	return value;
 }
 
-static void set_direction(struct options *opt)
+static void set_direction(struct pm_options *opt)
 {
 	static const char *const names[] = { "in", "out", "both", "inout" };
 	int direction = choice("direction", optarg, names, 4);
@@ -153,14 +153,14 @@ static void set_direction(struct options *opt)
 	opt->monitor.direction[PM_EGRESS] = direction != 0;
 }
 
-static void set_group(struct options *opt, enum group group)
+static void set_group(struct pm_options *opt, enum group group)
 {
 	if (opt->view.group != GROUP_NONE && opt->view.group != group)
 		usage("--biflow and --by exclude each other, and so do two different --by");
 	opt->view.group = group;
 }
 
-static void add_filter(struct options *opt, int id)
+static void add_filter(struct pm_options *opt, int id)
 {
 	struct pm_filter *filter = &opt->monitor.filter;
 	const char *name = id == OPT_PROTO  ? "proto"
@@ -181,7 +181,7 @@ static void add_filter(struct options *opt, int id)
 				       : "network (such as 10.0.0.0/8 or fd00::/8)");
 }
 
-static void set_option(struct options *opt, int id)
+static void set_option(struct pm_options *opt, int id)
 {
 	static const char *const outputs[] = { "table", "classic", "jsonl", "csv", "prom" };
 	static const char *const groups[] = { "host", "port", "protocol" };
@@ -264,19 +264,19 @@ static void set_option(struct options *opt, int id)
 		puts("packet-monitor " VERSION);
 		option_table_exit();
 	case 'h':
-		help();
+		pm_help();
 		break;
 	default:
 		exit(EXIT_USAGE); /* option_table_next() has said why */
 	}
 }
 
-void options_parse(struct options *opt, int argc, char **argv)
+void options_parse(struct pm_options *opt, int argc, char **argv)
 {
 	const char *problem;
 	int id;
 
-	*opt = (struct options){
+	*opt = (struct pm_options){
 		.monitor = { .direction = { true, true }, .max_flows = MAX_FLOWS_DEFAULT },
 		.interval_ns = NSEC_PER_SEC,
 		.idle_ns = IDLE_DEFAULT * NSEC_PER_SEC,

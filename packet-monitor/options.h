@@ -9,7 +9,7 @@
 
 enum { INTERFACES_MAX = 64 };
 
-struct options {
+struct pm_options {
 	const char *interfaces[INTERFACES_MAX];
 	int interface_count;
 	struct monitor_config monitor;
@@ -31,6 +31,6 @@ struct options {
  * options_parse - read the command line
  * Leaves by itself: with 0 for --help and --version, with 2 and one line for what makes no sense.
  */
-void options_parse(struct options *opt, int argc, char **argv);
+void options_parse(struct pm_options *opt, int argc, char **argv);
 
 #endif /* OPTIONS_H */

@@ -181,12 +181,6 @@ static bool hash_grow(struct view *view)
 	return true;
 }
 
-static void add(struct pm_count *sum, const struct pm_count *count)
-{
-	sum->packets += count->packets;
-	sum->bytes += count->bytes;
-}
-
 static void view_merge(struct view *view, const struct row *row)
 {
 	struct row *known;
@@ -202,8 +196,8 @@ static void view_merge(struct view *view, const struct row *row)
 	}
 	known = &view->rows[view->hash[at] - 1];
 	for (int way = 0; way < WAYS; way++) {
-		add(&known->total[way], &row->total[way]);
-		add(&known->interval[way], &row->interval[way]);
+		pm_count_add(&known->total[way], &row->total[way]);
+		pm_count_add(&known->interval[way], &row->interval[way]);
 	}
 	if (row->age_ns > known->age_ns)
 		known->age_ns = row->age_ns;

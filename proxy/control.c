@@ -164,7 +164,7 @@ static const char *verb_text(enum proxy_verb verb)
 }
 
 /* --list and --status: look, and change nothing. */
-static int control_look(const struct options *opt, const struct iface *iface)
+static int control_look(const struct proxy_options *opt, const struct iface *iface)
 {
 	struct engine engine;
 	struct status status;
@@ -192,7 +192,7 @@ static int control_look(const struct options *opt, const struct iface *iface)
 }
 
 /* Nobody owns the datapath: do it ourselves, as its owner. */
-static int do_it(const struct options *opt, const struct iface *iface, char *request)
+static int do_it(const struct proxy_options *opt, const struct iface *iface, char *request)
 {
 	struct mapping_error error;
 	struct engine engine;
@@ -224,7 +224,7 @@ static int do_it(const struct options *opt, const struct iface *iface, char *req
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-int control_verb(const struct options *opt, const struct iface *iface)
+int control_verb(const struct proxy_options *opt, const struct iface *iface)
 {
 	char request[OWNER_TEXT_MAX], answer[OWNER_TEXT_MAX];
 	const char *arg = opt->verb_arg;

@@ -11,7 +11,7 @@
  * control_verb - carry out the verb of the command line on a datapath that runs or was kept
  * Return: the exit status; what failed is said on stderr.
  */
-int control_verb(const struct options *opt, const struct iface *iface);
+int control_verb(const struct proxy_options *opt, const struct iface *iface);
 
 /** control_serve - carry out one request that waits for @owner */
 void control_serve(struct engine *engine, const struct owner *owner);

@@ -20,7 +20,7 @@ enum { CHECKS_PER_TICK = 256 };
 
 #define ASK_INTERVAL_NS (60 * NSEC_PER_SEC)
 
-void engine_init(struct engine *engine, const struct options *opt, const struct iface *iface)
+void engine_init(struct engine *engine, const struct proxy_options *opt, const struct iface *iface)
 {
 	memset(engine, 0, sizeof(*engine));
 	engine->opt = opt;

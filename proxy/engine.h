@@ -22,7 +22,7 @@
 #include "table.h"
 
 struct engine {
-	const struct options *opt;
+	const struct proxy_options *opt;
 	struct iface iface;
 	struct programs programs; /* not loaded: opened, not running */
 	struct maps maps;
@@ -37,7 +37,7 @@ struct engine {
 };
 
 /** engine_init - make @engine empty, so that engine_close() is right from now on */
-void engine_init(struct engine *engine, const struct options *opt, const struct iface *iface);
+void engine_init(struct engine *engine, const struct proxy_options *opt, const struct iface *iface);
 
 /** engine_close - forget the datapath; what is attached stays, see engine_stop() */
 void engine_close(struct engine *engine);

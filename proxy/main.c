@@ -22,8 +22,8 @@
 
 enum { EXIT_USAGE = 2 };
 
-struct session {
-	const struct options *opt;
+struct proxy_session {
+	const struct proxy_options *opt;
 	struct engine engine;
 	struct loop loop;
 	struct owner owner;
@@ -38,7 +38,7 @@ struct session {
 };
 
 /* The mappings of the command line, and those of the file. */
-static int read_mappings(const struct options *opt, struct mapping_list *list,
+static int read_mappings(const struct proxy_options *opt, struct mapping_list *list,
 			 struct mapping_error *error)
 {
 	int err = 0;
@@ -55,7 +55,7 @@ static int read_mappings(const struct options *opt, struct mapping_list *list,
 }
 
 /* @ms: -1: not at all */
-static void set_timer(struct session *session, struct loop_timer *timer, int ms)
+static void set_timer(struct proxy_session *session, struct loop_timer *timer, int ms)
 {
 	if (ms >= 0)
 		loop_set(&session->loop, timer, loop_now_ns() + (__u64)ms * 1000000);
@@ -64,13 +64,13 @@ static void set_timer(struct session *session, struct loop_timer *timer, int ms)
 /* Ask for originals, and come back when the next are due. */
 static void on_probe(void *arg)
 {
-	struct session *session = arg;
+	struct proxy_session *session = arg;
 
 	set_timer(session, &session->probe_timer, engine_probe(&session->engine));
 }
 
 /* The same, while there is no interface. */
-static void reload_list(struct session *session)
+static void reload_list(struct proxy_session *session)
 {
 	struct mapping_list list = { 0 };
 	struct mapping_error error;
@@ -85,7 +85,7 @@ static void reload_list(struct session *session)
 }
 
 /* Read the file again: all of it, or nothing. */
-static void reload(struct session *session)
+static void reload(struct proxy_session *session)
 {
 	struct engine *engine = &session->engine;
 	struct mapping_list list = { 0 };
@@ -105,7 +105,7 @@ static void reload(struct session *session)
 }
 
 /* Return: 0; -EPIPE if the reader has gone; another negative errno, said on stderr already. */
-static int report(struct session *session, bool last)
+static int proxy_report(struct proxy_session *session, bool last)
 {
 	struct engine *engine = &session->engine;
 	FILE *out;
@@ -130,10 +130,10 @@ static bool can_reload(const char *path)
 	return false;
 }
 
-static void on_signal(void *arg, int signal)
+static void proxy_on_signal(void *arg, int signal)
 {
-	struct session *session = arg;
-	const struct options *opt = session->opt;
+	struct proxy_session *session = arg;
+	const struct proxy_options *opt = session->opt;
 
 	if (signal != SIGHUP || (!opt->map_file && !opt->file))
 		return loop_end(&session->loop, 0);
@@ -147,9 +147,9 @@ static void on_signal(void *arg, int signal)
 		reload_list(session);
 }
 
-static void on_iface(void *arg)
+static void proxy_on_iface(void *arg)
 {
-	struct session *session = arg;
+	struct proxy_session *session = arg;
 	struct iface *iface = &session->engine.iface;
 	enum iface_event event;
 
@@ -169,7 +169,7 @@ static void on_iface(void *arg)
 
 static void on_routes(void *arg)
 {
-	struct session *session = arg;
+	struct proxy_session *session = arg;
 
 	engine_event(&session->engine);
 	set_timer(session, &session->routes_timer,
@@ -177,9 +177,9 @@ static void on_routes(void *arg)
 }
 
 /* Filters may have been removed. */
-static void on_filters(void *arg)
+static void proxy_on_filters(void *arg)
 {
-	struct session *session = arg;
+	struct proxy_session *session = arg;
 	struct engine *engine = &session->engine;
 	int err = attach_keep(&engine->at, &session->filters, engine->iface.name);
 
@@ -189,10 +189,10 @@ static void on_filters(void *arg)
 
 static void on_request(void *arg)
 {
-	struct session *session = arg;
+	struct proxy_session *session = arg;
 
 	/* What is done is to be in force when the answer says so. */
-	on_filters(session);
+	proxy_on_filters(session);
 	if (session->loop.ended)
 		return;
 	control_serve(&session->engine, &session->owner);
@@ -201,37 +201,37 @@ static void on_request(void *arg)
 
 static void on_tick(void *arg)
 {
-	struct session *session = arg;
+	struct proxy_session *session = arg;
 	int err = engine_tick(&session->engine);
 
 	if (err)
 		loop_end(&session->loop, err);
 }
 
-static bool enough(const struct session *session, __u64 reports)
+static bool enough(const struct proxy_session *session, __u64 reports)
 {
 	return session->opt->count && reports >= session->opt->count;
 }
 
-static void on_report(void *arg)
+static void proxy_on_report(void *arg)
 {
-	struct session *session = arg;
+	struct proxy_session *session = arg;
 	bool last = enough(session, session->reports + 1);
-	int err = report(session, last);
+	int err = proxy_report(session, last);
 
 	if (err || last)
 		loop_end(&session->loop, err);
 }
 
-static void on_end(void *arg)
+static void proxy_on_end(void *arg)
 {
-	struct session *session = arg;
+	struct proxy_session *session = arg;
 
 	loop_end(&session->loop, 0);
 }
 
 /* Return: 0 for a good end, or a negative errno, said on stderr already. */
-static int wait_for_end(struct session *session)
+static int wait_for_end(struct proxy_session *session)
 {
 	struct loop *loop = &session->loop;
 	int err;
@@ -241,7 +241,7 @@ static int wait_for_end(struct session *session)
 	err = loop_add(loop, &session->requests) ?:
 	      loop_add(loop, &session->iface) ?:
 	      loop_add(loop, &session->routes) ?:
-	      tc_watch_open(&session->filters, loop, on_filters, session);
+	      tc_watch_open(&session->filters, loop, proxy_on_filters, session);
 	if (err)
 		return log_err(err, "cannot wait");
 	loop_every(loop, &session->tick_timer, NSEC_PER_SEC);
@@ -249,7 +249,7 @@ static int wait_for_end(struct session *session)
 	return loop_run(loop);
 }
 
-static int acquire(struct session *session, const struct iface *iface)
+static int acquire(struct proxy_session *session, const struct iface *iface)
 {
 	pid_t holder;
 	int err = owner_acquire(&session->owner, iface->ifindex, session->uid, &holder);
@@ -264,7 +264,7 @@ static int acquire(struct session *session, const struct iface *iface)
 }
 
 /* From here on no program or map of another process can be opened. */
-static int drop_privileges(const struct options *opt)
+static int drop_privileges(const struct proxy_options *opt)
 {
 	int err = privileges_drop(PRIVILEGES_LOAD | (opt->map_file ? PRIVILEGES_READ : 0) |
 				  (opt->file ? PRIVILEGES_WRITE : 0));
@@ -273,7 +273,7 @@ static int drop_privileges(const struct options *opt)
 }
 
 /* Have the mappings in force served again when the interface is back, those of --add included. */
-static void keep_mappings(struct session *session)
+static void keep_mappings(struct proxy_session *session)
 {
 	struct mapping_list list = { 0 };
 
@@ -295,7 +295,7 @@ static void refuse_iface(int err, const char *ifname)
 }
 
 /* Serve the interface until the end, or until it is gone (-ENODEV). */
-static int serve(struct session *session, const struct iface *iface)
+static int serve(struct proxy_session *session, const struct iface *iface)
 {
 	const struct mapping_list *list = &session->list;
 	struct engine *engine = &session->engine;
@@ -323,7 +323,7 @@ static int serve(struct session *session, const struct iface *iface)
 	engine_settle(engine);
 	err = err ?: drop_privileges(session->opt) ?: wait_for_end(session);
 	if (!enough(session, session->reports))
-		report(session, true);
+		proxy_report(session, true);
 	if (err == -ENODEV && session->opt->wait)
 		keep_mappings(session);
 out:
@@ -339,7 +339,7 @@ out:
 
 static void on_link(void *arg)
 {
-	struct session *session = arg;
+	struct proxy_session *session = arg;
 	struct iface iface = { 0 };
 
 	/* Which one has changed does not matter: it is looked for by its name. */
@@ -349,16 +349,16 @@ static void on_link(void *arg)
 }
 
 /* One turn: wait for the interface, or serve it. Return: -EAGAIN or -ENODEV for another. */
-static int turn(struct session *session, bool first)
+static int turn(struct proxy_session *session, bool first)
 {
-	const struct options *opt = session->opt;
+	const struct proxy_options *opt = session->opt;
 	struct iface iface;
 	int err;
 
 	session->loop = (struct loop)LOOP_INIT;
 	session->iface.fd = iface_watch_open();
 	err = session->iface.fd < 0 ? session->iface.fd
-				    : loop_open(&session->loop, on_signal, session);
+				    : loop_open(&session->loop, proxy_on_signal, session);
 	if (err) {
 		log_err(err, "cannot watch %s", opt->ifname);
 		goto out;
@@ -367,7 +367,7 @@ static int turn(struct session *session, bool first)
 		loop_set(&session->loop, &session->end_timer, session->end_at);
 	/* First the watch, then the look: what happens in between is not missed. */
 	err = iface_open(opt->ifname, &iface);
-	session->iface.ready = err ? on_link : on_iface;
+	session->iface.ready = err ? on_link : proxy_on_iface;
 	if (!err) {
 		err = serve(session, &iface);
 	} else if (err == -ENODEV && opt->wait) {
@@ -384,13 +384,13 @@ out:
 	return err;
 }
 
-static int run(const struct options *opt, struct mapping_list *list)
+static int proxy_run(const struct proxy_options *opt, struct mapping_list *list)
 {
-	static struct session session;
+	static struct proxy_session session;
 	bool first = true;
 	int err;
 
-	session = (struct session){
+	session = (struct proxy_session){
 		.opt = opt,
 		.uid = geteuid(),
 		.list = *list,
@@ -398,8 +398,8 @@ static int run(const struct options *opt, struct mapping_list *list)
 		.requests = { .ready = on_request, .arg = &session },
 		.iface = { .arg = &session },
 		.routes = { .ready = on_routes, .arg = &session },
-		.report_timer = { .expired = on_report, .arg = &session },
-		.end_timer = { .expired = on_end, .arg = &session },
+		.report_timer = { .expired = proxy_on_report, .arg = &session },
+		.end_timer = { .expired = proxy_on_end, .arg = &session },
 		.tick_timer = { .expired = on_tick, .arg = &session },
 		.probe_timer = { .expired = on_probe, .arg = &session },
 		.routes_timer = { .expired = on_routes, .arg = &session },
@@ -418,7 +418,7 @@ int main(int argc, char **argv)
 {
 	struct mapping_list list = { 0 };
 	struct mapping_error error;
-	struct options opt;
+	struct proxy_options opt;
 	struct iface iface;
 	int err, status = EXIT_FAILURE;
 
@@ -430,7 +430,7 @@ int main(int argc, char **argv)
 		log_note("%s", error.text);
 		status = opt.map_file ? EXIT_FAILURE : EXIT_USAGE;
 	} else if (opt.verb == PROXY_RUN) {
-		status = run(&opt, &list) ? EXIT_FAILURE : EXIT_SUCCESS;
+		status = proxy_run(&opt, &list) ? EXIT_FAILURE : EXIT_SUCCESS;
 	} else {
 		err = iface_open(opt.ifname, &iface);
 		if (err)

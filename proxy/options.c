@@ -80,7 +80,7 @@ static const struct option_entry table[] = {
 	{ NULL, 0, NULL, NULL },
 };
 
-static void help(void)
+static void proxy_help(void)
 {
 	printf("Usage: proxy [OPTIONS] IFACE\n"
 	       "       proxy --list|--status|--add MAP|--delete MAP|--flush-flows IFACE\n"
@@ -114,7 +114,7 @@ static __u64 number(const char *name, const char *text, __u64 min, __u64 max)
 	return value;
 }
 
-static void set_verb(struct options *opt, enum proxy_verb verb, const char *arg)
+static void set_verb(struct proxy_options *opt, enum proxy_verb verb, const char *arg)
 {
 	if (opt->verb != PROXY_RUN) {
 		log_note("only one of --list, --status, --add, --delete, --flush-flows");
@@ -124,7 +124,7 @@ static void set_verb(struct options *opt, enum proxy_verb verb, const char *arg)
 	opt->verb_arg = arg;
 }
 
-static void set_interface(struct options *opt, const char *name)
+static void set_interface(struct proxy_options *opt, const char *name)
 {
 	if (opt->ifname) {
 		log_note("one interface only, not '%s' and '%s'; run one proxy for each",
@@ -134,7 +134,7 @@ static void set_interface(struct options *opt, const char *name)
 	opt->ifname = name;
 }
 
-static void add_map(struct options *opt, const char *text)
+static void add_map(struct proxy_options *opt, const char *text)
 {
 	struct mapping_error error;
 
@@ -144,7 +144,7 @@ static void add_map(struct options *opt, const char *text)
 	}
 }
 
-static void set_output(struct options *opt, const char *text)
+static void set_output(struct proxy_options *opt, const char *text)
 {
 	opt->jsonl = !strcmp(text, "jsonl");
 	if (opt->jsonl || !strcmp(text, "text"))
@@ -153,7 +153,7 @@ static void set_output(struct options *opt, const char *text)
 	usage_error();
 }
 
-static void apply(struct options *opt, int id, const char *arg)
+static void apply(struct proxy_options *opt, int id, const char *arg)
 {
 	switch (id) {
 	case 'm':
@@ -229,18 +229,18 @@ static void apply(struct options *opt, int id, const char *arg)
 		puts("proxy " VERSION);
 		option_table_exit();
 	case 'h':
-		help();
+		proxy_help();
 		option_table_exit();
 	default:
 		usage_error();
 	}
 }
 
-void options_parse(struct options *opt, int argc, char **argv)
+void options_parse(struct proxy_options *opt, int argc, char **argv)
 {
 	int id;
 
-	*opt = (struct options){
+	*opt = (struct proxy_options){
 		/* RFC 5382 REQ-5 (2 h 4 min, 4 min), RFC 7857 section 2.1, RFC 4787 REQ-5. */
 		.timeouts = { .tcp_syn = 240 * NSEC_PER_SEC,
 			      .tcp_established = 7440 * NSEC_PER_SEC,
@@ -269,7 +269,7 @@ void options_parse(struct options *opt, int argc, char **argv)
 	}
 }
 
-void options_free(struct options *opt)
+void options_free(struct proxy_options *opt)
 {
 	mapping_list_free(&opt->maps);
 }

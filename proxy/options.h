@@ -25,7 +25,7 @@ struct proxy_timeouts {
 	__u64 udp;
 };
 
-struct options {
+struct proxy_options {
 	enum proxy_verb verb;
 	const char *verb_arg; /* of --add and --delete */
 	const char *ifname;
@@ -51,8 +51,8 @@ struct options {
  * Leaves the process by itself: 0 after --help and --version, 2 with one line on stderr for a
  * wrong use.
  */
-void options_parse(struct options *opt, int argc, char **argv);
+void options_parse(struct proxy_options *opt, int argc, char **argv);
 
-void options_free(struct options *opt);
+void options_free(struct proxy_options *opt);
 
 #endif /* PROXY_OPTIONS_H */

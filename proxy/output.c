@@ -14,7 +14,7 @@
 #include "number.h"
 #include "text.h"
 
-struct report {
+struct proxy_report {
 	const struct table *table;
 	const struct maps *maps;
 	char ifname[6 * IF_NAMESIZE]; /* as JSON */
@@ -43,17 +43,17 @@ static const char *const counter_texts[] = {
 	PROXY_REASONS(COUNTER_TEXT) PROXY_EVENTS(COUNTER_TEXT)
 };
 
-static int report_open(struct report *report, FILE *out, const struct table *table,
+static int report_open(struct proxy_report *report, FILE *out, const struct table *table,
 		       const struct maps *maps, const char *ifname, bool jsonl)
 {
 	FILE *name;
 
-	*report = (struct report){ .table = table,
-				   .maps = maps,
-				   .out = out,
-				   .jsonl = jsonl,
-				   .ts = loop_wall_clock(),
-				   .now = loop_now_ns() };
+	*report = (struct proxy_report){ .table = table,
+					 .maps = maps,
+					 .out = out,
+					 .jsonl = jsonl,
+					 .ts = loop_wall_clock(),
+					 .now = loop_now_ns() };
 	name = fmemopen(report->ifname, sizeof(report->ifname), "w");
 	if (!name)
 		return -errno;
@@ -70,13 +70,13 @@ static int report_open(struct report *report, FILE *out, const struct table *tab
 	return 0;
 }
 
-static void report_close(struct report *report)
+static void report_close(struct proxy_report *report)
 {
 	free(report->stats);
 	free(report->flows);
 }
 
-static void print_mapping(const struct report *report, const struct mapping *entry)
+static void print_mapping(const struct proxy_report *report, const struct mapping *entry)
 {
 	const struct proxy_mapping_stats *stats = &report->stats[entry->to.id];
 	const char *proto = mapping_proto_text(entry->from.proto);
@@ -101,7 +101,7 @@ static void print_mapping(const struct report *report, const struct mapping *ent
 			entry->from.deleted ? ", deleted" : "");
 }
 
-static void print_mappings(const struct report *report)
+static void print_mappings(const struct proxy_report *report)
 {
 	const struct mapping_list *plan = &report->table->plan;
 
@@ -135,7 +135,7 @@ static char *append_tenths(char *at, __u64 ns)
 	return number_append(at, (__u32)(tenths % 10));
 }
 
-static char *flow_json(char *at, const struct report *report, const struct proxy_flow *flow,
+static char *flow_json(char *at, const struct proxy_report *report, const struct proxy_flow *flow,
 		       __u64 idle)
 {
 	const struct proxy_reply *key = &flow->key;
@@ -165,7 +165,7 @@ static char *flow_text(char *at, const struct proxy_flow *flow, __u64 idle)
 	return stpcpy(at, "\n");
 }
 
-static void print_flow(const struct report *report, const struct proxy_flow *flow)
+static void print_flow(const struct proxy_report *report, const struct proxy_flow *flow)
 {
 	__u64 idle = report->now > flow->last_seen ? report->now - flow->last_seen : 0;
 	char line[512], *end;
@@ -175,7 +175,7 @@ static void print_flow(const struct report *report, const struct proxy_flow *flo
 }
 
 /* Read all flows once; @print: also print them. */
-static void each_flow(struct report *report, bool count, bool print)
+static void each_flow(struct proxy_report *report, bool count, bool print)
 {
 	__u32 limit = maps_flow_limit(report->maps);
 	struct proxy_flow flow;
@@ -193,7 +193,7 @@ static void each_flow(struct report *report, bool count, bool print)
 	}
 }
 
-static int print_totals(const struct report *report)
+static int print_totals(const struct proxy_report *report)
 {
 	__u64 counters[PROXY_COUNTER_MAX];
 	int err = maps_counters(report->maps, counters);
@@ -228,7 +228,7 @@ static int print_totals(const struct report *report)
 int output_report(FILE *out, const struct table *table, const struct maps *maps, const char *ifname,
 		  bool jsonl)
 {
-	struct report report;
+	struct proxy_report report;
 	int err = report_open(&report, out, table, maps, ifname, jsonl);
 
 	if (!err) {
@@ -248,7 +248,7 @@ int output_report(FILE *out, const struct table *table, const struct maps *maps,
 int output_mappings(FILE *out, const struct table *table, const struct maps *maps,
 		    const char *ifname, bool jsonl)
 {
-	struct report report;
+	struct proxy_report report;
 	int err = report_open(&report, out, table, maps, ifname, jsonl);
 
 	if (!err) {

@@ -23,7 +23,7 @@ static __u32 programs_mapping_ids(size_t mappings)
 }
 
 /* A mapping is an entry, and its target another; either may bring an address of its own. */
-static int programs_set_sizes(struct proxy *skel, const struct options *opt, size_t mappings)
+static int programs_set_sizes(struct proxy *skel, const struct proxy_options *opt, size_t mappings)
 {
 	struct slot_table_size size = slot_table_size(opt->max_flows, PROXY_FLOW_KEYS);
 	__u32 entries = programs_at_least(4 * mappings, ENTRIES_MIN);
@@ -130,7 +130,7 @@ int programs_for(struct programs *programs, const struct maps *maps, int l2_len,
 	return programs_fd(*skel, l2_len, program);
 }
 
-static int programs_check_memory(const struct options *opt)
+static int programs_check_memory(const struct proxy_options *opt)
 {
 	__u64 needed = ((__u64)opt->max_flows * sizeof(struct proxy_flow) +
 			slot_table_bytes(slot_table_size(opt->max_flows, PROXY_FLOW_KEYS))) >>
@@ -147,7 +147,7 @@ static int programs_check_memory(const struct options *opt)
 }
 
 int programs_load(struct programs *programs, struct maps *maps, const struct maps *old,
-		  const struct options *opt, int l2_len, size_t mappings)
+		  const struct proxy_options *opt, int l2_len, size_t mappings)
 {
 	bool shared = old->fd[MAPS_FLOWS] >= 0;
 	int err = shared ? 0 : programs_check_memory(opt);

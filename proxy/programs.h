@@ -27,7 +27,7 @@ struct programs {
  * Return: 0 or a negative errno, said on stderr already; programs_close() is right in either case.
  */
 int programs_load(struct programs *programs, struct maps *maps, const struct maps *old,
-		  const struct options *opt, int l2_len, size_t mappings);
+		  const struct proxy_options *opt, int l2_len, size_t mappings);
 
 void programs_close(struct programs *programs);
 

@@ -214,31 +214,14 @@ programs_in_script()
 # A name leads to one place, and the lists of programs agree.
 lint_names()
 {
-	# What the two tools still have in common; a name that is no longer doubled is to leave the list.
-	local status=0 with still
-	still="function:add function:help
-		function:on_end function:on_filters function:on_iface function:on_report
-		function:on_signal function:report function:run struct:options struct:report
-		struct:session"
-	definitions "${c_files[@]}" | awk -v still="$still" '
-		BEGIN { split(still, names, " "); for (i in names) known[names[i]] = 1 }
+	definitions "${c_files[@]}" | awk '
 		{ files[$1 " " $2] = files[$1 " " $2] " " $3; n[$1 " " $2]++ }
 		END {
 			for (name in n) {
-				if (n[name] == 1)
-					continue
-				key = name
-				sub(/ /, ":", key)
-				if (key in known) {
-					delete known[key]
-				} else {
+				if (n[name] > 1) {
 					print name " is defined in several files:" files[name]
 					bad = 1
 				}
-			}
-			for (name in known) {
-				print name ": no longer doubled, so take it out of this list"
-				bad = 1
 			}
 			exit bad
 		}' || status=1

@@ -12,7 +12,7 @@
 #include "check.h"
 #include "netns.h"
 
-static struct options opt = { .max_flows = 1024 };
+static struct proxy_options opt = { .max_flows = 1024 };
 static struct iface lo;
 
 /* The lowest descriptor that is free; every one below is open. */
