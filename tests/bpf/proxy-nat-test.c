@@ -5,6 +5,8 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include <bpf/bpf.h>
+
 #include "check.h"
 #include "frame-fields.h"
 #include "proxy-rig.h"
@@ -713,6 +715,45 @@ static void turns_back(const char *name, size_t len)
 	nat_run(name, RIG_EGRESS, len, want, TC_ACT_REDIRECT);
 }
 
+/* A target that cannot be reached, by a device with the target's neighbour or by none. */
+static void unreachable_targets(void)
+{
+	const __be32 addr = htonl(ip(TARGET));
+	struct proxy_nexthop *entry;
+	struct proxy_host host;
+	size_t len, out_len;
+	__u64 before;
+
+	rig_clear(&rig);
+	bpf_map_lookup_elem(bpf_map__fd(rig.skel->maps.hosts), &addr, &host);
+	entry = &rig.maps.nexthops[host.nexthop];
+	for (__u32 oif = 0; oif <= 1; oif++) {
+		*entry = (struct proxy_nexthop){ .flags = PROXY_NEXTHOP_DOWN,
+						 .oif = oif,
+						 .via = addr };
+		rig_changed(&rig);
+		before = rig_counter(&rig, PROXY_UNREACHABLE);
+		len = frame_build(in, &udp);
+		CHECK_EQ(rig_run(&rig, RIG_EGRESS, in, len, out, &out_len), TC_ACT_REDIRECT,
+			 "a packet to a target that is down turns back");
+		CHECK(get32(out + L2_LEN + 12) == ip(ORIGINAL) &&
+			      get32(out + L2_LEN + 16) == ip(CLIENT) &&
+			      get16(out + L2_LEN + 20) == 0x0301,
+		      "as host unreachable from the original to the client");
+		CHECK(!memcmp(out + L2_LEN + 28, in + L2_LEN, 28), "about the packet as it was");
+		CHECK(!frame_wrong(out, out_len), "with right checksums");
+		CHECK_EQ(rig_counter(&rig, PROXY_UNREACHABLE) - before, 1, "and is counted");
+	}
+	rig_heartbeat(&rig, PROXY_HEARTBEAT_NS + 1000000000ULL);
+	before = rig_counter(&rig, PROXY_UNREACHABLE);
+	len = frame_build(in, &udp);
+	rig_run(&rig, RIG_EGRESS, in, len, out, &out_len);
+	CHECK_EQ(rig_counter(&rig, PROXY_UNREACHABLE) - before, 0,
+		 "without a heartbeat that is not believed");
+	rig_heartbeat(&rig, 0);
+	rig_nexthop(&rig, TARGET, 0x77);
+}
+
 static void local_targets(void)
 {
 	struct spec spec = with(udp, CLIENT, CLIENT_PORT, "10.0.0.30", 80), to, answer, back;
@@ -797,6 +838,7 @@ int main(void)
 	RUN(changes);
 	RUN(wildcards);
 	RUN(nexthops);
+	RUN(unreachable_targets);
 	RUN(local_targets);
 	RUN(refresh);
 	RUN(full);
