@@ -41,7 +41,7 @@ static __always_inline int pkt_read(struct __sk_buff *skb, __u32 off, void *dst,
 		return -ENODATA;
 	if (likely(data + off + len <= end)) {
 		/* Headers begin at even addresses; unaligned words would be read byte by byte. */
-		if (len % 4 == 0)
+		if (len % 4 == 0) // NOLINT(bugprone-branch-clone): not for the compiler
 			__builtin_memcpy(dst, __builtin_assume_aligned(data + off, 4), len);
 		else
 			__builtin_memcpy(dst, __builtin_assume_aligned(data + off, 2), len);

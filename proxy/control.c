@@ -167,7 +167,7 @@ static const char *verb_text(enum proxy_verb verb)
 static int control_look(const struct proxy_options *opt, const struct iface *iface)
 {
 	struct engine engine;
-	struct status status;
+	struct status status = { 0 };
 	int err, failed;
 
 	engine_init(&engine, opt, iface);

@@ -71,21 +71,20 @@ static bool token_read(__u32 id, struct token *token)
  * @before: if not 0, only among those with lower ids, and one that is just being made counts, too:
  *	    it may be for them; it is found with an empty name
  *
- * Return: 0, -ENOENT, or another negative errno; -EPERM: only CAP_SYS_ADMIN sees the maps of
- *others.
+ * Return: 0, -ENOENT, or another negative errno; -EPERM: only CAP_SYS_ADMIN sees others' maps.
  */
 static int token_find(const struct token *wanted, __u32 before, struct token *found)
 {
-	static const struct token making;
 	__u32 id = 0;
 	int err;
 
+	memset(found, 0, sizeof(*found));
 	while (!(err = bpf_map_get_next_id(id, &id)) && (!before || id < before)) {
 		if (!token_read(id, found))
 			continue;
 		if (found->netns == wanted->netns && found->ifindex == wanted->ifindex)
 			return 0;
-		if (before && !memcmp(found, &making, sizeof(making)))
+		if (before && !found->netns) /* still being made; cookies begin with 1 */
 			return 0;
 	}
 	return err ?: -ENOENT;
@@ -139,7 +138,7 @@ static int token_listens(const struct token *token, pid_t *holder)
 
 int owner_find(int ifindex, pid_t *holder)
 {
-	struct token wanted, token;
+	struct token wanted, token = { 0 };
 	int fd = owner_socket(), err;
 
 	*holder = 0;
@@ -170,7 +169,7 @@ static int token_make(struct owner *owner, const struct token *token, __u32 *id)
 
 int owner_acquire(struct owner *owner, int ifindex, uid_t uid, pid_t *holder)
 {
-	struct token token, rival;
+	struct token token, rival = { 0 };
 	struct sockaddr_un addr;
 	__u64 nonce;
 	__u32 id = 0;
@@ -284,7 +283,7 @@ void owner_answer(int request_fd, const char *text)
 int owner_request(int ifindex, const char *request, char *answer)
 {
 	enum { ANSWER_PATIENCE_MS = 10000 };
-	struct token token, wanted;
+	struct token token = { 0 }, wanted;
 	struct ucred peer;
 	int fd = owner_socket(), err;
 	ssize_t got = 0;

@@ -168,9 +168,10 @@ static void begin_new(const struct change_plan *plan, struct live *live)
 	static __u16 cport = FIRST_PORT;
 
 	*live = (struct live){ .proto = change_random_proto(),
-			       .cport = cport++,
+			       .cport = cport,
 			       .orig = PICK(originals),
 			       .oport = ports[1 + change_rnd(3)] };
+	cport++;
 	change_begin(plan, live, "new");
 }
 

@@ -209,10 +209,10 @@ static bool model_chain(const struct resolve_plan *plan)
 	for (size_t i = 0; i < plan->list.count; i++) {
 		const struct model_mapping *one = &plan->model[i];
 
-		for (__u16 port = 1; port <= PORTS; port++)
+		for (int port = 1; port <= PORTS; port++)
 			if ((!one->to_port || one->to_port == port) &&
 			    model_find_mapping(plan->model, plan->list.count, one->proto, one->to,
-					       port))
+					       (__u16)port))
 				return true;
 	}
 	return false;
