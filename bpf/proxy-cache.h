@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the packets of running flows become, remembered on each CPU: one look at one cache line
- * takes the place of all lookups in hash tables. BPF only.
+ * The cache of each CPU: how to rewrite the packets of the flows that it served last. One look at
+ * one cache line replaces all lookups in hash tables. BPF only.
  *
- * An entry says what the long way has just found, so it may be missing, overwritten or void at any
- * time: the packet then goes the long way. It holds
+ * The slow path writes an entry. An entry may be missing, overwritten or invalid at any time; the
+ * packet then takes the slow path. An entry is used
  * - only for plain packets (packet_read_plain()), and TCP segments that neither begin nor reset;
  * - as long as the flow's tick is recent, and so the flow is sure to be there (flow_claim());
  * - until "generation" is raised, by user space after each change, or by changed().
@@ -26,8 +26,7 @@
 #include "proxy-maps.h"
 #include "proxy-rewrite.h"
 
-/* At which hook the packet is: the upper half of an entry's "kind", the protocol being the lower.
- */
+/* The hook of the packet: the upper half of an entry's "kind". The lower half is the protocol. */
 enum cache_hook {
 	CACHE_EGRESS = 1 << 8,
 	CACHE_INGRESS = 2 << 8,
@@ -42,7 +41,7 @@ struct cached {
 	__u32 generation;
 	__u32 stats; /* stats_index() of its mapping */
 	__u32 flow;  /* its slot */
-	__u32 noted; /* bits of its state that packets like this have told already */
+	__u32 noted; /* bits of its state that packets like this one have set already */
 	struct change change;
 	__u8 dmac[ETH_ALEN]; /* at egress */
 	__u8 reserved[6];
@@ -61,16 +60,16 @@ struct {
 	__type(value, struct cached);
 } cache SEC(".maps");
 
-/** cache_generation - to be asked for before anything that goes into an entry is looked up */
+/** cache_generation - read the generation; call this before the lookups whose results are cached */
 static __always_inline __u32 cache_generation(void)
 {
 	return *(const volatile __u32 *)&state.generation;
 }
 
 /*
- * The packet's place on this CPU. The client's port only moves it on: clients take every other port
- * for one new flow after the other, and so each finds its place beside the last one's. Odd ports
- * begin half the places further on, so that no two of PROXY_CACHE_SLOTS ports in a row meet.
+ * Find the entry for @p on this CPU. The client's port only moves it by one: clients use every
+ * other port in sequence, so consecutive flows have neighbouring entries. Odd ports start half the
+ * table further on, so that no two of PROXY_CACHE_SLOTS consecutive ports share an entry.
  */
 static __always_inline struct cached *cache_slot(const struct packet *p, enum cache_hook hook)
 {
@@ -84,7 +83,7 @@ static __always_inline struct cached *cache_slot(const struct packet *p, enum ca
 	return bpf_map_lookup_elem(&cache, &index);
 }
 
-/* Whether the packets that come after @p may be treated like it. */
+/* Whether the packets after @p may be rewritten like it. */
 static __always_inline int cache_may_put(const struct packet *p)
 {
 	return !(p->tcp_flags & TCP_RST);
@@ -96,13 +95,13 @@ static __always_inline int goes_on(const struct packet *p)
 	return p->proto == IPPROTO_UDP || (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK;
 }
 
-/** cache_find - the entry of plain packet @p, or NULL if it has to go the long way */
+/** cache_find - find the valid entry of plain packet @p; NULL: it takes the slow path */
 static __always_inline struct cached *cache_find(const struct packet *p, enum cache_hook hook,
 						 __u32 generation)
 {
 	struct cached *found;
 
-	/* First of all, since a new flow's place is in no cache. */
+	/* First, because the entry of a new flow is in no cache of the CPU. */
 	if (!goes_on(p))
 		return NULL;
 	found = cache_slot(p, hook);
@@ -114,13 +113,13 @@ static __always_inline struct cached *cache_find(const struct packet *p, enum ca
 	return found;
 }
 
-/* What @p tells of its flow. */
+/* The bits that @p sets in the state of its flow. */
 static __always_inline __u32 cache_bits(const struct packet *p, enum cache_hook hook)
 {
 	return hook == CACHE_EGRESS ? flow_bits_out(p) : flow_bits_in(p);
 }
 
-/** cache_note - if @p tells of its flow what none before it has told, note that */
+/** cache_note - set the bits of @p in the state of its flow, unless packets before it have */
 static __always_inline void cache_note(const struct packet *p, struct cached *entry,
 				       enum cache_hook hook)
 {
@@ -136,7 +135,7 @@ static __always_inline void cache_note(const struct packet *p, struct cached *en
 }
 
 /**
- * cache_put - remember what packets like @p become
+ * cache_put - write the entry for packets like @p
  * @number: of the slot of their flow
  * @flow: the flow, claimed and with this packet noted
  * @dmac: their next hop, or NULL to leave it
@@ -163,8 +162,7 @@ static __always_inline void cache_put(const struct packet *p, enum cache_hook ho
 		__builtin_memcpy(slot->dmac, __builtin_assume_aligned(dmac, 2), ETH_ALEN);
 }
 
-/** cache_forget - a packet that changes what its flow is in has come by: the next goes the long way
- */
+/** cache_forget - invalidate the entry of @p, which changes its flow's TCP state */
 static __always_inline void cache_forget(const struct packet *p, enum cache_hook hook)
 {
 	struct cached *slot = cache_slot(p, hook);

@@ -12,7 +12,7 @@
 #include "proxy-nexthop.h"
 #include "proxy-rewrite.h"
 
-/* As long as Linux waits for the rest of a datagram: identifications are used again later. */
+/* As long as Linux waits for the rest of a datagram; identifications are reused later. */
 #define FRAGMENT_NS 30000000000ULL
 
 static __always_inline struct proxy_fragment fragment_key(const struct packet *p, __u8 kind)
@@ -27,10 +27,10 @@ static __always_inline struct proxy_fragment fragment_key(const struct packet *p
 }
 
 /**
- * fragment_first - remember what became of a first fragment
+ * fragment_first - store the translation of a first fragment
  * @p: as it arrived
  * @kind: PROXY_FRAGMENT_OUT or PROXY_FRAGMENT_IN
- * @addr: new destination (out) or source (in); 0: it passed untouched
+ * @addr: new destination (out) or source (in); 0: it passed unchanged
  */
 static __noinline void fragment_first(const struct packet *p, __u8 kind, __be32 addr, __u32 nexthop)
 {
@@ -50,9 +50,9 @@ static __noinline void fragment_first(const struct packet *p, __u8 kind, __be32 
 /**
  * fragment_later - translate a fragment that has no ports
  *
- * One that overtakes its first fragment is translated, too, where only one translation is possible:
- * the address has one counterpart in all mappings, and no fragmented datagram outside of them has
- * been seen between these two hosts. This host's own leave in order, and only they turn back.
+ * A fragment that arrives before the first one is translated, too, if only one translation is
+ * possible: all mappings of the address have the same counterpart, and no other fragmented datagram
+ * was seen between the two hosts. Fragments of this host leave in order, and only they turn back.
  *
  * Return: PROXY_OK, with @nexthop set if the packet was translated, or why it could not be.
  */

@@ -19,8 +19,8 @@
 
 /*
  * Give the quoted packet the addresses and ports of @to, and the error itself those of @outer_to:
- * three checksums, and the one over them all. Whether the quoted transport checksum is there is a
- * matter of length: TCP's lies behind the 8 bytes that are always quoted.
+ * This changes three checksums and the ICMP checksum over them. The lengths decide whether the
+ * transport checksum is quoted: that of TCP lies behind the 8 bytes that are always quoted.
  */
 static __noinline enum proxy_counter icmp_rewrite(struct __sk_buff *skb, const struct packet *outer,
 						  const struct tuple *outer_to,
@@ -57,8 +57,8 @@ static __noinline enum proxy_counter icmp_rewrite(struct __sk_buff *skb, const s
 }
 
 /**
- * icmp_to_client - an error about a packet to a target: the client is to recognise its packet
- * @local: PROXY_FLOW_LOCAL at egress, where errors of targets on this host come by; 0 at ingress
+ * icmp_to_client - translate an error about a packet to a target, for the client to recognise it
+ * @local: PROXY_FLOW_LOCAL at egress, where errors of targets on this host pass; 0 at ingress
  * @found: whether it is about such a flow
  *
  * Like the other direction it neither makes nor refreshes a flow (RFC 4787, REQ-12).
@@ -89,7 +89,7 @@ icmp_to_client(struct __sk_buff *skb, const struct packet *outer, __u32 local, i
 	to.daddr = flow->orig;
 	to.sport = flow->cport;
 	to.dport = flow->oport;
-	/* It may come from any router on the way; those keep their address. */
+	/* Any router on the path may have sent it; a router's address stays. */
 	if (outer->saddr == key.remote)
 		outer_to.saddr = flow->orig;
 	if (local)
@@ -98,7 +98,7 @@ icmp_to_client(struct __sk_buff *skb, const struct packet *outer, __u32 local, i
 }
 
 /**
- * icmp_egress - an error of the client's about a reply: the target is to recognise its packet
+ * icmp_egress - translate the client's error about a reply, for the target to recognise it
  *
  * Return: PROXY_OK, with @nexthop set if it was translated, or why it could not be.
  */

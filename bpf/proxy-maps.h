@@ -12,8 +12,8 @@
 #include "slot-table.h"
 
 /*
- * Bytes before the IP header: 14, or 0 on a device without a link layer. Most packets do without
- * it: the programs for either kind of device (proxy3_*) know it by themselves.
+ * Bytes before the IP header: 14, or 0 on a device without a link layer. The fast path does not
+ * read it: proxy_* and proxy3_* have the value compiled in.
  */
 const volatile __u32 cfg_l2_len = 14;
 
@@ -38,7 +38,7 @@ struct {
 	__type(value, struct proxy_flow);
 } flows SEC(".maps");
 
-/* Whoever makes a flow known holds the lock that its hash leads to. */
+/* A program that enters a flow into "buckets" holds the lock of its hash. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, PROXY_LOCKS);
@@ -84,8 +84,8 @@ struct {
 } prefilter SEC(".maps");
 
 /*
- * Each CPU has a part of its own; a per-CPU array would have a packet read one more cache line, to
- * find it.
+ * Each CPU has a part of its own. With a per-CPU array, a packet would read one more cache line to
+ * find that part.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -103,7 +103,7 @@ struct {
 } counters SEC(".maps");
 
 /**
- * count - one more of @what on this CPU; PROXY_OK counts nothing
+ * count - add one to this CPU's counter @what; PROXY_OK counts nothing
  *
  * A call, since it is rare, and each place where it is inlined makes the load longer.
  */
@@ -120,8 +120,8 @@ static __noinline void count(enum proxy_counter what)
 }
 
 /*
- * A call for the time costs as much as a hash lookup; jiffies are a load. The clock is looked at
- * when so many of them have passed: 0.1 to 1 second.
+ * Reading the clock takes as long as a hash lookup; jiffies are a load. The program reads the clock
+ * only when this many jiffies have passed: 0.1 to 1 second.
  */
 #define TICKS 100
 
@@ -131,7 +131,7 @@ static __always_inline __u32 tick_now(void)
 	return (__u32)bpf_jiffies64() ?: PROXY_TICK_GONE + 1;
 }
 
-/** ticks_passed - whether time has gone on since @tick so that looking at the clock is worth it */
+/** ticks_passed - whether TICKS jiffies have passed since @tick */
 static __always_inline int ticks_passed(__u32 tick)
 {
 	return (__u32)bpf_jiffies64() - tick >= TICKS;
@@ -161,7 +161,7 @@ static __always_inline int known_address(__be32 addr)
 	return filter && filter->words[bit / 64] >> bit % 64 & 1;
 }
 
-/** changed - what CPUs remember of flows (proxy-cache.h) may be wrong from now on */
+/** changed - invalidate the caches of all CPUs (proxy-cache.h) */
 static __always_inline void changed(void)
 {
 	__sync_fetch_and_add(&state.generation, 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Packets that cannot get to their target: it cannot be reached, or they do not fit its device. The
- * kernel has looked at the way to the original, so the proxy has to say what a router would. BPF
+ * Packets that cannot reach their target, or do not fit the MTU of its device. The kernel has
+ * checked the route to the original, so the proxy sends the error that a router would send. BPF
  * only.
  */
 #ifndef BPF_PROXY_MTU_H
@@ -32,8 +32,8 @@ struct unreachable {
 _Static_assert(sizeof(struct unreachable) == 56, "summed up in words");
 
 /*
- * Make the packet @p an error about itself, from the original to the client. "Don't fragment" is
- * not looked at: a client without it fragments its packets by itself once it knows.
+ * Turn the packet @p into an error about itself, from the original to the client, whatever DF says:
+ * a client that does not set DF fragments its packets once it knows the MTU.
  */
 static __always_inline int make_unreachable(struct __sk_buff *skb, const struct packet *p,
 					    __u8 code, __u32 mtu)
@@ -70,11 +70,11 @@ static __always_inline int make_unreachable(struct __sk_buff *skb, const struct 
 }
 
 /**
- * mtu_check - whether a packet can get to next hop @nexthop, and fits its device
+ * mtu_check - check that a packet can reach next hop @nexthop and fits the MTU of its device
  *
- * One that cannot, or does not, becomes an error that turns back: @nexthop says so. Only another
- * device than that of the program is looked at, since for this one the kernel has done so.
- * Return: PROXY_OK, or PROXY_UNREACHABLE or PROXY_TOO_BIG if it can only be dropped.
+ * If not, the packet becomes an error that turns back, and @nexthop is set to NEXTHOP_BACK. Only
+ * the MTU of another device is checked: the kernel has checked that of the program's. Return:
+ * PROXY_OK, or PROXY_UNREACHABLE or PROXY_TOO_BIG if it can only be dropped.
  */
 static __noinline enum proxy_counter mtu_check(struct __sk_buff *skb, const struct packet *p,
 					       __u32 *nexthop)
@@ -86,7 +86,7 @@ static __noinline enum proxy_counter mtu_check(struct __sk_buff *skb, const stru
 
 	if (!entry)
 		return PROXY_OK;
-	/* What is known of a target that nobody looks after may be wrong. */
+	/* Without a tool, the state of a target may be out of date. */
 	if (!(entry->flags & PROXY_NEXTHOP_DOWN) || !heartbeat_fresh()) {
 		if (!entry->oif || entry->oif == skb->ifindex)
 			return PROXY_OK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The way to a packet's new destination. BPF only. */
+/* The next hop of a packet's new destination. BPF only. */
 #ifndef BPF_PROXY_NEXTHOP_H
 #define BPF_PROXY_NEXTHOP_H
 
@@ -17,18 +17,18 @@
 
 #define AF_INET 2
 
-/* In place of an index into "nexthops": back into this host, where the destination is. */
+/* Instead of an index into "nexthops": the destination is this host, so the packet turns back. */
 #define NEXTHOP_BACK 0xffffffffU
 
-/** nexthop_of - the way to the target of @flow */
+/** nexthop_of - the next hop of the target of @flow: an index, or NEXTHOP_BACK */
 static __always_inline __u32 nexthop_of(const struct proxy_flow *flow)
 {
 	return flow->state & PROXY_FLOW_LOCAL ? NEXTHOP_BACK : flow->nexthop;
 }
 
 /*
- * Turn a packet of this host around: it arrives on the device that it was to leave by. The kernel
- * takes what is addressed to the device's own MAC address, which is the frame's source.
+ * Send a packet back to this host: it arrives on the device that it was leaving by. The kernel
+ * accepts frames for the device's own MAC address, which is the frame's source.
  */
 static __always_inline int turn_back(struct __sk_buff *skb)
 {
@@ -41,7 +41,7 @@ static __always_inline int turn_back(struct __sk_buff *skb)
 	return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
 }
 
-/** nexthop_reentered - whether @skb has been translated already; forgets it, so once only */
+/** nexthop_reentered - whether @skb is marked as translated; clears the mark */
 static __always_inline int nexthop_reentered(struct __sk_buff *skb)
 {
 	if (likely(!skb->tc_index) || skb->tc_index != state.mark)
@@ -51,8 +51,8 @@ static __always_inline int nexthop_reentered(struct __sk_buff *skb)
 }
 
 /*
- * memcmp() of MAC addresses, at even addresses as in all headers: a call of the real one is what
- * the compiler makes of it here.
+ * Compare two MAC addresses, which begin at even addresses as in all headers. The compiler would
+ * turn memcmp() into a call.
  */
 static __always_inline int mac_equal(const void *left, const void *right)
 {
@@ -61,7 +61,7 @@ static __always_inline int mac_equal(const void *left, const void *right)
 	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2];
 }
 
-/* Whether the tool lives, so that the MAC addresses in "nexthops" are as good as the kernel's. */
+/* Whether the tool runs, so that the MAC addresses in "nexthops" are as current as the kernel's. */
 static __always_inline int heartbeat_fresh(void)
 {
 	if (!ticks_passed(state.tick))
@@ -72,7 +72,7 @@ static __always_inline int heartbeat_fresh(void)
 	return 1;
 }
 
-/* Let the kernel find the way: no neighbour is known, or it is behind another device. */
+/* Let the kernel resolve the next hop: its MAC address is unknown, or it is on another device. */
 static __noinline int nexthop_redirect(struct __sk_buff *skb, const struct proxy_nexthop *nexthop)
 {
 	struct bpf_redir_neigh params = { .nh_family = AF_INET };
@@ -106,7 +106,7 @@ struct nexthop_mac {
 };
 
 /**
- * nexthop_mac - what a packet to next hop @index has to be given if that is all it needs
+ * nexthop_mac - the MAC address of next hop @index, if the packet needs nothing else
  *
  * Return: the address if it is known, current and reached by this device, or flags 0.
  */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The programs' side of a table of slots (include/slots.h): finding a slot by its key, and taking a
- * free one. A key has three candidate buckets; with a mean load of at most two of seven, the first
- * one nearly always has room, and all three are full practically never. The next one is only looked
- * at if the one before has once been full: a key that is not there costs one cache line. BPF only.
+ * The programs' side of a table of slots (include/slots.h): find a slot by its key, take a free
+ * one. A key has three candidate buckets. At a mean load of at most two of seven entries, the first
+ * one nearly always has room. The next one is read only if the one before was once full, so looking
+ * for a key that is not there reads one cache line. BPF only.
  */
 #ifndef BPF_SLOT_TABLE_H
 #define BPF_SLOT_TABLE_H
@@ -63,11 +63,11 @@ static __always_inline __u64 slot_read(const __u64 *word)
 typedef void *(*slot_match)(__u32 number, const void *key);
 
 /**
- * slot_find_first - where nearly every key is: the first bucket, the first entry with its tag
+ * slot_find_first - look where nearly every key is: the first bucket, the first entry with its tag
  * @number: set to the slot's number if it is there
  *
- * One pass picks the entry and one comparison judges it, which is little to run, and little to
- * verify for each way that leads here. Return: the slot, or NULL.
+ * One pass selects the entry and one comparison checks it: few instructions to run and to verify.
+ * Return: the slot, or NULL.
  */
 static __always_inline void *slot_find_first(__u64 hash, const void *key, slot_match match,
 					     __u32 *number)
@@ -85,7 +85,7 @@ static __always_inline void *slot_find_first(__u64 hash, const void *key, slot_m
 }
 
 /**
- * slot_sum - the entries of @bucket that have the tag of @hash, their low halves added up
+ * slot_sum - add up the low halves of those entries of @bucket that have the tag of @hash
  *
  * Hardly ever is there more than one, so this tells its slot + 1, or that there is none. Without a
  * branch, since the verifier would follow each. One entry after the other: some compilers would
@@ -106,10 +106,10 @@ static __always_inline __u64 slot_sum(const struct slot_bucket *bucket, __u64 ha
 }
 
 /**
- * slot_find - the same as slot_find_first(), wherever it is
+ * slot_find - find a slot by its key, in all candidate buckets
  *
- * A loop, not unrolled: the kernel patches each place with a lookup when it loads the program, and
- * copies its notes on the whole program for that.
+ * A loop, not unrolled: the kernel patches each lookup in the code when it loads the program, and
+ * copies insn_aux_data of the whole program for that.
  */
 static __always_inline void *slot_find(__u64 hash, const void *key, slot_match match, __u32 *number)
 {
@@ -230,7 +230,7 @@ static __always_inline int slot_take(__u64 *taken)
 	return -EBUSY;
 }
 
-/** slot_keep - keep a slot that was taken for the next time; nothing refers to it */
+/** slot_keep - keep a slot that was taken and not used as this CPU's spare */
 static __always_inline void slot_keep(__u64 taken)
 {
 	struct slot_spare *spare = slot_spare();
@@ -240,7 +240,7 @@ static __always_inline void slot_keep(__u64 taken)
 		__sync_lock_test_and_set(&spare->taken, taken);
 }
 
-/** slot_unlink - have packets from now on not find slot @number, which the entry @place refers to
+/** slot_unlink - clear entry @place if it refers to slot @number
  */
 static __always_inline void slot_unlink(__u32 place, __u32 number)
 {
