@@ -34,6 +34,17 @@ static int l2_len_of(unsigned short arphrd)
 	}
 }
 
+/* An ioctl() takes 15 characters; other names may be longer. */
+static int iface_open_long(const char *altname, struct iface *iface)
+{
+	struct netlink nl = NETLINK_INIT;
+	char name[IF_NAMESIZE];
+	int err = netlink_open(&nl) ?: netlink_link_name(&nl, altname, name);
+
+	netlink_close(&nl);
+	return err ?: iface_open(name, iface);
+}
+
 int iface_open(const char *name, struct iface *iface)
 {
 	struct iface found = { 0 };
@@ -41,7 +52,7 @@ int iface_open(const char *name, struct iface *iface)
 	int fd, err = 0;
 
 	if (strlen(name) >= sizeof(found.name))
-		return -ENODEV;
+		return iface_open_long(name, iface);
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;

@@ -15,7 +15,7 @@ struct iface {
 };
 
 /**
- * iface_open - look an interface up by name in this network namespace
+ * iface_open - look an interface up by name, or one of its other names, in this network namespace
  * Return: 0; -ENODEV; -EPFNOSUPPORT for a link layer that is neither Ethernet-like nor bare IP;
  * another negative errno. @iface is untouched on failure.
  */

@@ -20,8 +20,9 @@ struct request {
 		struct rtmsg route;
 		struct ndmsg neigh;
 		struct tcmsg tc;
+		struct ifinfomsg link;
 	};
-	char attributes[64];
+	char attributes[RTA_SPACE(NETLINK_ALTNAME_LEN)]; /* the longest */
 };
 
 int netlink_open(struct netlink *nl)
@@ -53,14 +54,19 @@ static void request_init(struct request *req, __u16 type, __u16 flags, size_t bo
 	req->header.nlmsg_len = (__u32)NLMSG_LENGTH(body);
 }
 
-static void request_add_addr(struct request *req, unsigned short type, __be32 addr)
+static void request_add(struct request *req, unsigned short type, const void *data, size_t len)
 {
 	struct rtattr *attr = (void *)((char *)req + NLMSG_ALIGN(req->header.nlmsg_len));
 
 	attr->rta_type = type;
-	attr->rta_len = RTA_LENGTH(sizeof(addr));
-	memcpy(RTA_DATA(attr), &addr, sizeof(addr));
-	req->header.nlmsg_len = (__u32)(NLMSG_ALIGN(req->header.nlmsg_len) + RTA_LENGTH(4));
+	attr->rta_len = (unsigned short)RTA_LENGTH(len);
+	memcpy(RTA_DATA(attr), data, len);
+	req->header.nlmsg_len = (__u32)(NLMSG_ALIGN(req->header.nlmsg_len) + RTA_LENGTH(len));
+}
+
+static void request_add_addr(struct request *req, unsigned short type, __be32 addr)
+{
+	request_add(req, type, &addr, sizeof(addr));
 }
 
 static int request_send(struct netlink *nl, struct request *req)
@@ -179,6 +185,36 @@ int netlink_route_get(struct netlink *nl, __be32 dst, struct netlink_route *rout
 }
 
 /* Return: whether the message is about an IPv4 neighbour. */
+int netlink_link_name(struct netlink *nl, const char *altname, char name[IF_NAMESIZE])
+{
+	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+	size_t size = strlen(altname) + 1;
+	struct nlmsghdr *answer;
+	struct request req;
+	int err, len;
+
+	if (size > NETLINK_ALTNAME_LEN)
+		return -ENODEV;
+	request_init(&req, RTM_GETLINK, 0, sizeof(req.link));
+	request_add(&req, IFLA_ALT_IFNAME, altname, size);
+	err = talk(nl, &req, buf, &answer);
+	if (err || !answer || answer->nlmsg_type != RTM_NEWLINK)
+		return err ?: -ENODEV;
+	len = (int)IFLA_PAYLOAD(answer);
+	for (struct rtattr *a = IFLA_RTA(NLMSG_DATA(answer)); RTA_OK(a, len);
+	     a = RTA_NEXT(a, len)) {
+		if (a->rta_type != IFLA_IFNAME)
+			continue;
+		size = strnlen(RTA_DATA(a), RTA_PAYLOAD(a));
+		if (size >= IF_NAMESIZE)
+			return -EPROTO;
+		memcpy(name, RTA_DATA(a), size);
+		name[size] = '\0';
+		return 0;
+	}
+	return -ENODEV;
+}
+
 static bool neigh_message(struct nlmsghdr *msg, struct netlink_neigh *neigh)
 {
 	struct ndmsg *info = NLMSG_DATA(msg);

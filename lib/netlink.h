@@ -6,6 +6,7 @@
 #define NETLINK_H
 
 #include <linux/types.h>
+#include <net/if.h>
 #include <stdbool.h>
 
 /* A socket for requests; one answer at a time. */
@@ -36,6 +37,15 @@ struct netlink_route {
  * errno. @route is untouched on failure.
  */
 int netlink_route_get(struct netlink *nl, __be32 dst, struct netlink_route *route);
+
+enum { NETLINK_ALTNAME_LEN = 128 }; /* with its end: ALTIFNAMSIZ */
+
+/**
+ * netlink_link_name - find the interface that has @altname as one of its other names
+ * @name: set to the kernel's name of it
+ * Return: 0; -ENODEV if there is none; another negative errno.
+ */
+int netlink_link_name(struct netlink *nl, const char *altname, char name[IF_NAMESIZE]);
 
 struct netlink_neigh {
 	int ifindex;

@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "filter.h"
+#include "iface.h"
 #include "log.h"
 #include "number.h"
 #include "option-table.h"
@@ -111,14 +111,22 @@ static int choice(const char *option, const char *text, const char *const *names
 	usage("--%s does not know '%s' (try --help)", option, text);
 }
 
+/* Which interface has this name, or this other name; 0: none that can be watched. */
+static int pm_ifindex(const char *name)
+{
+	struct iface iface;
+
+	return iface_open(name, &iface) ? 0 : iface.ifindex;
+}
+
 static void add_interface(struct pm_options *opt, const char *name)
 {
 	/* It may go by other names, too. */
-	unsigned int ifindex = if_nametoindex(name);
+	int ifindex = pm_ifindex(name);
 
 	for (int i = 0; i < opt->interface_count; i++)
 		if (!strcmp(opt->interfaces[i], name) ||
-		    (ifindex && if_nametoindex(opt->interfaces[i]) == ifindex))
+		    (ifindex && pm_ifindex(opt->interfaces[i]) == ifindex))
 			return;
 	if (opt->interface_count == INTERFACES_MAX)
 		usage("cannot watch more than %d interfaces", INTERFACES_MAX);

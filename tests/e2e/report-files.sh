@@ -93,13 +93,14 @@ check "prom: it is still there" test -L $FILE
 equal "prom: no temporary file is left" "$(ls $TMP/dir)" report$'\n'report.1
 
 # --- an interface with several names ---
-ip -n box link property add dev eth0 altname uplink altname wan
-start_tool pm box packet-monitor -j -I 0.1 eth0 uplink wan
-equal "one interface by three names is watched once" "$(our_filters box eth0 | wc -l)" 2
+ip -n box link property add dev eth0 altname uplink altname wan \
+	altname the-uplink-of-this-box-to-the-world
+start_tool pm box packet-monitor -j -I 0.1 eth0 uplink wan the-uplink-of-this-box-to-the-world
+equal "one interface by four names is watched once" "$(our_filters box eth0 | wc -l)" 2
 check "it is called as the kernel calls it" wait_for 10 grep -q '"iface":"eth0"' $TMP/pm.out
 check_not "and not otherwise" grep -q 'uplink\|wan' $TMP/pm.out
 stop pm
-start_tool proxy box proxy -o jsonl -I 0.1 uplink
+start_tool proxy box proxy -o jsonl -I 0.1 the-uplink-of-this-box-to-the-world
 check "proxy: it is called as the kernel calls it" wait_for 10 grep -q '"iface":"eth0"' $TMP/proxy.out
 stop proxy
 finish
