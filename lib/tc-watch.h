@@ -21,10 +21,7 @@ struct tc_watch {
 	__u64 checked_ns; /* when @check was last called */
 };
 
-#define TC_WATCH_INIT                                                                              \
-	{                                                                                          \
-		.changes.fd = -1                                                                   \
-	}
+#define TC_WATCH_INIT ((struct tc_watch){ .changes.fd = -1 })
 
 /**
  * tc_watch_open - from now on, call @check with @arg when filters may have changed

@@ -54,12 +54,12 @@ static int draw(struct output *output, FILE *out, const struct report *report)
 	char *text = NULL;
 	size_t len = 0;
 	FILE *screen = open_memstream(&text, &len);
-	int err = screen ? 0 : -errno;
+	int err;
 
-	if (!err) {
-		print(output, screen, report);
-		err = fclose(screen) ? -errno : 0;
-	}
+	if (!screen)
+		return log_err(-errno, "cannot write the report");
+	print(output, screen, report);
+	err = fclose(screen) ? -errno : 0;
 	if (!err)
 		terminal_draw(&output->terminal, out, text, len);
 	free(text);

@@ -175,7 +175,7 @@ int owner_acquire(struct owner *owner, int ifindex, uid_t uid, pid_t *holder)
 	__u32 id = 0;
 	int err;
 
-	*owner = (struct owner)OWNER_INIT;
+	*owner = OWNER_INIT;
 	*holder = 0;
 	owner->uid = uid;
 	owner->socket_fd = owner_socket();
@@ -209,7 +209,7 @@ void owner_release(struct owner *owner)
 		close(owner->socket_fd);
 	if (owner->token_fd >= 0)
 		close(owner->token_fd);
-	*owner = (struct owner)OWNER_INIT;
+	*owner = OWNER_INIT;
 }
 
 int owner_listen(struct owner *owner)

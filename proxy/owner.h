@@ -20,10 +20,7 @@ struct owner {
 	uid_t uid;     /* besides root, whose requests are taken */
 };
 
-#define OWNER_INIT                                                                                 \
-	{                                                                                          \
-		.token_fd = -1, .socket_fd = -1                                                    \
-	}
+#define OWNER_INIT ((struct owner){ .token_fd = -1, .socket_fd = -1 })
 
 /**
  * owner_acquire - become the owner of @ifindex, in this network namespace

@@ -480,6 +480,7 @@ static void stack_call_helper(struct program *p, struct state *state, const stru
 	case BPF_FUNC_skb_pull_data:
 	case BPF_FUNC_clone_redirect:
 	case BPF_FUNC_redirect:
+	case BPF_FUNC_sk_fullsock:
 	case BPF_FUNC_sk_release:
 	case BPF_FUNC_spin_lock:
 	case BPF_FUNC_spin_unlock:
@@ -787,6 +788,8 @@ static void examine_object(struct bpf_object *obj)
 }
 
 /* What the test itself is tried on. */
+/* Versions of clang-format disagree on braces in macros. */
+/* clang-format off */
 #define MOV(dst, number)                                                                           \
 	{                                                                                          \
 		.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = (dst), .imm = (number)             \
@@ -831,6 +834,7 @@ static void examine_object(struct bpf_object *obj)
 	{                                                                                          \
 		.code = BPF_JMP | BPF_EXIT                                                         \
 	}
+/* clang-format on */
 
 /* Hand 16 bytes of stack, of which the first @start are left out, to a helper. */
 #define STORE_FROM(start)                                                                          \
