@@ -34,30 +34,33 @@ static int l2_len_of(unsigned short arphrd)
 	}
 }
 
-/* An ioctl() takes 15 characters; other names may be longer. */
-static int iface_open_long(const char *altname, struct iface *iface)
+/* A name that ioctl() takes: 15 characters. Other names of an interface may be longer. */
+static int iface_short_name(const char *name, char out[IF_NAMESIZE])
 {
 	struct netlink nl = NETLINK_INIT;
-	char name[IF_NAMESIZE];
-	int err = netlink_open(&nl) ?: netlink_link_name(&nl, altname, name);
+	size_t len = strlen(name);
+	int err;
 
+	if (len < IF_NAMESIZE) {
+		memcpy(out, name, len + 1);
+		return 0;
+	}
+	err = netlink_open(&nl) ?: netlink_link_name(&nl, name, out);
 	netlink_close(&nl);
-	return err ?: iface_open(name, iface);
+	return err;
 }
 
 int iface_open(const char *name, struct iface *iface)
 {
 	struct iface found = { 0 };
 	struct ifreq request = { 0 };
-	int fd, err = 0;
+	int fd, err = iface_short_name(name, request.ifr_name);
 
-	if (strlen(name) >= sizeof(found.name))
-		return iface_open_long(name, iface);
+	if (err)
+		return err;
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	memcpy(found.name, name, strlen(name) + 1);
-	memcpy(request.ifr_name, found.name, sizeof(request.ifr_name));
 	if (ioctl(fd, SIOCGIFINDEX, &request))
 		err = -errno;
 	found.ifindex = request.ifr_ifindex;
