@@ -180,7 +180,7 @@ owner_frozen()
 readers_stall()
 {
 	kill -STOP "${pids[proxy-reader]}" "${pids[monitor-reader]}"
-	sleep 1
+	sleep 1 # some reports long: what is dropped is only said afterwards
 	in_host client timeout 15 "$BIN/proxy" --add 10.0.0.51:1=$TARGET:1 eth0
 	kill -CONT "${pids[proxy-reader]}" "${pids[monitor-reader]}"
 }
