@@ -231,12 +231,17 @@ static __noinline enum proxy_counter packet_read_other(struct __sk_buff *skb, st
 
 /**
  * packet_read - read the headers of @p unless packet_read_plain() has read them
+ *
+ * Compilers may keep the answer to that as a number of their own, which older verifiers do not
+ * know again (see PACKET_UNREAD). Hence volatile.
  * Return: as packet_read_other().
  */
 static __always_inline enum proxy_counter packet_read(struct __sk_buff *skb, struct packet *p,
 						      __u32 l2_len)
 {
-	return p->l4 == PACKET_UNREAD ? packet_read_other(skb, p, l2_len) : PROXY_OK;
+	const volatile __u32 *l4 = &p->l4;
+
+	return *l4 == PACKET_UNREAD ? packet_read_other(skb, p, l2_len) : PROXY_OK;
 }
 
 /* <linux/icmp.h> cannot be included for the bpf target. */
