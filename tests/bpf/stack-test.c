@@ -32,7 +32,7 @@ enum {
 	WORDS = STACK_BYTES / 8,
 	FRAMES = 8,
 	REGS = 11,
-	STATES_MAX = 64, /* of one instruction; more are joined */
+	STATES_MAX = 64, /* of one instruction, reached by the same calls; more are joined */
 	STEPS_MAX = 50 * 1000 * 1000,
 };
 
@@ -64,10 +64,9 @@ struct state {
 	struct stack_frame frames[FRAMES];
 };
 
-/* The states in which an instruction has been reached. */
-struct visits {
-	struct state *states[STATES_MAX];
-	int count;
+struct states {
+	struct state **list;
+	size_t count, room;
 };
 
 struct program {
@@ -81,9 +80,8 @@ struct program {
 	__u32 line_count;
 	__u16 *live; /* a bit for each register that may be read before it is written */
 	bool *target;
-	struct visits *visits;
-	struct state **todo;
-	size_t todo_count, todo_room;
+	struct states *visits; /* those in which each instruction has been reached */
+	struct states todo;
 	size_t steps, joins;
 	unsigned int guilty; /* reads of unwritten stack */
 	bool *told;
@@ -230,6 +228,17 @@ static struct state *state_copy(const struct state *state)
 	return memcpy(copy, state, state_size(state));
 }
 
+static void states_add(struct states *states, const struct state *state)
+{
+	if (states->count == states->room) {
+		states->room = states->room * 2 + 64;
+		states->list = reallocarray(states->list, states->room, sizeof(*states->list));
+		if (!states->list)
+			abort();
+	}
+	states->list[states->count++] = state_copy(state);
+}
+
 static bool same_value(const struct stack_value *a, const struct stack_value *b)
 {
 	return a->kind == b->kind &&
@@ -300,40 +309,29 @@ static bool join(const struct program *p, struct state *old, const struct state 
 /* Whether all that can happen from @state on has been followed; if not, it is noted. */
 static bool been_here(struct program *p, struct state *state)
 {
-	struct visits *visits = &p->visits[state->pc];
+	struct states *visits = &p->visits[state->pc];
 	struct state *last = NULL;
+	int same = 0;
 
-	for (int i = 0; i < visits->count; i++) {
+	for (size_t i = 0; i < visits->count; i++) {
 		static struct state copy;
 
-		if (!same_calls(visits->states[i], state))
+		if (!same_calls(visits->list[i], state))
 			continue;
-		last = visits->states[i];
+		last = visits->list[i];
+		same++;
 		memcpy(&copy, last, state_size(last));
 		if (join(p, &copy, state))
 			return true;
 	}
-	if (visits->count < STATES_MAX) {
-		visits->states[visits->count++] = state_copy(state);
+	if (same < STATES_MAX) {
+		states_add(visits, state);
 		return false;
 	}
-	if (!last)
-		give_up(p, state->pc, "too many ways of calls to here");
 	p->joins++;
 	join(p, last, state);
 	memcpy(state, last, state_size(last));
 	return false;
-}
-
-static void todo_add(struct program *p, const struct state *state)
-{
-	if (p->todo_count == p->todo_room) {
-		p->todo_room = p->todo_room * 2 + 64;
-		p->todo = reallocarray(p->todo, p->todo_room, sizeof(struct state *));
-		if (!p->todo)
-			abort();
-	}
-	p->todo[p->todo_count++] = state_copy(state);
 }
 
 /* --- the stack ------------------------------------------------------------------------------ */
@@ -637,7 +635,7 @@ static void branch(struct program *p, struct state *state, const struct bpf_insn
 		if (null && before.kind == UNKNOWN)
 			*dst = constant(0);
 		state->pc = there;
-		todo_add(p, state);
+		states_add(&p->todo, state);
 		*dst = not_null && before.kind == UNKNOWN ? constant(0) : before;
 		state->pc = here;
 	}
@@ -707,9 +705,9 @@ static void stack_follow(struct program *p, int entry)
 
 	state.depth = -1;
 	enter(&state, entry, -1);
-	todo_add(p, &state);
-	while (p->todo_count) {
-		struct state *next = p->todo[--p->todo_count];
+	states_add(&p->todo, &state);
+	while (p->todo.count) {
+		struct state *next = p->todo.list[--p->todo.count];
 
 		memcpy(&state, next, state_size(next));
 		free(next);
@@ -734,14 +732,16 @@ static unsigned int examine(struct program *p)
 	for (__u32 i = 0; i < p->func_count; i++)
 		if (p->funcs[i].insn_off && global_function(p, (int)p->funcs[i].insn_off))
 			stack_follow(p, (int)p->funcs[i].insn_off);
-	for (int pc = 0; pc < p->count; pc++)
-		for (int i = 0; i < p->visits[pc].count; i++)
-			free(p->visits[pc].states[i]);
+	for (int pc = 0; pc < p->count; pc++) {
+		for (size_t i = 0; i < p->visits[pc].count; i++)
+			free(p->visits[pc].list[i]);
+		free(p->visits[pc].list);
+	}
 	free(p->live);
 	free(p->target);
 	free(p->told);
 	free(p->visits);
-	free(p->todo);
+	free(p->todo.list);
 	return p->guilty;
 }
 
