@@ -10,18 +10,110 @@
 #include <bpf/bpf.h>
 
 #include "hosts.h"
-#include "plan.h"
-#include "prefilter.h"
 #include "resolve.h"
 
 struct commit {
 	struct table *table;
 	const struct maps *maps;
 	struct mapping_list plan; /* what the table is to be */
+	__u32 id_from;		  /* where to look for a free mapping id */
 	bool kill;
 	bool *met;     /* by mapping id: a flow has it after the change */
 	bool unmapped; /* some pinned flow has no mapping after it */
 };
+
+/* --- planning: what the entries of "mappings" are to be --- */
+
+static int commit_plan_mapping(struct commit *commit, struct nexthops *hops,
+			       const struct mapping *wanted)
+{
+	struct table *table = commit->table;
+	const struct mapping *old = mapping_list_find(&table->plan, &wanted->from);
+	struct mapping entry = { .from = wanted->from,
+				 .to = { .addr = wanted->to.addr,
+					 .port = wanted->to.port,
+					 .flags = PROXY_MAPPING_ASK } };
+	struct proxy_dest deleted = wanted->from;
+	int err = nexthops_get(hops, wanted->to.addr, &entry.to.nexthop);
+
+	deleted.deleted = 1;
+	if (!old || !table_shown(old))
+		old = mapping_list_find(&table->plan, &deleted);
+	else if (old->to.addr == wanted->to.addr && old->to.port == wanted->to.port)
+		entry.to.flags &= old->to.flags;
+	if (nexthops_local(hops, entry.to.nexthop))
+		entry.to.flags |= PROXY_MAPPING_LOCAL;
+	if (old)
+		entry.to.id = old->to.id;
+	else if (!err)
+		err = table_id_take(table, commit->maps, &commit->id_from, &entry.to.id);
+	return err ?: mapping_list_append(&commit->plan, &entry);
+}
+
+/* Keep the mappings that @list no longer has as deleted entries: flows may have their ids. */
+static int commit_plan_deleted(struct commit *commit, const struct mapping_list *list)
+{
+	const struct mapping_list *before = &commit->table->plan;
+	int err = 0;
+
+	for (size_t i = 0; i < before->count && !err; i++) {
+		struct mapping entry = before->entries[i];
+
+		entry.from.deleted = 0;
+		if (!table_shown(&entry) || mapping_list_find(list, &entry.from))
+			continue;
+		entry.from.deleted = 1;
+		err = mapping_list_append(&commit->plan, &entry);
+	}
+	return err;
+}
+
+/* Add an entry for each target: a direct flow must not collide with a mapped one. */
+static int commit_plan_targets(struct mapping_list *plan)
+{
+	size_t mappings = plan->count, kept = 0;
+	int err = 0;
+
+	mapping_list_sort(plan);
+	for (size_t i = 0; i < mappings && !err; i++) {
+		const struct mapping_list sorted = { .entries = plan->entries, .count = mappings };
+		struct mapping entry = { .from = table_target(&plan->entries[i]),
+					 .to = { .flags = PROXY_MAPPING_DIRECT } };
+
+		/* The target of a deleted mapping may be mapped itself now. */
+		if (resolve(&sorted, &entry.from))
+			continue;
+		entry.to.addr = entry.from.addr;
+		entry.to.port = entry.from.port;
+		err = mapping_list_append(plan, &entry);
+	}
+	mapping_list_sort(plan);
+	/* Several mappings may share a target. */
+	for (size_t i = 0; i < plan->count; i++)
+		if (!i || memcmp(&plan->entries[i].from, &plan->entries[kept - 1].from,
+				 sizeof(plan->entries[i].from)))
+			plan->entries[kept++] = plan->entries[i];
+	plan->count = kept;
+	return err;
+}
+
+/*
+ * Plan the entries that serve the mappings of @list, which mapping_list_finish() has sorted: those
+ * mappings, a DIRECT entry for each target, and a deleted one for each mapping of the table that
+ * @list lacks. Mappings that stay, or come back, keep their ids.
+ * Return: 0, -ENOMEM, or -ENOSPC if there are too few ids or places for next hops.
+ */
+static int commit_make_plan(struct commit *commit, struct nexthops *hops,
+			    const struct mapping_list *list)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < list->count && !err; i++)
+		err = commit_plan_mapping(commit, hops, &list->entries[i]);
+	return err ?: commit_plan_deleted(commit, list) ?: commit_plan_targets(&commit->plan);
+}
+
+/* --- flows --- */
 
 /* Call @act for each flow: its slot, and a copy of it. */
 static int commit_each_flow(const struct maps *maps,
@@ -84,6 +176,8 @@ static int commit_settle_one(void *arg, __u32 slot, const struct proxy_flow *flo
 	return 0;
 }
 
+/* --- entries --- */
+
 static __u32 commit_state_flags(const struct mapping_list *plan)
 {
 	__u32 flags = 0;
@@ -118,8 +212,9 @@ static int commit_write(const struct commit *commit)
 		keys[count] = entry->from;
 		values[count++] = entry->to;
 	}
-	if (!err)
-		err = maps_write(commit->maps->fd[MAPS_MAPPINGS], keys, values, count);
+	if (!err && count)
+		err = bpf_map_update_batch(commit->maps->fd[MAPS_MAPPINGS], keys, values, &count,
+					   NULL);
 	free(keys);
 	free(values);
 	return err;
@@ -153,8 +248,8 @@ static int commit_entries(const struct commit *commit)
 	int err;
 
 	for (size_t i = 0; i < commit->plan.count; i++) {
-		prefilter_add(commit->maps, commit->plan.entries[i].from.addr);
-		prefilter_add(commit->maps, commit->plan.entries[i].to.addr);
+		hosts_prefilter_add(commit->maps, commit->plan.entries[i].from.addr);
+		hosts_prefilter_add(commit->maps, commit->plan.entries[i].to.addr);
 	}
 	err = hosts_write(commit->maps, &commit->plan) ?: commit_write(commit);
 	if (!err)
@@ -234,8 +329,8 @@ static bool commit_fits(const struct commit *commit)
 int commit_mappings(struct table *table, const struct maps *maps, struct nexthops *hops,
 		    const struct mapping_list *list, bool kill, struct mapping_error *error)
 {
-	struct commit commit = { .table = table, .maps = maps, .kill = kill };
-	int err = plan_make(table, maps, hops, list, &commit.plan);
+	struct commit commit = { .table = table, .maps = maps, .id_from = 1, .kill = kill };
+	int err = commit_make_plan(&commit, hops, list);
 
 	commit.met = calloc(table->id_max, sizeof(*commit.met));
 	if (!commit.met)

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The map "hosts": what the programs know of the address of an original or a target. */
+/*
+ * What the programs know of addresses: the map "hosts" has those of originals and targets, and the
+ * prefilter a bit for each address that the programs have to look at.
+ */
 #ifndef PROXY_HOSTS_H
 #define PROXY_HOSTS_H
+
+#include <linux/types.h>
 
 #include "mapping.h"
 #include "maps.h"
@@ -15,5 +20,14 @@ int hosts_write(const struct maps *maps, const struct mapping_list *plan);
 /** hosts_delete - remove the addresses that some mapping of @before names, and none of @plan */
 void hosts_delete(const struct maps *maps, const struct mapping_list *before,
 		  const struct mapping_list *plan);
+
+/** hosts_prefilter_add - let packets to and from @addr through, from now on */
+void hosts_prefilter_add(const struct maps *maps, __be32 addr);
+
+/** hosts_prefilter_note - set the bit of @addr in @words, which has PROXY_PREFILTER_BITS */
+void hosts_prefilter_note(__u64 *words, __be32 addr);
+
+/** hosts_prefilter_set - let only the addresses of @words through */
+void hosts_prefilter_set(const struct maps *maps, const __u64 *words);
 
 #endif /* PROXY_HOSTS_H */

@@ -278,11 +278,6 @@ void maps_mapping_stats_clear(const struct maps *maps, __u32 id)
 		memset(&maps->mapping_stats[i], 0, sizeof(maps->mapping_stats[i]));
 }
 
-int maps_write(int map_fd, const void *keys, const void *values, __u32 count)
-{
-	return count ? bpf_map_update_batch(map_fd, keys, values, &count, NULL) : 0;
-}
-
 void maps_changed(const struct maps *maps)
 {
 	__atomic_add_fetch(&maps->state->generation, 1, __ATOMIC_SEQ_CST);

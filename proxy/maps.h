@@ -94,12 +94,6 @@ void maps_mapping_stats(const struct maps *maps, struct proxy_mapping_stats *sum
 void maps_mapping_stats_clear(const struct maps *maps, __u32 id);
 
 /**
- * maps_write - store entries in a hash map at once, as far as the kernel can
- * Return: 0 or a negative errno; some entries may then have been stored.
- */
-int maps_write(int map_fd, const void *keys, const void *values, __u32 count);
-
-/**
  * maps_changed - make void what the programs remember of flows, after a change of mappings, next
  * hops or flows: no packet that comes from now on is treated as before it
  */

@@ -7,7 +7,7 @@
 
 #include <bpf/bpf.h>
 
-#include "prefilter.h"
+#include "hosts.h"
 #include "resolve.h"
 #include "sockets.h"
 
@@ -238,8 +238,8 @@ int table_relocate(struct table *table, const struct maps *maps, const struct ne
 
 void table_flow_seen(struct table *table, const struct proxy_flow *flow)
 {
-	prefilter_note(table->bits, flow->key.remote);
-	prefilter_note(table->bits, flow->orig);
+	hosts_prefilter_note(table->bits, flow->key.remote);
+	hosts_prefilter_note(table->bits, flow->orig);
 	if (flow->mapping < table->id_max)
 		table->met[flow->mapping] = true;
 	if (flow->state & PROXY_FLOW_PINNED && !resolve_flow(&table->plan, flow))
@@ -254,11 +254,11 @@ static int table_sweep(struct table *table, const struct maps *maps, struct next
 	for (size_t i = 0; i < table->plan.count; i++) {
 		const struct mapping *entry = &table->plan.entries[i];
 
-		prefilter_note(table->bits, entry->from.addr);
-		prefilter_note(table->bits, entry->to.addr);
+		hosts_prefilter_note(table->bits, entry->from.addr);
+		hosts_prefilter_note(table->bits, entry->to.addr);
 		unused |= entry->from.deleted && !table_in_use(entry, table->met);
 	}
-	prefilter_set(maps, table->bits);
+	hosts_prefilter_set(maps, table->bits);
 	if (!table->unmapped)
 		__atomic_and_fetch(&maps->state->flags, ~PROXY_STATE_UNMAPPED, __ATOMIC_RELEASE);
 	return unused ? table_drop(table, maps, hops, table->met) : 0;
