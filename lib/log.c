@@ -110,8 +110,13 @@ void log_note(const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	log_line(0, fmt, args);
+	log_vnote(fmt, args);
 	va_end(args);
+}
+
+void log_vnote(const char *fmt, va_list args)
+{
+	log_line(0, fmt, args);
 }
 
 int log_flush(void)

@@ -6,6 +6,7 @@
 #ifndef LOG_H
 #define LOG_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -32,6 +33,9 @@ void log_text(const char *text, size_t len);
 
 /** log_note - a line that is no error: "attached to eth0", a warning */
 void log_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/** log_vnote - log_note() for a function that takes such arguments itself */
+void log_vnote(const char *fmt, va_list args) __attribute__((format(printf, 1, 0)));
 
 /**
  * log_flush - write what has been printed to stdout

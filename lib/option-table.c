@@ -2,14 +2,18 @@
 #include "option-table.h"
 
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "log.h"
+#include "number.h"
 
 enum { OPTIONS_MAX = 64 };
+
+#define SECONDS_MAX 1000000000ULL
 
 int option_table_next(const struct option_entry *table, int argc, char **argv)
 {
@@ -46,6 +50,36 @@ int option_table_next(const struct option_entry *table, int argc, char **argv)
 }
 
 enum { HELP_COLUMN = 30, HELP_WIDTH = 80 - HELP_COLUMN };
+
+__u64 option_table_number(const char *option, __u64 min, __u64 max)
+{
+	__u64 value;
+
+	if (number_parse(optarg, min, max, &value))
+		option_table_misuse("--%s must be %llu to %llu, not '%s'", option, min, max,
+				    optarg);
+	return value;
+}
+
+__u64 option_table_seconds(const char *option, __u64 min_ns)
+{
+	__u64 value;
+
+	if (number_parse_seconds(optarg, min_ns, SECONDS_MAX * NSEC_PER_SEC, &value))
+		option_table_misuse("--%s must be %g to %llu seconds, not '%s'", option,
+				    (double)min_ns / NSEC_PER_SEC, SECONDS_MAX, optarg);
+	return value;
+}
+
+void option_table_misuse(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	log_vnote(fmt, args);
+	va_end(args);
+	exit(EXIT_USAGE);
+}
 
 void option_table_exit(void)
 {

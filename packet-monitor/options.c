@@ -13,8 +13,6 @@
 #include "number.h"
 #include "option-table.h"
 
-enum { EXIT_USAGE = 2 };
-
 enum {
 	OPT_IDLE = 256,
 	OPT_BY,
@@ -86,13 +84,6 @@ static const struct option_entry table[] = {
 	{ NULL, 0, NULL, NULL },
 };
 
-/* One line, cause and cure, and out. */
-#define usage(...)                                                                                 \
-	do {                                                                                       \
-		log_note(__VA_ARGS__);                                                             \
-		exit(EXIT_USAGE);                                                                  \
-	} while (0)
-
 static void pm_help(void)
 {
 	printf("Usage: packet-monitor [OPTIONS] IFACE...\n"
@@ -108,7 +99,7 @@ static int choice(const char *option, const char *text, const char *const *names
 	for (int i = 0; i < count; i++)
 		if (!strcmp(text, names[i]))
 			return i;
-	usage("--%s does not know '%s' (try --help)", option, text);
+	option_table_misuse("--%s does not know '%s' (try --help)", option, text);
 }
 
 /* Which interface has this name, or this other name; 0: none that can be watched. */
@@ -129,27 +120,8 @@ static void add_interface(struct pm_options *opt, const char *name)
 		    (ifindex && pm_ifindex(opt->interfaces[i]) == ifindex))
 			return;
 	if (opt->interface_count == INTERFACES_MAX)
-		usage("cannot watch more than %d interfaces", INTERFACES_MAX);
+		option_table_misuse("cannot watch more than %d interfaces", INTERFACES_MAX);
 	opt->interfaces[opt->interface_count++] = name;
-}
-
-static __u64 parse_number(const char *option, __u64 min, __u64 max)
-{
-	__u64 value;
-
-	if (number_parse(optarg, min, max, &value))
-		usage("--%s needs a number of %llu to %llu, not '%s'", option, min, max, optarg);
-	return value;
-}
-
-static __u64 parse_seconds(const char *option, __u64 min_ns)
-{
-	__u64 value, max_ns = 1000000000ULL * NSEC_PER_SEC;
-
-	if (number_parse_seconds(optarg, min_ns, max_ns, &value))
-		usage("--%s needs seconds, %g or more, not '%s'", option, (double)min_ns / 1e9,
-		      optarg);
-	return value;
 }
 
 static void set_direction(struct pm_options *opt)
@@ -164,7 +136,8 @@ static void set_direction(struct pm_options *opt)
 static void set_group(struct pm_options *opt, enum group group)
 {
 	if (opt->view.group != GROUP_NONE && opt->view.group != group)
-		usage("--biflow and --by exclude each other, and so do two different --by");
+		option_table_misuse(
+			"--biflow and --by exclude each other, and so do two different --by");
 	opt->view.group = group;
 }
 
@@ -180,13 +153,14 @@ static void add_filter(struct pm_options *opt, int id)
 				   : filter_add_net(filter, optarg, id == OPT_NET);
 
 	if (err == -E2BIG)
-		usage("--%s may be given %d times at most", name, PM_FILTER_MAX);
+		option_table_misuse("--%s may be given %d times at most", name, PM_FILTER_MAX);
 	if (err)
-		usage("--%s: '%s' is no %s", name, optarg,
-		      id == OPT_PROTO  ? "protocol (a name such as tcp, or a number up to 255)"
-		      : id == OPT_PORT ? "port (1 to 65535)"
-		      : id == OPT_HOST ? "IPv4 or IPv6 address"
-				       : "network (such as 10.0.0.0/8 or fd00::/8)");
+		option_table_misuse("--%s: '%s' is no %s", name, optarg,
+				    id == OPT_PROTO
+					    ? "protocol (a name such as tcp, or a number up to 255)"
+				    : id == OPT_PORT ? "port (1 to 65535)"
+				    : id == OPT_HOST ? "IPv4 or IPv6 address"
+						     : "network (such as 10.0.0.0/8 or fd00::/8)");
 }
 
 static void set_option(struct pm_options *opt, int id)
@@ -211,19 +185,19 @@ static void set_option(struct pm_options *opt, int id)
 		opt->file = optarg;
 		break;
 	case 'I':
-		opt->interval_ns = parse_seconds("interval", NSEC_PER_SEC / 10);
+		opt->interval_ns = option_table_seconds("interval", NSEC_PER_SEC / 10);
 		break;
 	case 'c':
-		opt->count = parse_number("count", 1, ~0ULL);
+		opt->count = option_table_number("count", 1, ~0ULL);
 		break;
 	case 't':
-		opt->duration_ns = parse_seconds("duration", 1);
+		opt->duration_ns = option_table_seconds("duration", 1);
 		break;
 	case 's':
 		opt->view.sort = (enum sort)choice("sort", optarg, sort_names, SORT_KEYS);
 		break;
 	case 'r':
-		opt->view.limit = parse_number("rows", 0, MAX_FLOWS_LIMIT);
+		opt->view.limit = option_table_number("rows", 0, MAX_FLOWS_LIMIT);
 		opt->rows_given = true;
 		break;
 	case OPT_BIFLOW:
@@ -251,10 +225,11 @@ static void set_option(struct pm_options *opt, int id)
 		opt->monitor.filter.families |= 1 << PM_KIND_IPV6;
 		break;
 	case 'm':
-		opt->monitor.max_flows = (__u32)parse_number("max-flows", 1, MAX_FLOWS_LIMIT);
+		opt->monitor.max_flows =
+			(__u32)option_table_number("max-flows", 1, MAX_FLOWS_LIMIT);
 		break;
 	case OPT_IDLE:
-		opt->idle_ns = parse_seconds("idle", 0);
+		opt->idle_ns = option_table_seconds("idle", 0);
 		break;
 	case OPT_WAIT:
 		opt->wait = true;
@@ -295,13 +270,14 @@ void options_parse(struct pm_options *opt, int argc, char **argv)
 	for (int i = optind; i < argc; i++)
 		add_interface(opt, argv[i]);
 	if (!opt->interface_count)
-		usage("which interface? (try --help)");
+		option_table_misuse("which interface? (try --help)");
 	if (opt->view.group != GROUP_NONE &&
 	    (opt->format == OUTPUT_CLASSIC || opt->format == OUTPUT_PROM))
-		usage("--output classic and prom show flows: not with --biflow or --by");
+		option_table_misuse(
+			"--output classic and prom show flows: not with --biflow or --by");
 	problem = filter_contradiction(&opt->monitor.filter);
 	if (problem)
-		usage("no packet can match: %s", problem);
+		option_table_misuse("no packet can match: %s", problem);
 	if (!opt->rows_given && (opt->format == OUTPUT_TABLE || opt->format == OUTPUT_PROM))
 		opt->view.limit = 20;
 }

@@ -12,7 +12,6 @@
 #include "option-table.h"
 
 enum {
-	EXIT_USAGE = 2,
 	OPT_MAX_FLOWS = 256,
 	OPT_TCP_SYN,
 	OPT_TCP_ESTABLISHED,
@@ -32,7 +31,6 @@ enum {
 };
 
 #define INTERVAL_MIN_NS (NSEC_PER_SEC / 10)
-#define SECONDS_MAX 1000000000ULL
 
 static const struct option_entry table[] = {
 	{ "map", 'm', "FROM=TO[/PROTO]",
@@ -80,7 +78,7 @@ static const struct option_entry table[] = {
 	{ NULL, 0, NULL, NULL },
 };
 
-static void proxy_help(void)
+static void options_help(void)
 {
 	printf("Usage: proxy [OPTIONS] IFACE\n"
 	       "       proxy --list|--status|--add MAP|--delete MAP|--flush-flows IFACE\n"
@@ -89,96 +87,66 @@ static void proxy_help(void)
 	option_table_help(table);
 }
 
-static void __attribute__((noreturn)) usage_error(void)
+static void options_set_verb(struct proxy_options *opt, enum proxy_verb verb, const char *arg)
 {
-	exit(EXIT_USAGE);
-}
+	if (opt->verb != PROXY_RUN)
+		option_table_misuse("only one of --list, --status, --add, --delete, --flush-flows");
 
-static void seconds(const char *name, const char *text, __u64 min_ns, __u64 *out_ns)
-{
-	if (!number_parse_seconds(text, min_ns, SECONDS_MAX * NSEC_PER_SEC, out_ns))
-		return;
-	log_note("--%s must be %.1f to %llu seconds, not '%s'", name, (double)min_ns / NSEC_PER_SEC,
-		 SECONDS_MAX, text);
-	usage_error();
-}
-
-static __u64 number(const char *name, const char *text, __u64 min, __u64 max)
-{
-	__u64 value;
-
-	if (number_parse(text, min, max, &value)) {
-		log_note("--%s must be %llu to %llu, not '%s'", name, min, max, text);
-		usage_error();
-	}
-	return value;
-}
-
-static void set_verb(struct proxy_options *opt, enum proxy_verb verb, const char *arg)
-{
-	if (opt->verb != PROXY_RUN) {
-		log_note("only one of --list, --status, --add, --delete, --flush-flows");
-		usage_error();
-	}
 	opt->verb = verb;
 	opt->verb_arg = arg;
 }
 
-static void set_interface(struct proxy_options *opt, const char *name)
+static void options_set_interface(struct proxy_options *opt, const char *name)
 {
 	if (opt->ifname) {
-		log_note("one interface only, not '%s' and '%s'; run one proxy for each",
-			 opt->ifname, name);
-		usage_error();
+		option_table_misuse("one interface only, not '%s' and '%s'; run one proxy for each",
+				    opt->ifname, name);
 	}
 	opt->ifname = name;
 }
 
-static void add_map(struct proxy_options *opt, const char *text)
+static void options_add_map(struct proxy_options *opt, const char *text)
 {
 	struct mapping_error error;
 
-	if (mapping_list_add(&opt->maps, text, 0, &error)) {
-		log_note("--map: %s", error.text);
-		usage_error();
-	}
+	if (mapping_list_add(&opt->maps, text, 0, &error))
+		option_table_misuse("--map: %s", error.text);
 }
 
-static void set_output(struct proxy_options *opt, const char *text)
+static void options_set_output(struct proxy_options *opt, const char *text)
 {
 	opt->jsonl = !strcmp(text, "jsonl");
 	if (opt->jsonl || !strcmp(text, "text"))
 		return;
-	log_note("--output must be text or jsonl, not '%s'", text);
-	usage_error();
+	option_table_misuse("--output must be text or jsonl, not '%s'", text);
 }
 
-static void apply(struct proxy_options *opt, int id, const char *arg)
+static void options_apply(struct proxy_options *opt, int id, const char *arg)
 {
 	switch (id) {
 	case 'm':
-		add_map(opt, arg);
+		options_add_map(opt, arg);
 		break;
 	case 'f':
 		opt->map_file = arg;
 		break;
 	case 'i':
-		set_interface(opt, arg);
+		options_set_interface(opt, arg);
 		break;
 	case 'k':
 		opt->keep = true;
 		break;
 	case 'o':
-		set_output(opt, arg);
+		options_set_output(opt, arg);
 		break;
 	case 'I':
-		seconds("interval", arg, INTERVAL_MIN_NS, &opt->interval_ns);
+		opt->interval_ns = option_table_seconds("interval", INTERVAL_MIN_NS);
 		break;
 	case 'c':
-		opt->count = number("count", arg, 1, ~0U);
+		opt->count = option_table_number("count", 1, ~0U);
 		break;
 	case 't':
-		seconds("duration", arg, INTERVAL_MIN_NS, &opt->duration_ns);
+		opt->duration_ns = option_table_seconds("duration", INTERVAL_MIN_NS);
 		break;
 	case 'v':
 		opt->verbose = true;
@@ -196,43 +164,44 @@ static void apply(struct proxy_options *opt, int id, const char *arg)
 		opt->kill = true;
 		break;
 	case OPT_MAX_FLOWS:
-		opt->max_flows = (__u32)number("max-flows", arg, 1, FLOWS_MAX);
+		opt->max_flows = (__u32)option_table_number("max-flows", 1, FLOWS_MAX);
 		break;
 	case OPT_TCP_SYN:
-		seconds("tcp-syn", arg, NSEC_PER_SEC, &opt->timeouts.tcp_syn);
+		opt->timeouts.tcp_syn = option_table_seconds("tcp-syn", NSEC_PER_SEC);
 		break;
 	case OPT_TCP_ESTABLISHED:
-		seconds("tcp-established", arg, NSEC_PER_SEC, &opt->timeouts.tcp_established);
+		opt->timeouts.tcp_established =
+			option_table_seconds("tcp-established", NSEC_PER_SEC);
 		break;
 	case OPT_TCP_CLOSING:
-		seconds("tcp-closing", arg, NSEC_PER_SEC, &opt->timeouts.tcp_closing);
+		opt->timeouts.tcp_closing = option_table_seconds("tcp-closing", NSEC_PER_SEC);
 		break;
 	case OPT_UDP:
-		seconds("udp", arg, NSEC_PER_SEC, &opt->timeouts.udp);
+		opt->timeouts.udp = option_table_seconds("udp", NSEC_PER_SEC);
 		break;
 	case OPT_LIST:
-		set_verb(opt, PROXY_LIST, NULL);
+		options_set_verb(opt, PROXY_LIST, NULL);
 		break;
 	case OPT_STATUS:
-		set_verb(opt, PROXY_STATUS, NULL);
+		options_set_verb(opt, PROXY_STATUS, NULL);
 		break;
 	case OPT_ADD:
-		set_verb(opt, PROXY_ADD, arg);
+		options_set_verb(opt, PROXY_ADD, arg);
 		break;
 	case OPT_DELETE:
-		set_verb(opt, PROXY_DELETE, arg);
+		options_set_verb(opt, PROXY_DELETE, arg);
 		break;
 	case OPT_FLUSH:
-		set_verb(opt, PROXY_FLUSH, NULL);
+		options_set_verb(opt, PROXY_FLUSH, NULL);
 		break;
 	case 'V':
 		puts("proxy " VERSION);
 		option_table_exit();
 	case 'h':
-		proxy_help();
+		options_help();
 		option_table_exit();
 	default:
-		usage_error();
+		exit(EXIT_USAGE); /* option_table_next() has said why */
 	}
 }
 
@@ -250,22 +219,19 @@ void options_parse(struct proxy_options *opt, int argc, char **argv)
 		.max_flows = FLOWS_DEFAULT,
 	};
 	while ((id = option_table_next(table, argc, argv)) != -1)
-		apply(opt, id, optarg);
+		options_apply(opt, id, optarg);
 	for (; optind < argc; optind++)
-		set_interface(opt, argv[optind]);
-	if (!opt->ifname) {
-		log_note("which interface? (try --help)");
-		usage_error();
-	}
-	if (opt->tcx && (opt->keep || opt->verb != PROXY_RUN)) {
-		log_note(
+		options_set_interface(opt, argv[optind]);
+	if (!opt->ifname)
+		option_table_misuse("which interface? (try --help)");
+
+	if (opt->tcx && (opt->keep || opt->verb != PROXY_RUN))
+		option_table_misuse(
 			"--tcx ends with the proxy that uses it: not with --keep, nor with --list, "
 			"--add, --delete or --flush-flows");
-		usage_error();
-	}
+
 	if (opt->verb != PROXY_RUN && (opt->maps.count || opt->map_file)) {
-		log_note("--map and --map-file belong to a proxy that runs; use --add");
-		usage_error();
+		option_table_misuse("--map and --map-file belong to a proxy that runs; use --add");
 	}
 }
 

@@ -42,9 +42,9 @@ refused()
 refused "no interface" 2 "which interface"
 refused "unknown interface" 1 "cannot attach to eth9: no such interface" eth9
 refused "unknown option" 2 "--nonsense" --nonsense eth0
-refused "count 0" 2 "--count needs a number" -c 0 eth0
-refused "negative interval" 2 "--interval needs seconds" -I -1 eth0
-refused "interval too short" 2 "--interval needs seconds" -I 0.05 eth0
+refused "count 0" 2 "--count must be 1 to" -c 0 eth0
+refused "negative interval" 2 "--interval must be 0.1 to" -I -1 eth0
+refused "interval too short" 2 "--interval must be 0.1 to" -I 0.05 eth0
 refused "unknown sort key" 2 "--sort does not know 'size'" -s size eth0
 refused "unknown output" 2 "--output does not know 'xml'" -o xml eth0
 refused "no protocol" 2 "'nonsense' is no protocol" --proto nonsense eth0
