@@ -28,7 +28,7 @@ int arp_open(void)
 }
 
 /* The interface's own Ethernet address. */
-static int own_mac(int fd, int ifindex, __u8 mac[ETH_ALEN])
+static int arp_own_mac(int fd, int ifindex, __u8 mac[ETH_ALEN])
 {
 	struct ifreq request = { 0 };
 
@@ -52,7 +52,7 @@ int arp_request(int fd, int ifindex, __be32 source, __be32 target)
 						   .ar_hln = ETH_ALEN,
 						   .ar_pln = 4,
 						   .ar_op = htons(ARPOP_REQUEST) } };
-	int err = own_mac(fd, ifindex, message.source_mac);
+	int err = arp_own_mac(fd, ifindex, message.source_mac);
 
 	if (err)
 		return err;

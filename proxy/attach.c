@@ -24,7 +24,7 @@ enum {
 /* How long replies may go on to come in by a device that targets are no longer reached by. */
 #define UNUSED_NS (15 * NSEC_PER_SEC)
 
-static struct tc_link own_link(const struct attachment *at, enum program program)
+static struct tc_link attach_own_link(const struct attachment *at, enum program program)
 {
 	struct tc_link link = tc_link_for(program, at->ifindex, at->tcx);
 
@@ -32,17 +32,8 @@ static struct tc_link own_link(const struct attachment *at, enum program program
 	return link;
 }
 
-static struct tc_link egress_link(const struct attachment *at)
-{
-	return own_link(at, PROGRAM_PROXY_EGRESS);
-}
-
-static struct tc_link ingress_link(const struct attachment *at)
-{
-	return own_link(at, PROGRAM_PROXY_INGRESS);
-}
-
-static struct tc_link other_link(const struct attachment *at, enum program program, int ifindex)
+static struct tc_link attach_other_link(const struct attachment *at, enum program program,
+					int ifindex)
 {
 	struct tc_link link = tc_link_for(program, ifindex, at->tcx);
 
@@ -54,7 +45,7 @@ static struct tc_link other_link(const struct attachment *at, enum program progr
  * The program in one of our places.
  * Return: 0; -ENOENT: the place is free; -EEXIST: a stranger's, said on stderr.
  */
-static int find_own(const struct tc_link *link, const char *ifname, __u32 *id)
+static int attach_find_own(const struct tc_link *link, const char *ifname, __u32 *id)
 {
 	char found[BPF_OBJ_NAME_LEN];
 	int err = tc_link_query(link, id);
@@ -75,7 +66,7 @@ static int find_own(const struct tc_link *link, const char *ifname, __u32 *id)
 }
 
 /* Whether what was found can be used. */
-static int check_found(int err, const char *ifname, const struct maps *maps)
+static int attach_check_found(int err, const char *ifname, const struct maps *maps)
 {
 	if (!err)
 		err = maps_check_layout(maps);
@@ -93,14 +84,15 @@ static int check_found(int err, const char *ifname, const struct maps *maps)
 
 int attach_find(struct attachment *at, const char *ifname, struct maps *maps)
 {
-	struct tc_link egress = egress_link(at), ingress = ingress_link(at);
+	struct tc_link egress = attach_own_link(at, PROGRAM_PROXY_EGRESS);
+	struct tc_link ingress = attach_own_link(at, PROGRAM_PROXY_INGRESS);
 	__u32 egress_id, ingress_id;
 	int err_egress, err_ingress, err = 0;
 
-	err_egress = find_own(&egress, ifname, &egress_id);
+	err_egress = attach_find_own(&egress, ifname, &egress_id);
 	if (err_egress && err_egress != -ENOENT)
 		return err_egress;
-	err_ingress = find_own(&ingress, ifname, &ingress_id);
+	err_ingress = attach_find_own(&ingress, ifname, &ingress_id);
 	if (err_ingress && err_ingress != -ENOENT)
 		return err_ingress;
 	if (err_egress && err_ingress)
@@ -118,19 +110,20 @@ int attach_find(struct attachment *at, const char *ifname, struct maps *maps)
 		err = maps_add_prog(maps, ingress_id);
 	if (!err && !err_ingress)
 		at->ingress_fd = bpf_prog_get_fd_by_id(ingress_id);
-	return check_found(err, ifname, maps);
+	return attach_check_found(err, ifname, maps);
 }
 
 int attach_find_tcx(struct attachment *at, const char *ifname, struct maps *maps)
 {
-	struct tc_link egress = egress_link(at), ingress = ingress_link(at);
+	struct tc_link egress = attach_own_link(at, PROGRAM_PROXY_EGRESS);
+	struct tc_link ingress = attach_own_link(at, PROGRAM_PROXY_INGRESS);
 	__u32 ids[TCX_PROGRAMS_MAX], count = tcx_programs(at->ifindex, egress.point, ids);
 	char name[BPF_OBJ_NAME_LEN];
 	int err = -ENOENT;
 
 	for (__u32 i = 0; i < count && err == -ENOENT; i++)
 		if (!prog_name(ids[i], name) && tc_link_expects(&egress, name))
-			err = check_found(maps_add_prog(maps, ids[i]), ifname, maps);
+			err = attach_check_found(maps_add_prog(maps, ids[i]), ifname, maps);
 	if (err)
 		return err;
 	at->missing = "ingress";
@@ -142,7 +135,7 @@ int attach_find_tcx(struct attachment *at, const char *ifname, struct maps *maps
 	return 0;
 }
 
-static struct attachment_other *find_other(const struct attachment *at, int ifindex)
+static struct attachment_other *attach_find_other(const struct attachment *at, int ifindex)
 {
 	for (size_t i = 0; i < at->other_count; i++)
 		if (at->others[i].ingress.ifindex == ifindex)
@@ -153,8 +146,8 @@ static struct attachment_other *find_other(const struct attachment *at, int ifin
 static int attach_other(struct attachment *at, int ifindex)
 {
 	struct attachment_other *grown, other = {
-		.ingress = other_link(at, PROGRAM_PROXY_INGRESS, ifindex),
-		.egress = other_link(at, PROGRAM_PROXY_DIRECT, ifindex),
+		.ingress = attach_other_link(at, PROGRAM_PROXY_INGRESS, ifindex),
+		.egress = attach_other_link(at, PROGRAM_PROXY_DIRECT, ifindex),
 	};
 	int fd = at->program_for(at->arg, ifindex, PROGRAM_PROXY_INGRESS), err;
 
@@ -188,7 +181,8 @@ void attach_adopt(struct attachment *at)
 	struct if_nameindex *all = if_nameindex();
 
 	for (struct if_nameindex *i = all; i && i->if_index; i++) {
-		struct tc_link link = other_link(at, PROGRAM_PROXY_INGRESS, (int)i->if_index);
+		struct tc_link link =
+			attach_other_link(at, PROGRAM_PROXY_INGRESS, (int)i->if_index);
 		char name[BPF_OBJ_NAME_LEN];
 
 		if (!tc_link_query(&link, &link.prog_id) && !prog_name(link.prog_id, name) &&
@@ -204,7 +198,7 @@ static void attach_device(struct attachment *at, int ifindex)
 	char name[IF_NAMESIZE] = "?";
 	int err;
 
-	if (ifindex == at->ifindex || find_other(at, ifindex))
+	if (ifindex == at->ifindex || attach_find_other(at, ifindex))
 		return;
 	err = attach_other(at, ifindex);
 	if_indextoname((unsigned int)ifindex, name);
@@ -231,8 +225,8 @@ int attach_start(struct attachment *at, const char *ifname, bool takeover)
 {
 	int err;
 
-	at->egress = egress_link(at);
-	at->ingress = ingress_link(at);
+	at->egress = attach_own_link(at, PROGRAM_PROXY_EGRESS);
+	at->ingress = attach_own_link(at, PROGRAM_PROXY_INGRESS);
 	/* Replies can be restored before the first packet is sent to a target. */
 	err = tc_link_attach(&at->ingress, at->ingress_fd, takeover);
 	if (!err)
@@ -262,7 +256,7 @@ int attach_keep(struct attachment *at, const struct tc_watch *watch, const char 
 }
 
 /* The other device by which a target's packets go and come, or 0. */
-static int other_device(const struct attachment *at, const struct nexthop *hop)
+static int attach_other_device(const struct attachment *at, const struct nexthop *hop)
 {
 	if (!hop->target || hop->error || hop->route.type != RTN_UNICAST ||
 	    hop->route.oif == at->ifindex)
@@ -270,10 +264,10 @@ static int other_device(const struct attachment *at, const struct nexthop *hop)
 	return hop->route.oif;
 }
 
-static bool wanted(const struct attachment *at, const struct nexthops *hops, int ifindex)
+static bool attach_wanted(const struct attachment *at, const struct nexthops *hops, int ifindex)
 {
 	for (__u32 i = 1; i < hops->count; i++)
-		if (other_device(at, nexthops_at(hops, i)) == ifindex)
+		if (attach_other_device(at, nexthops_at(hops, i)) == ifindex)
 			return true;
 	return false;
 }
@@ -281,7 +275,7 @@ static bool wanted(const struct attachment *at, const struct nexthops *hops, int
 void attach_devices(struct attachment *at, const struct nexthops *hops)
 {
 	for (__u32 i = 1; i < hops->count; i++) {
-		int ifindex = other_device(at, nexthops_at(hops, i));
+		int ifindex = attach_other_device(at, nexthops_at(hops, i));
 
 		if (ifindex)
 			attach_device(at, ifindex);
@@ -296,7 +290,7 @@ void attach_follow(struct attachment *at, const struct nexthops *hops, __u64 now
 
 		if (!other->direct)
 			attach_direct(at, other);
-		if (wanted(at, hops, other->ingress.ifindex))
+		if (attach_wanted(at, hops, other->ingress.ifindex))
 			other->unused_since = 0;
 		else if (!other->unused_since)
 			other->unused_since = now;

@@ -23,14 +23,8 @@
 #define VERB_DELETE "delete"
 #define VERB_FLUSH "flush-flows"
 
-static int no_mapping(struct mapping_error *error, const char *text)
-{
-	snprintf(error->text, sizeof(error->text), "there is no mapping %s", text);
-	return -ENOENT;
-}
-
 /* Replace or append the mappings of @added. */
-static int merge(struct mapping_list *list, const struct mapping_list *added)
+static int control_merge(struct mapping_list *list, const struct mapping_list *added)
 {
 	size_t before = list->count;
 	int err = 0;
@@ -55,7 +49,7 @@ static int control_add(struct mapping_list *list, const char *text, struct mappi
 	int err = mapping_list_add(&added, text, 0, error);
 
 	if (!err) {
-		err = merge(list, &added);
+		err = control_merge(list, &added);
 		if (err)
 			snprintf(error->text, sizeof(error->text), "%s", strerror(-err));
 	}
@@ -96,14 +90,16 @@ static int control_delete(struct engine *engine, struct mapping_list *list, cons
 	for (size_t i = 0; i < list->count; i++)
 		if (!mapping_named(&list->entries[i], &name))
 			list->entries[kept++] = list->entries[i];
-	if (kept == list->count && !found)
-		return no_mapping(error, text);
+	if (kept == list->count && !found) {
+		snprintf(error->text, sizeof(error->text), "there is no mapping %s", text);
+		return -ENOENT;
+	}
 	list->count = kept;
 	return 0;
 }
 
-static int change(struct engine *engine, bool adding, const char *arg, bool kill,
-		  struct mapping_error *error)
+static int control_change(struct engine *engine, bool adding, const char *arg, bool kill,
+			  struct mapping_error *error)
 {
 	struct mapping_list list = { 0 };
 	int err = table_mappings(&engine->table, &list);
@@ -119,7 +115,7 @@ static int change(struct engine *engine, bool adding, const char *arg, bool kill
 	return err;
 }
 
-static int carry_out(struct engine *engine, char *request, struct mapping_error *error)
+static int control_carry_out(struct engine *engine, char *request, struct mapping_error *error)
 {
 	char *arg = strchr(request, ' ');
 	char *bang;
@@ -130,9 +126,9 @@ static int carry_out(struct engine *engine, char *request, struct mapping_error 
 	if (bang)
 		*bang = 0;
 	if (arg && !strcmp(request, VERB_ADD))
-		return change(engine, true, arg, bang, error);
+		return control_change(engine, true, arg, bang, error);
 	if (arg && !strcmp(request, VERB_DELETE))
-		return change(engine, false, arg, bang, error);
+		return control_change(engine, false, arg, bang, error);
 	if (!strcmp(request, VERB_FLUSH)) {
 		commit_flush(&engine->maps);
 		return 0;
@@ -148,10 +144,10 @@ void control_serve(struct engine *engine, const struct owner *owner)
 	int fd = owner_accept(owner, request);
 
 	if (fd >= 0)
-		owner_answer(fd, carry_out(engine, request, &error) ? error.text : "");
+		owner_answer(fd, control_carry_out(engine, request, &error) ? error.text : "");
 }
 
-static const char *verb_text(enum proxy_verb verb)
+static const char *control_verb_text(enum proxy_verb verb)
 {
 	switch (verb) {
 	case PROXY_ADD:
@@ -192,7 +188,8 @@ static int control_look(const struct proxy_options *opt, const struct iface *ifa
 }
 
 /* Nobody owns the datapath: do it ourselves, as its owner. */
-static int do_it(const struct proxy_options *opt, const struct iface *iface, char *request)
+static int control_as_owner(const struct proxy_options *opt, const struct iface *iface,
+			    char *request)
 {
 	struct mapping_error error;
 	struct engine engine;
@@ -214,7 +211,7 @@ static int do_it(const struct proxy_options *opt, const struct iface *iface, cha
 		log_note("no proxy serves %s, nor has one left its filters there (--keep)",
 			 iface->name);
 	if (!err) {
-		err = carry_out(&engine, request, &error);
+		err = control_carry_out(&engine, request, &error);
 		if (err)
 			log_note("%s", error.text);
 		maps_reclaim(&engine.maps);
@@ -232,7 +229,7 @@ int control_verb(const struct proxy_options *opt, const struct iface *iface)
 
 	if (opt->verb == PROXY_LIST || opt->verb == PROXY_STATUS)
 		return control_look(opt, iface);
-	len = snprintf(request, sizeof(request), "%s%s%s%s", verb_text(opt->verb),
+	len = snprintf(request, sizeof(request), "%s%s%s%s", control_verb_text(opt->verb),
 		       opt->kill ? "!" : "", arg ? " " : "", arg ?: "");
 	if (len >= (int)sizeof(request)) {
 		log_note("the mapping is too long");
@@ -240,7 +237,7 @@ int control_verb(const struct proxy_options *opt, const struct iface *iface)
 	}
 	err = owner_request(iface->ifindex, request, answer);
 	if (err == -ECONNREFUSED)
-		return do_it(opt, iface, request);
+		return control_as_owner(opt, iface, request);
 	if (err == -ETIMEDOUT)
 		log_note("the proxy that serves %s does not answer, so nothing has changed (is it "
 			 "stopped?)",

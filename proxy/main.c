@@ -38,8 +38,8 @@ struct proxy_session {
 };
 
 /* The mappings of the command line, and those of the file. */
-static int read_mappings(const struct proxy_options *opt, struct mapping_list *list,
-			 struct mapping_error *error)
+static int proxy_read_mappings(const struct proxy_options *opt, struct mapping_list *list,
+			       struct mapping_error *error)
 {
 	int err = 0;
 
@@ -55,27 +55,27 @@ static int read_mappings(const struct proxy_options *opt, struct mapping_list *l
 }
 
 /* @ms: -1: not at all */
-static void set_timer(struct proxy_session *session, struct loop_timer *timer, int ms)
+static void proxy_set_timer(struct proxy_session *session, struct loop_timer *timer, int ms)
 {
 	if (ms >= 0)
 		loop_set(&session->loop, timer, loop_now_ns() + (__u64)ms * 1000000);
 }
 
 /* Ask for originals, and come back when the next are due. */
-static void on_probe(void *arg)
+static void proxy_on_probe(void *arg)
 {
 	struct proxy_session *session = arg;
 
-	set_timer(session, &session->probe_timer, engine_probe(&session->engine));
+	proxy_set_timer(session, &session->probe_timer, engine_probe(&session->engine));
 }
 
 /* The same, while there is no interface. */
-static void reload_list(struct proxy_session *session)
+static void proxy_reload_list(struct proxy_session *session)
 {
 	struct mapping_list list = { 0 };
 	struct mapping_error error;
 
-	if (read_mappings(session->opt, &list, &error)) {
+	if (proxy_read_mappings(session->opt, &list, &error)) {
 		log_note("%s; the mappings stay", error.text);
 		mapping_list_free(&list);
 		return;
@@ -85,12 +85,12 @@ static void reload_list(struct proxy_session *session)
 }
 
 /* Read the file again: all of it, or nothing. */
-static void reload(struct proxy_session *session)
+static void proxy_reload(struct proxy_session *session)
 {
 	struct engine *engine = &session->engine;
 	struct mapping_list list = { 0 };
 	struct mapping_error error;
-	int err = read_mappings(session->opt, &list, &error)
+	int err = proxy_read_mappings(session->opt, &list, &error)
 			  ?: engine_serve(engine, &list, session->opt->kill, &error);
 
 	if (err) {
@@ -99,7 +99,7 @@ static void reload(struct proxy_session *session)
 		log_note("%s read again, %zu mapping%s", session->opt->map_file, list.texts,
 			 list.texts == 1 ? "" : "s");
 		engine_warn(engine);
-		on_probe(session);
+		proxy_on_probe(session);
 	}
 	mapping_list_free(&list);
 }
@@ -120,7 +120,7 @@ static int proxy_report(struct proxy_session *session, bool last)
 }
 
 /* A pipe would have been read to its end, or hold up the loop. */
-static bool can_reload(const char *path)
+static bool proxy_can_reload(const char *path)
 {
 	struct stat status;
 
@@ -139,12 +139,12 @@ static void proxy_on_signal(void *arg, int signal)
 		return loop_end(&session->loop, 0);
 	if (opt->file)
 		writer_reopen(&session->writer);
-	if (!opt->map_file || !can_reload(opt->map_file))
+	if (!opt->map_file || !proxy_can_reload(opt->map_file))
 		return;
 	if (session->engine.attached)
-		reload(session);
+		proxy_reload(session);
 	else
-		reload_list(session);
+		proxy_reload_list(session);
 }
 
 static void proxy_on_iface(void *arg)
@@ -167,13 +167,13 @@ static void proxy_on_iface(void *arg)
 	}
 }
 
-static void on_routes(void *arg)
+static void proxy_on_routes(void *arg)
 {
 	struct proxy_session *session = arg;
 
 	engine_event(&session->engine);
-	set_timer(session, &session->routes_timer,
-		  nexthops_wait_ms(&session->engine.hops, loop_now_ns()));
+	proxy_set_timer(session, &session->routes_timer,
+			nexthops_wait_ms(&session->engine.hops, loop_now_ns()));
 }
 
 /* Filters may have been removed. */
@@ -187,7 +187,7 @@ static void proxy_on_filters(void *arg)
 		loop_end(&session->loop, err);
 }
 
-static void on_request(void *arg)
+static void proxy_on_request(void *arg)
 {
 	struct proxy_session *session = arg;
 
@@ -196,10 +196,10 @@ static void on_request(void *arg)
 	if (session->loop.ended)
 		return;
 	control_serve(&session->engine, &session->owner);
-	on_probe(session);
+	proxy_on_probe(session);
 }
 
-static void on_tick(void *arg)
+static void proxy_on_tick(void *arg)
 {
 	struct proxy_session *session = arg;
 	int err = engine_tick(&session->engine);
@@ -208,7 +208,7 @@ static void on_tick(void *arg)
 		loop_end(&session->loop, err);
 }
 
-static bool enough(const struct proxy_session *session, __u64 reports)
+static bool proxy_enough(const struct proxy_session *session, __u64 reports)
 {
 	return session->opt->count && reports >= session->opt->count;
 }
@@ -216,7 +216,7 @@ static bool enough(const struct proxy_session *session, __u64 reports)
 static void proxy_on_report(void *arg)
 {
 	struct proxy_session *session = arg;
-	bool last = enough(session, session->reports + 1);
+	bool last = proxy_enough(session, session->reports + 1);
 	int err = proxy_report(session, last);
 
 	if (err || last)
@@ -231,7 +231,7 @@ static void proxy_on_end(void *arg)
 }
 
 /* Return: 0 for a good end, or a negative errno, said on stderr already. */
-static int wait_for_end(struct proxy_session *session)
+static int proxy_wait_for_end(struct proxy_session *session)
 {
 	struct loop *loop = &session->loop;
 	int err;
@@ -245,11 +245,11 @@ static int wait_for_end(struct proxy_session *session)
 	if (err)
 		return log_err(err, "cannot wait");
 	loop_every(loop, &session->tick_timer, NSEC_PER_SEC);
-	on_probe(session);
+	proxy_on_probe(session);
 	return loop_run(loop);
 }
 
-static int acquire(struct proxy_session *session, const struct iface *iface)
+static int proxy_acquire(struct proxy_session *session, const struct iface *iface)
 {
 	pid_t holder;
 	int err = owner_acquire(&session->owner, iface->ifindex, session->uid, &holder);
@@ -264,7 +264,7 @@ static int acquire(struct proxy_session *session, const struct iface *iface)
 }
 
 /* From here on no program or map of another process can be opened. */
-static int drop_privileges(const struct proxy_options *opt)
+static int proxy_drop_privileges(const struct proxy_options *opt)
 {
 	int err = privileges_drop(PRIVILEGES_LOAD | (opt->map_file ? PRIVILEGES_READ : 0) |
 				  (opt->file ? PRIVILEGES_WRITE : 0));
@@ -273,7 +273,7 @@ static int drop_privileges(const struct proxy_options *opt)
 }
 
 /* Have the mappings in force served again when the interface is back, those of --add included. */
-static void keep_mappings(struct proxy_session *session)
+static void proxy_keep_mappings(struct proxy_session *session)
 {
 	struct mapping_list list = { 0 };
 
@@ -286,7 +286,7 @@ static void keep_mappings(struct proxy_session *session)
 	session->list = list;
 }
 
-static void refuse_iface(int err, const char *ifname)
+static void proxy_refuse_iface(int err, const char *ifname)
 {
 	if (err == -EPFNOSUPPORT)
 		log_note("cannot attach to %s: neither Ethernet nor bare IP", ifname);
@@ -295,14 +295,14 @@ static void refuse_iface(int err, const char *ifname)
 }
 
 /* Serve the interface until the end, or until it is gone (-ENODEV). */
-static int serve(struct proxy_session *session, const struct iface *iface)
+static int proxy_serve(struct proxy_session *session, const struct iface *iface)
 {
 	const struct mapping_list *list = &session->list;
 	struct engine *engine = &session->engine;
 	int err, undo, written;
 
 	engine_init(engine, session->opt, iface);
-	err = acquire(session, iface);
+	err = proxy_acquire(session, iface);
 	if (err) {
 		owner_release(&session->owner);
 		return err;
@@ -321,11 +321,11 @@ static int serve(struct proxy_session *session, const struct iface *iface)
 		 list->texts == 1 ? "" : "s");
 	engine_warn(engine);
 	engine_settle(engine);
-	err = err ?: drop_privileges(session->opt) ?: wait_for_end(session);
-	if (!enough(session, session->reports))
+	err = err ?: proxy_drop_privileges(session->opt) ?: proxy_wait_for_end(session);
+	if (!proxy_enough(session, session->reports))
 		proxy_report(session, true);
 	if (err == -ENODEV && session->opt->wait)
-		keep_mappings(session);
+		proxy_keep_mappings(session);
 out:
 	undo = engine_stop(engine);
 	engine_close(engine);
@@ -337,7 +337,7 @@ out:
 	return err && err != -EPIPE ? err : undo;
 }
 
-static void on_link(void *arg)
+static void proxy_on_link(void *arg)
 {
 	struct proxy_session *session = arg;
 	struct iface iface = { 0 };
@@ -349,7 +349,7 @@ static void on_link(void *arg)
 }
 
 /* One turn: wait for the interface, or serve it. Return: -EAGAIN or -ENODEV for another. */
-static int turn(struct proxy_session *session, bool first)
+static int proxy_turn(struct proxy_session *session, bool first)
 {
 	const struct proxy_options *opt = session->opt;
 	struct iface iface;
@@ -367,15 +367,15 @@ static int turn(struct proxy_session *session, bool first)
 		loop_set(&session->loop, &session->end_timer, session->end_at);
 	/* First the watch, then the look: what happens in between is not missed. */
 	err = iface_open(opt->ifname, &iface);
-	session->iface.ready = err ? on_link : proxy_on_iface;
+	session->iface.ready = err ? proxy_on_link : proxy_on_iface;
 	if (!err) {
-		err = serve(session, &iface);
+		err = proxy_serve(session, &iface);
 	} else if (err == -ENODEV && opt->wait) {
 		if (first)
 			log_note("there is no %s, waiting for it", opt->ifname);
 		err = loop_add(&session->loop, &session->iface) ?: loop_run(&session->loop);
 	} else {
-		refuse_iface(err, opt->ifname);
+		proxy_refuse_iface(err, opt->ifname);
 	}
 out:
 	loop_close(&session->loop);
@@ -395,19 +395,19 @@ static int proxy_run(const struct proxy_options *opt, struct mapping_list *list)
 		.uid = geteuid(),
 		.list = *list,
 		.filters = TC_WATCH_INIT,
-		.requests = { .ready = on_request, .arg = &session },
+		.requests = { .ready = proxy_on_request, .arg = &session },
 		.iface = { .arg = &session },
-		.routes = { .ready = on_routes, .arg = &session },
+		.routes = { .ready = proxy_on_routes, .arg = &session },
 		.report_timer = { .expired = proxy_on_report, .arg = &session },
 		.end_timer = { .expired = proxy_on_end, .arg = &session },
-		.tick_timer = { .expired = on_tick, .arg = &session },
-		.probe_timer = { .expired = on_probe, .arg = &session },
-		.routes_timer = { .expired = on_routes, .arg = &session },
+		.tick_timer = { .expired = proxy_on_tick, .arg = &session },
+		.probe_timer = { .expired = proxy_on_probe, .arg = &session },
+		.routes_timer = { .expired = proxy_on_routes, .arg = &session },
 	};
 	if (opt->duration_ns)
 		session.end_at = loop_now_ns() + opt->duration_ns;
 	do {
-		err = turn(&session, first);
+		err = proxy_turn(&session, first);
 		first = false;
 	} while (opt->wait && (err == -EAGAIN || err == -ENODEV));
 	*list = session.list;
@@ -425,7 +425,7 @@ int main(int argc, char **argv)
 	log_setup("proxy", false);
 	options_parse(&opt, argc, argv);
 	log_setup("proxy", opt.verbose);
-	err = read_mappings(&opt, &list, &error);
+	err = proxy_read_mappings(&opt, &list, &error);
 	if (err) {
 		log_note("%s", error.text);
 		status = opt.map_file ? EXIT_FAILURE : EXIT_USAGE;
@@ -434,7 +434,7 @@ int main(int argc, char **argv)
 	} else {
 		err = iface_open(opt.ifname, &iface);
 		if (err)
-			refuse_iface(err, opt.ifname);
+			proxy_refuse_iface(err, opt.ifname);
 		else
 			status = control_verb(&opt, &iface);
 	}

@@ -16,10 +16,10 @@
 /* Longest text that can be right: two addresses with ports, "=", a protocol. */
 enum { TEXT_MAX = 64 };
 
-static int refuse(struct mapping_error *error, const char *fmt, ...)
+static int mapping_refuse(struct mapping_error *error, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-static int refuse(struct mapping_error *error, const char *fmt, ...)
+static int mapping_refuse(struct mapping_error *error, const char *fmt, ...)
 {
 	va_list args;
 
@@ -33,8 +33,8 @@ static int refuse(struct mapping_error *error, const char *fmt, ...)
  * @text in quotes behind @before, or @instead for a line of a file: whoever may start the tool as
  * another user must not be shown that user's files.
  */
-static const char *cite(struct mapping_error *error, const char *before, const char *text,
-			const char *instead)
+static const char *mapping_cite(struct mapping_error *error, const char *before, const char *text,
+				const char *instead)
 {
 	if (error->in_file)
 		return instead;
@@ -71,7 +71,7 @@ const char *mapping_proto_text(__u8 proto)
 }
 
 /* Addresses that no single host can have. */
-static const char *unusable(__be32 addr)
+static const char *mapping_unusable(__be32 addr)
 {
 	__u32 host = ntohl(addr);
 
@@ -87,7 +87,7 @@ static const char *unusable(__be32 addr)
 }
 
 /* ADDR[:PORT]; @text is cut at the colon. */
-static int parse_addr(char *text, __be32 *addr, __be16 *port, struct mapping_error *error)
+static int mapping_parse_addr(char *text, __be32 *addr, __be16 *port, struct mapping_error *error)
 {
 	char *colon = strchr(text, ':');
 	struct in_addr in;
@@ -96,20 +96,21 @@ static int parse_addr(char *text, __be32 *addr, __be16 *port, struct mapping_err
 	if (colon)
 		*colon = 0;
 	if (inet_pton(AF_INET, text, &in) != 1)
-		return refuse(error, "%s is not an IPv4 address", cite(error, "", text, "ADDR"));
-	if (unusable(in.s_addr))
-		return refuse(error, "%s %s, which cannot be mapped",
-			      error->in_file ? "ADDR" : text, unusable(in.s_addr));
+		return mapping_refuse(error, "%s is not an IPv4 address",
+				      mapping_cite(error, "", text, "ADDR"));
+	if (mapping_unusable(in.s_addr))
+		return mapping_refuse(error, "%s %s, which cannot be mapped",
+				      error->in_file ? "ADDR" : text, mapping_unusable(in.s_addr));
 	if (colon && number_parse(colon + 1, 1, 65535, &number))
-		return refuse(error, "port must be 1 to 65535%s",
-			      cite(error, ", not ", colon + 1, ""));
+		return mapping_refuse(error, "port must be 1 to 65535%s",
+				      mapping_cite(error, ", not ", colon + 1, ""));
 	*addr = in.s_addr;
 	*port = htons((__u16)number);
 	return 0;
 }
 
 /* Cut "/tcp" or "/udp" off @text; a protocol of 0 stands for both. */
-static int parse_proto(char *text, __u8 *proto, struct mapping_error *error)
+static int mapping_parse_proto(char *text, __u8 *proto, struct mapping_error *error)
 {
 	char *slash = strchr(text, '/');
 
@@ -121,8 +122,8 @@ static int parse_proto(char *text, __u8 *proto, struct mapping_error *error)
 	else if (!strcmp(slash, "/udp"))
 		*proto = IPPROTO_UDP;
 	else
-		return refuse(error, "protocol must be tcp or udp%s",
-			      cite(error, ", not ", slash + 1, ""));
+		return mapping_refuse(error, "protocol must be tcp or udp%s",
+				      mapping_cite(error, ", not ", slash + 1, ""));
 	*slash = 0;
 	return 0;
 }
@@ -136,11 +137,11 @@ int mapping_parse_dest(const char *text, struct proxy_dest *dest, struct mapping
 
 	error->in_file = false;
 	if (len >= sizeof(copy))
-		return refuse(error, "%s is too long for ADDR[:PORT][/tcp|/udp]",
-			      cite(error, "", text, ""));
+		return mapping_refuse(error, "%s is too long for ADDR[:PORT][/tcp|/udp]",
+				      mapping_cite(error, "", text, ""));
 	memcpy(copy, text, len + 1);
-	err = parse_proto(copy, &found.proto, error)
-		      ?: parse_addr(copy, &found.addr, &found.port, error);
+	err = mapping_parse_proto(copy, &found.proto, error)
+		      ?: mapping_parse_addr(copy, &found.addr, &found.port, error);
 	if (!err)
 		*dest = found;
 	return err;
@@ -154,29 +155,31 @@ bool mapping_named(const struct mapping *mapping, const struct mapping *name)
 		(mapping->to.addr == name->to.addr && mapping->to.port == name->to.port));
 }
 
-static int parse(const char *text, struct mapping *mapping, struct mapping_error *error)
+static int mapping_parse(const char *text, struct mapping *mapping, struct mapping_error *error)
 {
 	size_t len = strlen(text);
 	char copy[TEXT_MAX], *to;
 	int err;
 
 	if (len >= sizeof(copy))
-		return refuse(error, "%s is too long for FROM=TO[/tcp|/udp]",
-			      cite(error, "", text, "it"));
+		return mapping_refuse(error, "%s is too long for FROM=TO[/tcp|/udp]",
+				      mapping_cite(error, "", text, "it"));
 	memcpy(copy, text, len + 1);
 	to = strchr(copy, '=');
 	if (!to)
-		return refuse(error, "%s is not FROM=TO[/tcp|/udp]", cite(error, "", text, "it"));
+		return mapping_refuse(error, "%s is not FROM=TO[/tcp|/udp]",
+				      mapping_cite(error, "", text, "it"));
 	*to++ = 0;
-	err = parse_proto(to, &mapping->from.proto, error) ?:
-	      parse_addr(copy, &mapping->from.addr, &mapping->from.port, error) ?:
-	      parse_addr(to, &mapping->to.addr, &mapping->to.port, error);
+	err = mapping_parse_proto(to, &mapping->from.proto, error) ?:
+	      mapping_parse_addr(copy, &mapping->from.addr, &mapping->from.port, error) ?:
+	      mapping_parse_addr(to, &mapping->to.addr, &mapping->to.port, error);
 	if (err)
 		return err;
 	if (!mapping->to.port)
 		mapping->to.port = mapping->from.port;
 	if (mapping->from.addr == mapping->to.addr && mapping->from.port == mapping->to.port)
-		return refuse(error, "%s maps an address to itself", cite(error, "", text, "it"));
+		return mapping_refuse(error, "%s maps an address to itself",
+				      mapping_cite(error, "", text, "it"));
 	return 0;
 }
 
@@ -211,7 +214,7 @@ int mapping_list_add(struct mapping_list *list, const char *text, int line,
 	int err;
 
 	error->in_file = line;
-	err = parse(text, &mapping, error);
+	err = mapping_parse(text, &mapping, error);
 
 	if (err)
 		return err;
@@ -225,7 +228,7 @@ int mapping_list_add(struct mapping_list *list, const char *text, int line,
 	}
 	if (err) {
 		list->count = count;
-		refuse(error, "cannot hold the mappings: %s", strerror(-err));
+		mapping_refuse(error, "cannot hold the mappings: %s", strerror(-err));
 		return err;
 	}
 	list->texts++;
@@ -233,7 +236,7 @@ int mapping_list_add(struct mapping_list *list, const char *text, int line,
 }
 
 /* Cut a comment and the space around the rest. */
-static char *trim(char *line)
+static char *mapping_trim(char *line)
 {
 	char *end = line + strcspn(line, "#\r\n");
 
@@ -255,28 +258,28 @@ int mapping_list_load(struct mapping_list *list, const char *path, struct mappin
 
 	if (!file) {
 		err = -errno;
-		refuse(error, "cannot read %s: %s", path, strerror(errno));
+		mapping_refuse(error, "cannot read %s: %s", path, strerror(errno));
 		return err;
 	}
 	list->file = path;
 	while (!err && getline(&buf, &size, file) >= 0) {
 		line++;
-		text = trim(buf);
+		text = mapping_trim(buf);
 		if (*text)
 			err = mapping_list_add(list, text, line, &why);
 	}
 	if (err) {
-		refuse(error, "%s:%d: %s", path, line, why.text);
+		mapping_refuse(error, "%s:%d: %s", path, line, why.text);
 	} else if (ferror(file)) {
 		err = -errno;
-		refuse(error, "cannot read %s: %s", path, strerror(errno));
+		mapping_refuse(error, "cannot read %s: %s", path, strerror(errno));
 	}
 	free(buf);
 	fclose(file);
 	return err;
 }
 
-static int compare_dest(const struct proxy_dest *a, const struct proxy_dest *b)
+static int mapping_compare_dest(const struct proxy_dest *a, const struct proxy_dest *b)
 {
 	__u32 addr_a = ntohl(a->addr), addr_b = ntohl(b->addr);
 	__u16 port_a = ntohs(a->port), port_b = ntohs(b->port);
@@ -290,29 +293,30 @@ static int compare_dest(const struct proxy_dest *a, const struct proxy_dest *b)
 	return (int)a->deleted - (int)b->deleted;
 }
 
-static int compare(const void *a, const void *b)
+static int mapping_compare(const void *a, const void *b)
 {
 	const struct mapping *one = a, *two = b;
 
-	return compare_dest(&one->from, &two->from)
+	return mapping_compare_dest(&one->from, &two->from)
 		       ?: (one->line > two->line) - (one->line < two->line);
 }
 
 void mapping_list_sort(struct mapping_list *list)
 {
 	if (list->count)
-		qsort(list->entries, list->count, sizeof(*list->entries), compare);
+		qsort(list->entries, list->count, sizeof(*list->entries), mapping_compare);
 }
 
 /* The first entry that is not before @from; may be one past the end. */
-static struct mapping *lower_bound(const struct mapping_list *list, const struct proxy_dest *from)
+static struct mapping *mapping_lower_bound(const struct mapping_list *list,
+					   const struct proxy_dest *from)
 {
 	size_t low = 0, high = list->count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (compare_dest(&list->entries[middle].from, from) < 0)
+		if (mapping_compare_dest(&list->entries[middle].from, from) < 0)
 			low = middle + 1;
 		else
 			high = middle;
@@ -322,21 +326,22 @@ static struct mapping *lower_bound(const struct mapping_list *list, const struct
 
 struct mapping *mapping_list_find(const struct mapping_list *list, const struct proxy_dest *from)
 {
-	struct mapping *found = list->count ? lower_bound(list, from) : NULL;
+	struct mapping *found = list->count ? mapping_lower_bound(list, from) : NULL;
 
-	if (!found || found == list->entries + list->count || compare_dest(&found->from, from))
+	if (!found || found == list->entries + list->count ||
+	    mapping_compare_dest(&found->from, from))
 		return NULL;
 	return found;
 }
 
 /* The mapping that takes packets to @mapping's TO; for a TO of any port, one that takes some. */
-static const struct mapping *next_in_chain(const struct mapping_list *list,
-					   const struct mapping *mapping)
+static const struct mapping *mapping_next_in_chain(const struct mapping_list *list,
+						   const struct mapping *mapping)
 {
 	const struct proxy_dest to = { .addr = mapping->to.addr,
 				       .port = mapping->to.port,
 				       .proto = mapping->from.proto };
-	const struct mapping *found = lower_bound(list, &to);
+	const struct mapping *found = mapping_lower_bound(list, &to);
 
 	if (to.port)
 		return resolve(list, &to);
@@ -364,17 +369,18 @@ int mapping_list_finish(struct mapping_list *list, struct mapping_error *error)
 	for (size_t i = 1; i < list->count; i++) {
 		const struct mapping *first = &list->entries[i - 1], *second = &list->entries[i];
 
-		if (!compare_dest(&first->from, &second->from))
-			return refuse(error, "%s%s/%s is mapped twice; keep one of the two",
-				      mapping_place_text(list, second, place),
-				      mapping_addr_text(second->from.addr, second->from.port, from),
-				      mapping_proto_text(second->from.proto));
+		if (!mapping_compare_dest(&first->from, &second->from))
+			return mapping_refuse(
+				error, "%s%s/%s is mapped twice; keep one of the two",
+				mapping_place_text(list, second, place),
+				mapping_addr_text(second->from.addr, second->from.port, from),
+				mapping_proto_text(second->from.proto));
 	}
 	for (size_t i = 0; i < list->count; i++) {
 		const struct mapping *mapping = &list->entries[i];
 
-		if (next_in_chain(list, mapping))
-			return refuse(
+		if (mapping_next_in_chain(list, mapping))
+			return mapping_refuse(
 				error, "%s%s=%s: the target is mapped on; map to the final target",
 				mapping_place_text(list, mapping, place),
 				mapping_addr_text(mapping->from.addr, mapping->from.port, from),

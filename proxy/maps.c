@@ -45,7 +45,7 @@ void maps_init(struct maps *maps)
 		maps->fd[i] = -1;
 }
 
-static size_t shared_size(const struct maps *maps, enum maps_index index)
+static size_t maps_shared_size(const struct maps *maps, enum maps_index index)
 {
 	size_t size = (size_t)layout[index].value_size * maps->max_entries[index];
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -53,27 +53,27 @@ static size_t shared_size(const struct maps *maps, enum maps_index index)
 	return (size + page - 1) / page * page;
 }
 
-static void unmap(const struct maps *maps, enum maps_index index, void *memory)
+static void maps_unmap(const struct maps *maps, enum maps_index index, void *memory)
 {
 	if (memory)
-		munmap(memory, shared_size(maps, index));
+		munmap(memory, maps_shared_size(maps, index));
 }
 
 void maps_close(struct maps *maps)
 {
-	unmap(maps, MAPS_FLOWS, maps->flows);
+	maps_unmap(maps, MAPS_FLOWS, maps->flows);
 	slot_table_close(&maps->index);
-	unmap(maps, MAPS_NEXTHOPS, maps->nexthops);
-	unmap(maps, MAPS_STATE, maps->state);
-	unmap(maps, MAPS_PREFILTER, maps->prefilter);
-	unmap(maps, MAPS_MAPPING_STATS, maps->mapping_stats);
+	maps_unmap(maps, MAPS_NEXTHOPS, maps->nexthops);
+	maps_unmap(maps, MAPS_STATE, maps->state);
+	maps_unmap(maps, MAPS_PREFILTER, maps->prefilter);
+	maps_unmap(maps, MAPS_MAPPING_STATS, maps->mapping_stats);
 	for (int i = 0; i < MAPS_COUNT; i++)
 		if (maps->fd[i] >= 0)
 			close(maps->fd[i]);
 	maps_init(maps);
 }
 
-static void set_entries(struct maps *maps, enum maps_index index, __u32 entries)
+static void maps_set_entries(struct maps *maps, enum maps_index index, __u32 entries)
 {
 	int cpus = libbpf_num_possible_cpus();
 
@@ -83,7 +83,7 @@ static void set_entries(struct maps *maps, enum maps_index index, __u32 entries)
 }
 
 /* Keep @fd if it is one of our maps; it is closed otherwise. */
-static int add_fd(struct maps *maps, int fd)
+static int maps_add_fd(struct maps *maps, int fd)
 {
 	struct bpf_map_info info = { 0 };
 	__u32 len = sizeof(info);
@@ -98,7 +98,7 @@ static int add_fd(struct maps *maps, int fd)
 			break;
 		}
 		maps->fd[i] = fd;
-		set_entries(maps, (enum maps_index)i, info.max_entries);
+		maps_set_entries(maps, (enum maps_index)i, info.max_entries);
 		return 0;
 	}
 	close(fd);
@@ -106,7 +106,7 @@ static int add_fd(struct maps *maps, int fd)
 }
 
 /* The ids of the maps of a program; room for IDS_MAX. Return: their number or a negative errno. */
-static int map_ids(__u32 prog_id, __u32 ids[IDS_MAX])
+static int maps_ids_of(__u32 prog_id, __u32 ids[IDS_MAX])
 {
 	struct bpf_prog_info info = { .map_ids = (__u64)(unsigned long)ids, .nr_map_ids = IDS_MAX };
 	__u32 len = sizeof(info);
@@ -122,12 +122,12 @@ static int map_ids(__u32 prog_id, __u32 ids[IDS_MAX])
 int maps_add_prog(struct maps *maps, __u32 prog_id)
 {
 	__u32 ids[IDS_MAX];
-	int count = map_ids(prog_id, ids), err = count < 0 ? count : 0;
+	int count = maps_ids_of(prog_id, ids), err = count < 0 ? count : 0;
 
 	for (int i = 0; !err && i < count; i++) {
 		int fd = bpf_map_get_fd_by_id(ids[i]);
 
-		err = fd < 0 ? fd : add_fd(maps, fd);
+		err = fd < 0 ? fd : maps_add_fd(maps, fd);
 	}
 	return err;
 }
@@ -136,7 +136,7 @@ bool maps_used_by(const struct maps *maps, __u32 prog_id)
 {
 	struct bpf_map_info info = { 0 };
 	__u32 ids[IDS_MAX], len = sizeof(info);
-	int count = map_ids(prog_id, ids);
+	int count = maps_ids_of(prog_id, ids);
 
 	if (bpf_obj_get_info_by_fd(maps->fd[MAPS_STATE], &info, &len))
 		return false;
@@ -200,7 +200,7 @@ int maps_from_object(struct maps *maps, struct bpf_object *obj)
 		maps->fd[i] = fcntl(bpf_map__fd(map), F_DUPFD_CLOEXEC, 0);
 		if (maps->fd[i] < 0)
 			return -errno;
-		set_entries(maps, (enum maps_index)i, bpf_map__max_entries(map));
+		maps_set_entries(maps, (enum maps_index)i, bpf_map__max_entries(map));
 	}
 	return 0;
 }
@@ -214,9 +214,9 @@ int maps_bind(const struct maps *maps, int prog_fd)
 	return err;
 }
 
-static int map_shared(const struct maps *maps, enum maps_index index, void **memory)
+static int maps_map(const struct maps *maps, enum maps_index index, void **memory)
 {
-	void *at = mmap(NULL, shared_size(maps, index), PROT_READ | PROT_WRITE, MAP_SHARED,
+	void *at = mmap(NULL, maps_shared_size(maps, index), PROT_READ | PROT_WRITE, MAP_SHARED,
 			maps->fd[index], 0);
 
 	if (at == MAP_FAILED)
@@ -230,13 +230,13 @@ int maps_mmap(struct maps *maps)
 	struct slot_table_size size =
 		slot_table_size(maps->max_entries[MAPS_FLOWS], PROXY_FLOW_KEYS);
 
-	return map_shared(maps, MAPS_FLOWS, (void **)&maps->flows) ?:
+	return maps_map(maps, MAPS_FLOWS, (void **)&maps->flows) ?:
 	       slot_table_open(&maps->index, size, maps->fd[MAPS_BUCKETS],
 			       maps->fd[MAPS_FREE_SLOTS]) ?:
-	       map_shared(maps, MAPS_NEXTHOPS, (void **)&maps->nexthops) ?:
-	       map_shared(maps, MAPS_STATE, (void **)&maps->state) ?:
-	       map_shared(maps, MAPS_PREFILTER, (void **)&maps->prefilter) ?:
-	       map_shared(maps, MAPS_MAPPING_STATS, (void **)&maps->mapping_stats);
+	       maps_map(maps, MAPS_NEXTHOPS, (void **)&maps->nexthops) ?:
+	       maps_map(maps, MAPS_STATE, (void **)&maps->state) ?:
+	       maps_map(maps, MAPS_PREFILTER, (void **)&maps->prefilter) ?:
+	       maps_map(maps, MAPS_MAPPING_STATS, (void **)&maps->mapping_stats);
 }
 
 int maps_counters(const struct maps *maps, __u64 sums[PROXY_COUNTER_MAX])

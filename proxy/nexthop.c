@@ -27,7 +27,7 @@ enum {
 /* A next hop is in use for so long after a flow was; the pass over a full table takes a while. */
 #define USED_NS (10 * NSEC_PER_SEC)
 
-static __u32 *hash_slot(struct nexthops *hops, __be32 target)
+static __u32 *nexthop_hash_slot(struct nexthops *hops, __be32 target)
 {
 	__u32 at = (target * 0x9e3779b1U) >> 8;
 
@@ -39,12 +39,12 @@ static __u32 *hash_slot(struct nexthops *hops, __be32 target)
 	}
 }
 
-static void hash_rebuild(struct nexthops *hops)
+static void nexthop_hash_rebuild(struct nexthops *hops)
 {
 	memset(hops->hash, 0, (hops->hash_mask + 1) * sizeof(*hops->hash));
 	for (__u32 i = 1; i < hops->count; i++)
 		if (hops->table[i].target)
-			*hash_slot(hops, hops->table[i].target) = i;
+			*nexthop_hash_slot(hops, hops->table[i].target) = i;
 }
 
 int nexthops_open(struct nexthops *hops, const struct maps *maps, int ifindex, bool loopback)
@@ -89,13 +89,13 @@ void nexthops_close(struct nexthops *hops)
 	hops->hash = NULL;
 }
 
-static bool reachable(const struct nexthop *hop)
+static bool nexthop_reachable(const struct nexthop *hop)
 {
 	return !hop->error && hop->route.type == RTN_UNICAST;
 }
 
 /* Hand what is known to the datapath. */
-static void publish(struct nexthops *hops, __u32 index)
+static void nexthop_publish(struct nexthops *hops, __u32 index)
 {
 	const struct nexthop *hop = &hops->table[index];
 	struct proxy_nexthop *shared = &hops->maps->nexthops[index];
@@ -103,7 +103,7 @@ static void publish(struct nexthops *hops, __u32 index)
 
 	if (hop->held)
 		return;
-	if (hop->target && reachable(hop)) {
+	if (hop->target && nexthop_reachable(hop)) {
 		now.oif = (__u32)hop->route.oif;
 		now.via = hop->route.via;
 		if (hop->l3)
@@ -134,7 +134,7 @@ static void publish(struct nexthops *hops, __u32 index)
 }
 
 /* Most targets are reached by the same device: the answer for the last one is kept. */
-static bool device_is_l3(struct nexthops *hops, int ifindex)
+static bool nexthop_is_l3(struct nexthops *hops, int ifindex)
 {
 	char name[IF_NAMESIZE];
 	struct iface iface;
@@ -147,7 +147,7 @@ static bool device_is_l3(struct nexthops *hops, int ifindex)
 	return hops->last_is_l3;
 }
 
-static void note_state(struct nexthop *hop, __u16 state)
+static void nexthop_note_state(struct nexthop *hop, __u16 state)
 {
 	/* The kernel asks again by way of NUD_INCOMPLETE, which tells nothing. */
 	if (state & NUD_FAILED)
@@ -157,20 +157,20 @@ static void note_state(struct nexthop *hop, __u16 state)
 	hop->neigh_state = state;
 }
 
-static void look_up_neigh(struct nexthops *hops, struct nexthop *hop)
+static void nexthop_look_up_neigh(struct nexthops *hops, struct nexthop *hop)
 {
 	struct netlink_neigh neigh;
 
 	hop->has_mac = false;
-	if (!reachable(hop) || hop->l3 ||
+	if (!nexthop_reachable(hop) || hop->l3 ||
 	    netlink_neigh_get(&hops->nl, hop->route.oif, hop->route.via, &neigh))
-		return note_state(hop, 0);
-	note_state(hop, neigh.state);
+		return nexthop_note_state(hop, 0);
+	nexthop_note_state(hop, neigh.state);
 	hop->has_mac = neigh.has_mac;
 	memcpy(hop->mac, neigh.mac, sizeof(hop->mac));
 }
 
-static void look_up(struct nexthops *hops, __u32 index)
+static void nexthop_look_up(struct nexthops *hops, __u32 index)
 {
 	struct nexthop *hop = &hops->table[index];
 	struct netlink_route route = { 0 };
@@ -182,13 +182,13 @@ static void look_up(struct nexthops *hops, __u32 index)
 		err = -EADDRNOTAVAIL;
 	if (err != hop->error || route.type != hop->route.type || route.oif != hop->route.oif) {
 		hops->moved = true;
-		hop->l3 = !err && device_is_l3(hops, route.oif);
+		hop->l3 = !err && nexthop_is_l3(hops, route.oif);
 		hop->held = !err && route.type == RTN_UNICAST && route.oif != hops->ifindex;
 	}
 	hop->error = err;
 	hop->route = route;
-	look_up_neigh(hops, hop);
-	publish(hops, index);
+	nexthop_look_up_neigh(hops, hop);
+	nexthop_publish(hops, index);
 }
 
 void nexthops_release(struct nexthops *hops)
@@ -197,26 +197,26 @@ void nexthops_release(struct nexthops *hops)
 		if (!hops->table[i].held)
 			continue;
 		hops->table[i].held = false;
-		publish(hops, i);
+		nexthop_publish(hops, i);
 	}
 }
 
-static bool wants_use(const struct nexthop *hop)
+static bool nexthop_wants_use(const struct nexthop *hop)
 {
-	return reachable(hop) && !hop->l3 &&
+	return nexthop_reachable(hop) && !hop->l3 &&
 	       (!hop->neigh_state || hop->neigh_state & (NUD_STALE | NUD_FAILED));
 }
 
 void nexthops_adopt(struct nexthops *hops, __u32 index, __be32 target)
 {
 	if (index == PROXY_NEXTHOP_NONE || index >= hops->max || hops->table[index].target ||
-	    *hash_slot(hops, target))
+	    *nexthop_hash_slot(hops, target))
 		return;
 	hops->table[index].target = target;
 	if (hops->count <= index)
 		hops->count = index + 1;
-	*hash_slot(hops, target) = index;
-	look_up(hops, index);
+	*nexthop_hash_slot(hops, target) = index;
+	nexthop_look_up(hops, index);
 }
 
 int nexthops_get(struct nexthops *hops, __be32 target, __u32 *index)
@@ -227,7 +227,7 @@ int nexthops_get(struct nexthops *hops, __be32 target, __u32 *index)
 		*index = PROXY_NEXTHOP_NONE;
 		return 0;
 	}
-	slot = hash_slot(hops, target);
+	slot = nexthop_hash_slot(hops, target);
 	if (*slot) {
 		*index = *slot;
 		return 0;
@@ -242,9 +242,9 @@ int nexthops_get(struct nexthops *hops, __be32 target, __u32 *index)
 	memset(&hops->table[place], 0, sizeof(hops->table[place]));
 	hops->table[place].target = target;
 	*slot = place;
-	look_up(hops, place);
+	nexthop_look_up(hops, place);
 	/* The first packet is to find the MAC address; but many targets would flood the link. */
-	if (hops->count <= ASKS_PER_TICK && wants_use(&hops->table[place]))
+	if (hops->count <= ASKS_PER_TICK && nexthop_wants_use(&hops->table[place]))
 		netlink_neigh_use(&hops->nl, hops->table[place].route.oif,
 				  hops->table[place].route.via);
 	*index = place;
@@ -284,7 +284,7 @@ bool nexthops_down(const struct nexthops *hops)
 	       !iface.up;
 }
 
-static void look_up_all(struct nexthops *hops, __u64 now)
+static void nexthop_look_up_all(struct nexthops *hops, __u64 now)
 {
 	hops->looked_at = now;
 	if (nexthops_down(hops))
@@ -293,11 +293,11 @@ static void look_up_all(struct nexthops *hops, __u64 now)
 	hops->last_device = 0;
 	for (__u32 i = 1; i < hops->count; i++)
 		if (hops->table[i].target)
-			look_up(hops, i);
+			nexthop_look_up(hops, i);
 }
 
 /* Return: whether a target cannot be reached any more, or can be again. */
-static bool neigh_changed(struct nexthops *hops, const struct netlink_neigh *neigh)
+static bool nexthop_neigh_changed(struct nexthops *hops, const struct netlink_neigh *neigh)
 {
 	bool changed = false;
 
@@ -309,11 +309,11 @@ static bool neigh_changed(struct nexthops *hops, const struct netlink_neigh *nei
 		    hop->route.via != neigh->addr)
 			continue;
 		was = hop->silent;
-		note_state(hop, neigh->state);
+		nexthop_note_state(hop, neigh->state);
 		changed |= hop->silent != was;
 		hop->has_mac = neigh->has_mac;
 		memcpy(hop->mac, neigh->mac, sizeof(hop->mac));
-		publish(hops, i);
+		nexthop_publish(hops, i);
 	}
 	return changed;
 }
@@ -327,13 +327,13 @@ bool nexthops_event(struct nexthops *hops)
 
 	while ((event = netlink_watch_next(hops->watch_fd, &neigh)) != NETLINK_NOTHING) {
 		if (event == NETLINK_NEIGH)
-			changed |= neigh_changed(hops, &neigh);
+			changed |= nexthop_neigh_changed(hops, &neigh);
 		else
 			stale = true;
 	}
 	hops->stale |= stale;
 	if (hops->stale && now - hops->looked_at >= LOOK_ALL_NS)
-		look_up_all(hops, now);
+		nexthop_look_up_all(hops, now);
 	return changed || stale;
 }
 
@@ -355,7 +355,7 @@ void nexthops_traffic(struct nexthops *hops, __u32 index, __u64 out, __u64 in)
 }
 
 /* Packets go out, none comes back: its MAC address may be another without our having been told. */
-static bool silent(struct nexthop *hop, __u64 now)
+static bool nexthop_silent(struct nexthop *hop, __u64 now)
 {
 	bool sent = hop->out != hop->last_out, heard = hop->in != hop->last_in;
 
@@ -367,24 +367,24 @@ static bool silent(struct nexthop *hop, __u64 now)
 	return sent && !heard;
 }
 
-static void keep_alive(struct nexthops *hops, __u64 now)
+static void nexthop_keep_alive(struct nexthops *hops, __u64 now)
 {
 	int asks = 0;
 
 	for (__u32 i = 1; i < hops->count; i++) {
 		struct nexthop *hop = &hops->table[i];
-		bool quiet = hop->target && silent(hop, now);
+		bool quiet = hop->target && nexthop_silent(hop, now);
 		bool in_use = hop->target && now - hop->used <= USED_NS;
 
 		if (hop->in_use != in_use) {
 			hop->in_use = in_use;
-			publish(hops, i);
+			nexthop_publish(hops, i);
 		}
 		if (!in_use || asks == ASKS_PER_TICK)
 			continue;
-		if (wants_use(hop) && ++asks)
+		if (nexthop_wants_use(hop) && ++asks)
 			netlink_neigh_use(&hops->nl, hop->route.oif, hop->route.via);
-		else if (quiet && reachable(hop) && !hop->l3 && hops->arp_fd >= 0 && ++asks)
+		else if (quiet && nexthop_reachable(hop) && !hop->l3 && hops->arp_fd >= 0 && ++asks)
 			arp_request(hops->arp_fd, hop->route.oif, hop->route.src, hop->route.via);
 	}
 }
@@ -392,17 +392,17 @@ static void keep_alive(struct nexthops *hops, __u64 now)
 void nexthops_tick(struct nexthops *hops, __u64 now)
 {
 	if (hops->stale) {
-		look_up_all(hops, now);
+		nexthop_look_up_all(hops, now);
 	} else if (!nexthops_down(hops)) {
 		for (int looks = 0; looks < LOOKS_PER_TICK && looks + 1 < (int)hops->count;
 		     looks++) {
 			if (++hops->cursor >= hops->count)
 				hops->cursor = 1;
 			if (hops->table[hops->cursor].target)
-				look_up(hops, hops->cursor);
+				nexthop_look_up(hops, hops->cursor);
 		}
 	}
-	keep_alive(hops, now);
+	nexthop_keep_alive(hops, now);
 }
 
 void nexthops_flow_seen(struct nexthops *hops, __u32 index, __be32 target, __u64 last_seen)
@@ -428,12 +428,12 @@ void nexthops_flows_done(struct nexthops *hops)
 		/* Two passes: the one that ends may have begun before the last mapping left. */
 		if (hop->target && !hop->users && !hop->has_flows && !hop->had_flows) {
 			memset(hop, 0, sizeof(*hop));
-			publish(hops, i);
+			nexthop_publish(hops, i);
 			freed = true;
 		}
 		hop->had_flows = hop->has_flows || hop->users;
 		hop->has_flows = false;
 	}
 	if (freed)
-		hash_rebuild(hops);
+		nexthop_hash_rebuild(hops);
 }

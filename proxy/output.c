@@ -28,22 +28,22 @@ struct proxy_report {
 	__u32 *flows;			   /* by mapping id */
 };
 
-static const char *const counter_names[] = {
+static const char *const output_counter_names[] = {
 #define COUNTER_NAME(name, field, text) [PROXY_##name] = #field,
 	PROXY_REASONS(COUNTER_NAME) PROXY_EVENTS(COUNTER_NAME)
 };
 
 const char *output_counter_name(enum proxy_counter counter)
 {
-	return counter_names[counter];
+	return output_counter_names[counter];
 }
 
-static const char *const counter_texts[] = {
+static const char *const output_counter_texts[] = {
 #define COUNTER_TEXT(name, field, text) [PROXY_##name] = text,
 	PROXY_REASONS(COUNTER_TEXT) PROXY_EVENTS(COUNTER_TEXT)
 };
 
-static int report_open(struct proxy_report *report, FILE *out, const struct table *table,
+static int output_open(struct proxy_report *report, FILE *out, const struct table *table,
 		       const struct maps *maps, const char *ifname, bool jsonl)
 {
 	FILE *name;
@@ -70,13 +70,13 @@ static int report_open(struct proxy_report *report, FILE *out, const struct tabl
 	return 0;
 }
 
-static void report_close(struct proxy_report *report)
+static void output_close(struct proxy_report *report)
 {
 	free(report->stats);
 	free(report->flows);
 }
 
-static void print_mapping(const struct proxy_report *report, const struct mapping *entry)
+static void output_mapping(const struct proxy_report *report, const struct mapping *entry)
 {
 	const struct proxy_mapping_stats *stats = &report->stats[entry->to.id];
 	const char *proto = mapping_proto_text(entry->from.proto);
@@ -101,16 +101,16 @@ static void print_mapping(const struct proxy_report *report, const struct mappin
 			entry->from.deleted ? ", deleted" : "");
 }
 
-static void print_mappings(const struct proxy_report *report)
+static void output_all_mappings(const struct proxy_report *report)
 {
 	const struct mapping_list *plan = &report->table->plan;
 
 	for (size_t i = 0; i < plan->count; i++)
 		if (table_shown(&plan->entries[i]))
-			print_mapping(report, &plan->entries[i]);
+			output_mapping(report, &plan->entries[i]);
 }
 
-static const char *flow_state(const struct proxy_flow *flow)
+static const char *output_flow_state(const struct proxy_flow *flow)
 {
 	if (flow->key.proto != IPPROTO_TCP)
 		return flow->state & PROXY_FLOW_REPLIED ? "replied" : "unreplied";
@@ -126,7 +126,7 @@ static const char *flow_state(const struct proxy_flow *flow)
 }
 
 /* "12.3": printf() takes as long for a floating-point number as for all the rest of a line. */
-static char *append_tenths(char *at, __u64 ns)
+static char *output_append_tenths(char *at, __u64 ns)
 {
 	__u64 tenths = (ns + NSEC_PER_SEC / 20) / (NSEC_PER_SEC / 10);
 
@@ -135,8 +135,8 @@ static char *append_tenths(char *at, __u64 ns)
 	return number_append(at, (__u32)(tenths % 10));
 }
 
-static char *flow_json(char *at, const struct proxy_report *report, const struct proxy_flow *flow,
-		       __u64 idle)
+static char *output_flow_json(char *at, const struct proxy_report *report,
+			      const struct proxy_flow *flow, __u64 idle)
 {
 	const struct proxy_reply *key = &flow->key;
 
@@ -144,13 +144,13 @@ static char *flow_json(char *at, const struct proxy_report *report, const struct
 	at = mapping_addr_append(stpcpy(at, "\",\"client\":\""), flow->client, flow->cport);
 	at = mapping_addr_append(stpcpy(at, "\",\"from\":\""), flow->orig, flow->oport);
 	at = mapping_addr_append(stpcpy(at, "\",\"to\":\""), key->remote, key->rport);
-	at = stpcpy(stpcpy(at, "\",\"state\":\""), flow_state(flow));
-	at = append_tenths(stpcpy(at, "\",\"idle\":"), idle);
+	at = stpcpy(stpcpy(at, "\",\"state\":\""), output_flow_state(flow));
+	at = output_append_tenths(stpcpy(at, "\",\"idle\":"), idle);
 	at = number_append(stpcpy(at, ",\"source_port\":"), ntohs(key->lport));
 	return stpcpy(at, "}\n");
 }
 
-static char *flow_text(char *at, const struct proxy_flow *flow, __u64 idle)
+static char *output_flow_text(char *at, const struct proxy_flow *flow, __u64 idle)
 {
 	const struct proxy_reply *key = &flow->key;
 
@@ -158,24 +158,25 @@ static char *flow_text(char *at, const struct proxy_flow *flow, __u64 idle)
 	at = mapping_addr_append(stpcpy(at, " : "), key->local, key->lport);
 	at = mapping_addr_append(stpcpy(at, " -> "), flow->orig, flow->oport);
 	at = stpcpy(stpcpy(at, " "), mapping_proto_text(key->proto));
-	at = stpcpy(stpcpy(at, " "), flow_state(flow));
-	at = stpcpy(append_tenths(stpcpy(at, " idle "), idle), " s");
+	at = stpcpy(stpcpy(at, " "), output_flow_state(flow));
+	at = stpcpy(output_append_tenths(stpcpy(at, " idle "), idle), " s");
 	if (flow->state & PROXY_FLOW_PORT)
 		at = number_append(stpcpy(at, ", client's port "), ntohs(flow->cport));
 	return stpcpy(at, "\n");
 }
 
-static void print_flow(const struct proxy_report *report, const struct proxy_flow *flow)
+static void output_flow(const struct proxy_report *report, const struct proxy_flow *flow)
 {
 	__u64 idle = report->now > flow->last_seen ? report->now - flow->last_seen : 0;
 	char line[512], *end;
 
-	end = report->jsonl ? flow_json(line, report, flow, idle) : flow_text(line, flow, idle);
+	end = report->jsonl ? output_flow_json(line, report, flow, idle)
+			    : output_flow_text(line, flow, idle);
 	fwrite(line, 1, (size_t)(end - line), report->out);
 }
 
 /* Read all flows once; @print: also print them. */
-static void each_flow(struct proxy_report *report, bool count, bool print)
+static void output_each_flow(struct proxy_report *report, bool count, bool print)
 {
 	__u32 limit = maps_flow_limit(report->maps);
 	struct proxy_flow flow;
@@ -189,11 +190,11 @@ static void each_flow(struct proxy_report *report, bool count, bool print)
 		if (count && flow.mapping < report->table->id_end)
 			report->flows[flow.mapping]++;
 		if (print)
-			print_flow(report, &flow);
+			output_flow(report, &flow);
 	}
 }
 
-static int print_totals(const struct proxy_report *report)
+static int output_totals(const struct proxy_report *report)
 {
 	__u64 counters[PROXY_COUNTER_MAX];
 	int err = maps_counters(report->maps, counters);
@@ -208,16 +209,16 @@ static int print_totals(const struct proxy_report *report)
 			report->ts, report->ifname, report->flow_count,
 			report->maps->max_entries[MAPS_FLOWS]);
 	for (int i = 0; i < PROXY_COUNTER_MAX; i++) {
-		if (!counter_names[i])
+		if (!output_counter_names[i])
 			continue;
 		if (report->jsonl) {
-			fprintf(report->out, ",\"%s\":%llu", counter_names[i], counters[i]);
+			fprintf(report->out, ",\"%s\":%llu", output_counter_names[i], counters[i]);
 		} else if (counters[i]) {
 			if (!heading)
 				fputs("== Counters ==\n", report->out);
 			heading = true;
-			fprintf(report->out, "%s %llu (%s)\n", counter_names[i], counters[i],
-				counter_texts[i]);
+			fprintf(report->out, "%s %llu (%s)\n", output_counter_names[i], counters[i],
+				output_counter_texts[i]);
 		}
 	}
 	if (report->jsonl)
@@ -229,19 +230,19 @@ int output_report(FILE *out, const struct table *table, const struct maps *maps,
 		  bool jsonl)
 {
 	struct proxy_report report;
-	int err = report_open(&report, out, table, maps, ifname, jsonl);
+	int err = output_open(&report, out, table, maps, ifname, jsonl);
 
 	if (!err) {
-		each_flow(&report, true, false);
+		output_each_flow(&report, true, false);
 		if (!jsonl)
 			fputs("== Egress ==\n", out);
-		print_mappings(&report);
+		output_all_mappings(&report);
 		if (!jsonl)
 			fputs("== Ingress ==\n", out);
-		each_flow(&report, false, true);
-		err = print_totals(&report);
+		output_each_flow(&report, false, true);
+		err = output_totals(&report);
 	}
-	report_close(&report);
+	output_close(&report);
 	return err ? log_err(err, "cannot read the tables of %s", ifname) : 0;
 }
 
@@ -249,12 +250,12 @@ int output_mappings(FILE *out, const struct table *table, const struct maps *map
 		    const char *ifname, bool jsonl)
 {
 	struct proxy_report report;
-	int err = report_open(&report, out, table, maps, ifname, jsonl);
+	int err = output_open(&report, out, table, maps, ifname, jsonl);
 
 	if (!err) {
-		each_flow(&report, true, false);
-		print_mappings(&report);
+		output_each_flow(&report, true, false);
+		output_all_mappings(&report);
 	}
-	report_close(&report);
+	output_close(&report);
 	return err ? log_err(err, "cannot read the tables of %s", ifname) : 0;
 }

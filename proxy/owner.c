@@ -50,7 +50,7 @@ static socklen_t owner_addr(const struct token *token, struct sockaddr_un *addr)
 }
 
 /* Read the map of this id, if it is a token. Return: whether it is. */
-static bool token_read(__u32 id, struct token *token)
+static bool owner_token_read(__u32 id, struct token *token)
 {
 	struct bpf_map_info info = { 0 };
 	__u32 len = sizeof(info), zero = 0;
@@ -73,14 +73,14 @@ static bool token_read(__u32 id, struct token *token)
  *
  * Return: 0, -ENOENT, or another negative errno; -EPERM: only CAP_SYS_ADMIN sees others' maps.
  */
-static int token_find(const struct token *wanted, __u32 before, struct token *found)
+static int owner_token_find(const struct token *wanted, __u32 before, struct token *found)
 {
 	__u32 id = 0;
 	int err;
 
 	memset(found, 0, sizeof(*found));
 	while (!(err = bpf_map_get_next_id(id, &id)) && (!before || id < before)) {
-		if (!token_read(id, found))
+		if (!owner_token_read(id, found))
 			continue;
 		if (found->netns == wanted->netns && found->ifindex == wanted->ifindex)
 			return 0;
@@ -91,7 +91,7 @@ static int token_find(const struct token *wanted, __u32 before, struct token *fo
 }
 
 /* What the token for @ifindex in this network namespace begins with. @fd: any socket */
-static int token_init(struct token *token, int fd, int ifindex)
+static int owner_token_init(struct token *token, int fd, int ifindex)
 {
 	socklen_t len = sizeof(token->netns);
 	struct stat pid_ns;
@@ -105,7 +105,7 @@ static int token_init(struct token *token, int fd, int ifindex)
 }
 
 /* Connect @fd to the process that @token is of. @peer: set on success */
-static int token_connect(const struct token *token, int fd, struct ucred *peer)
+static int owner_token_connect(const struct token *token, int fd, struct ucred *peer)
 {
 	struct timeval patience = { .tv_sec = 1 };
 	socklen_t len = sizeof(*peer);
@@ -120,14 +120,14 @@ static int token_connect(const struct token *token, int fd, struct ucred *peer)
 }
 
 /* Return: 0 with *holder set if the process that @token is of listens, a negative errno if not. */
-static int token_listens(const struct token *token, pid_t *holder)
+static int owner_token_listens(const struct token *token, pid_t *holder)
 {
 	struct ucred peer = { 0 };
 	int fd = owner_socket(), err;
 
 	if (fd < 0)
 		return fd;
-	err = token_connect(token, fd, &peer);
+	err = owner_token_connect(token, fd, &peer);
 	close(fd);
 	if (err == -EAGAIN) /* there is no room for one more request */
 		err = 0;
@@ -144,7 +144,7 @@ int owner_find(int ifindex, pid_t *holder)
 	*holder = 0;
 	if (fd < 0)
 		return fd;
-	err = token_init(&wanted, fd, ifindex) ?: token_find(&wanted, 0, &token);
+	err = owner_token_init(&wanted, fd, ifindex) ?: owner_token_find(&wanted, 0, &token);
 	close(fd);
 	if (!err && token.pid_ns == wanted.pid_ns)
 		*holder = (pid_t)token.pid;
@@ -152,7 +152,7 @@ int owner_find(int ifindex, pid_t *holder)
 }
 
 /* Make a token. @id: set to the map's */
-static int token_make(struct owner *owner, const struct token *token, __u32 *id)
+static int owner_token_make(struct owner *owner, const struct token *token, __u32 *id)
 {
 	struct bpf_map_info info = { 0 };
 	__u32 len = sizeof(info), zero = 0;
@@ -181,7 +181,7 @@ int owner_acquire(struct owner *owner, int ifindex, uid_t uid, pid_t *holder)
 	owner->socket_fd = owner_socket();
 	if (owner->socket_fd < 0)
 		return owner->socket_fd;
-	err = token_init(&token, owner->socket_fd, ifindex);
+	err = owner_token_init(&token, owner->socket_fd, ifindex);
 	if (!err && getrandom(&nonce, sizeof(nonce), 0) < 0)
 		err = -errno;
 	if (err)
@@ -190,13 +190,13 @@ int owner_acquire(struct owner *owner, int ifindex, uid_t uid, pid_t *holder)
 	snprintf(token.name, sizeof(token.name), "proxy/%016llx", nonce);
 	if (bind(owner->socket_fd, (struct sockaddr *)&addr, owner_addr(&token, &addr)))
 		return -errno;
-	err = token_make(owner, &token, &id);
+	err = owner_token_make(owner, &token, &id);
 	/* Of two that start at once, each sees the other's token: the older one stays. */
 	for (int i = 0; i < RETRIES && !err; i++) {
 		/* Who may not look finds the filters of another owner in the way. */
-		if (token_find(&token, id, &rival))
+		if (owner_token_find(&token, id, &rival))
 			return 0;
-		if (*rival.name && !token_listens(&rival, holder))
+		if (*rival.name && !owner_token_listens(&rival, holder))
 			break;
 		poll(NULL, 0, RETRY_MS);
 	}
@@ -226,7 +226,7 @@ int owner_listen(struct owner *owner)
 }
 
 /* Wait a moment for the peer, so that no silent one can stop the owner's own work. */
-static ssize_t receive_line(int fd, char *text, int patience_ms)
+static ssize_t owner_receive(int fd, char *text, int patience_ms)
 {
 	struct pollfd poller = { .fd = fd, .events = POLLIN };
 	ssize_t got;
@@ -241,7 +241,7 @@ static ssize_t receive_line(int fd, char *text, int patience_ms)
 }
 
 /* The peer has given up: it has told its user that nothing was done. */
-static bool has_gone(int fd)
+static bool owner_peer_gone(int fd)
 {
 	struct pollfd poller = { .fd = fd };
 
@@ -262,7 +262,7 @@ int owner_accept(const struct owner *owner, char *request)
 		return -EAGAIN;
 	if (!getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) &&
 	    (!peer.uid || peer.uid == owner->uid) &&
-	    receive_line(fd, request, REQUEST_PATIENCE_MS) > 0 && !has_gone(fd))
+	    owner_receive(fd, request, REQUEST_PATIENCE_MS) > 0 && !owner_peer_gone(fd))
 		return fd;
 	close(fd);
 	return -EAGAIN;
@@ -290,15 +290,15 @@ int owner_request(int ifindex, const char *request, char *answer)
 
 	if (fd < 0)
 		return fd;
-	err = token_init(&wanted, fd, ifindex) ?: token_find(&wanted, 0, &token);
+	err = owner_token_init(&wanted, fd, ifindex) ?: owner_token_find(&wanted, 0, &token);
 	if (err == -ENOENT)
 		err = -ECONNREFUSED;
 	if (!err)
-		err = token_connect(&token, fd, &peer);
+		err = owner_token_connect(&token, fd, &peer);
 	if (!err)
 		got = send(fd, request, strlen(request), MSG_NOSIGNAL) < 0
 			      ? -errno
-			      : receive_line(fd, answer, ANSWER_PATIENCE_MS);
+			      : owner_receive(fd, answer, ANSWER_PATIENCE_MS);
 	close(fd);
 	if (err == -EAGAIN) /* it does not even take more requests */
 		err = -ETIMEDOUT;

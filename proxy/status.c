@@ -23,7 +23,7 @@ struct facts {
 	__u64 counters[PROXY_COUNTER_MAX], dropped;
 };
 
-static const char *owner_text(const struct status *status, char *text, size_t size)
+static const char *status_owner_text(const struct status *status, char *text, size_t size)
 {
 	if (status->owner)
 		snprintf(text, size, "proxy (pid %d)", (int)status->owner);
@@ -43,7 +43,7 @@ void status_look(struct status *status, const struct engine *engine, bool found)
 	status->translates = found && !missing;
 	if (found && engine->maps.state->heartbeat)
 		status->heartbeat = maps_now() - engine->maps.state->heartbeat;
-	owner_text(status, owner, sizeof(owner));
+	status_owner_text(status, owner, sizeof(owner));
 	if (!found && status->owned)
 		snprintf(reason, size, "the filters of %s on %s are gone: nothing is translated",
 			 owner, ifname);
@@ -68,7 +68,7 @@ void status_look(struct status *status, const struct engine *engine, bool found)
 			 ifname);
 }
 
-static bool is_down(const struct maps *maps, const struct mapping *entry)
+static bool status_is_down(const struct maps *maps, const struct mapping *entry)
 {
 	__u32 index = entry->to.nexthop;
 
@@ -78,7 +78,7 @@ static bool is_down(const struct maps *maps, const struct mapping *entry)
 }
 
 /* Return: 0 or a negative errno; free(@facts->down) is right in either case. */
-static int gather(const struct engine *engine, struct facts *facts)
+static int status_gather(const struct engine *engine, struct facts *facts)
 {
 	const struct mapping_list *plan = &engine->table.plan;
 	const struct maps *maps = &engine->maps;
@@ -104,7 +104,7 @@ static int gather(const struct engine *engine, struct facts *facts)
 		if (known < facts->targets)
 			continue;
 		seen[facts->targets++] = entry->to.addr;
-		if (is_down(maps, entry))
+		if (status_is_down(maps, entry))
 			facts->down[facts->down_count++] = entry->to.addr;
 	}
 	free(seen);
@@ -115,8 +115,8 @@ static int gather(const struct engine *engine, struct facts *facts)
 	return err;
 }
 
-static void print_down(FILE *out, const struct facts *facts, const char *before,
-		       const char *between, const char *quote)
+static void status_print_down(FILE *out, const struct facts *facts, const char *before,
+			      const char *between, const char *quote)
 {
 	char addr[MAPPING_ADDR_LEN];
 
@@ -125,13 +125,13 @@ static void print_down(FILE *out, const struct facts *facts, const char *before,
 			mapping_addr_text(facts->down[i], 0, addr), quote);
 }
 
-static void print_text(FILE *out, const struct status *status, const struct engine *engine,
-		       const struct facts *facts)
+static void status_print_text(FILE *out, const struct status *status, const struct engine *engine,
+			      const struct facts *facts)
 {
 	const char *between = " (", *missing = engine->at.missing;
 	char owner[32];
 
-	fprintf(out, "owner: %s\n", owner_text(status, owner, sizeof(owner)));
+	fprintf(out, "owner: %s\n", status_owner_text(status, owner, sizeof(owner)));
 	if (status->heartbeat == ~0ULL)
 		fputs("heartbeat: none\n", out);
 	else
@@ -142,7 +142,7 @@ static void print_text(FILE *out, const struct status *status, const struct engi
 					     : "egress");
 	fprintf(out, "mappings: %u\ntargets: %u, %u down", facts->mappings, facts->targets,
 		facts->down_count);
-	print_down(out, facts, ": ", ", ", "");
+	status_print_down(out, facts, ": ", ", ", "");
 	fprintf(out, "\nflows: %u of %u\ndropped: %llu packets", facts->flows,
 		engine->maps.max_entries[MAPS_FLOWS], facts->dropped);
 	for (int i = 0; i < DROPPING; i++) {
@@ -156,8 +156,8 @@ static void print_text(FILE *out, const struct status *status, const struct engi
 }
 
 /* @facts: NULL: there is no datapath */
-static void print_json(FILE *out, const struct status *status, const struct engine *engine,
-		       const struct facts *facts)
+static void status_print_json(FILE *out, const struct status *status, const struct engine *engine,
+			      const struct facts *facts)
 {
 	fprintf(out, "{\"type\":\"status\",\"ts\":%.3f,\"iface\":\"", loop_wall_clock());
 	text_string(out, TEXT_JSON, engine->iface.name);
@@ -172,7 +172,7 @@ static void print_json(FILE *out, const struct status *status, const struct engi
 				(double)status->heartbeat / NSEC_PER_SEC);
 		fprintf(out, ",\"mappings\":%u,\"targets\":%u,\"targets_down\":[", facts->mappings,
 			facts->targets);
-		print_down(out, facts, "", ",", "\"");
+		status_print_down(out, facts, "", ",", "\"");
 		fprintf(out, "],\"flows\":%u,\"max_flows\":%u,\"dropped\":%llu", facts->flows,
 			engine->maps.max_entries[MAPS_FLOWS], facts->dropped);
 		for (int i = 0; i < DROPPING; i++)
@@ -190,12 +190,12 @@ static void print_json(FILE *out, const struct status *status, const struct engi
 int status_print(FILE *out, const struct status *status, const struct engine *engine, bool jsonl)
 {
 	struct facts facts = { 0 };
-	int err = status->found ? gather(engine, &facts) : 0;
+	int err = status->found ? status_gather(engine, &facts) : 0;
 
 	if (!err && jsonl)
-		print_json(out, status, engine, status->found ? &facts : NULL);
+		status_print_json(out, status, engine, status->found ? &facts : NULL);
 	else if (!err && status->found)
-		print_text(out, status, engine, &facts);
+		status_print_text(out, status, engine, &facts);
 	free(facts.down);
 	return err;
 }
