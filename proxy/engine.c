@@ -3,9 +3,9 @@
 
 #include <errno.h>
 #include <net/if.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -193,6 +193,14 @@ int engine_open(struct engine *engine, bool change)
 	return err ? engine_open_error(engine, err) : 0;
 }
 
+static void engine_sleep_until(__u64 due_ns)
+{
+	const struct timespec due = { .tv_sec = (time_t)(due_ns / NSEC_PER_SEC),
+				      .tv_nsec = (long)(due_ns % NSEC_PER_SEC) };
+
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
+}
+
 int engine_stop(struct engine *engine)
 {
 	static const __u8 mac[] = PROXY_MAC;
@@ -203,8 +211,8 @@ int engine_stop(struct engine *engine)
 	engine->attached = false;
 	if (engine->opt->keep) {
 		/* The originals that nobody has are to be known as such. */
-		for (int ms; (ms = engine_probe(engine)) >= 0;)
-			poll(NULL, 0, ms);
+		for (__u64 due; (due = engine_probe(engine));)
+			engine_sleep_until(due);
 		/* Nobody follows the neighbours from now on: the kernel is to be asked. */
 		__atomic_store_n(&engine->maps.state->heartbeat, 0, __ATOMIC_RELAXED);
 		maps_changed(&engine->maps);
@@ -243,7 +251,7 @@ void engine_settle(struct engine *engine)
 	engine_ask_less(engine);
 }
 
-int engine_probe(struct engine *engine)
+__u64 engine_probe(struct engine *engine)
 {
 	return probe_step(&engine->probes, &engine->hops);
 }

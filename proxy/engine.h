@@ -83,8 +83,8 @@ void engine_event(struct engine *engine);
 
 /**
  * engine_probe - ask by ARP for the originals whose turn it is
- * Return: milliseconds until the next are due, -1 if none are.
+ * Return: when the next are due, as loop_now_ns(); 0 if none are.
  */
-int engine_probe(struct engine *engine);
+__u64 engine_probe(struct engine *engine);
 
 #endif /* PROXY_ENGINE_H */

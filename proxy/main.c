@@ -13,14 +13,13 @@
 #include "log.h"
 #include "loop.h"
 #include "number.h"
+#include "option-table.h"
 #include "options.h"
 #include "output.h"
 #include "owner.h"
 #include "privileges.h"
 #include "refusal.h"
 #include "writer.h"
-
-enum { EXIT_USAGE = 2 };
 
 struct proxy_session {
 	const struct proxy_options *opt;
@@ -54,11 +53,11 @@ static int proxy_read_mappings(const struct proxy_options *opt, struct mapping_l
 	return err ?: mapping_list_finish(list, error);
 }
 
-/* @ms: -1: not at all */
-static void proxy_set_timer(struct proxy_session *session, struct loop_timer *timer, int ms)
+/* @due_ns: a time of loop_now_ns(); 0: never */
+static void proxy_set_timer(struct proxy_session *session, struct loop_timer *timer, __u64 due_ns)
 {
-	if (ms >= 0)
-		loop_set(&session->loop, timer, loop_now_ns() + (__u64)ms * 1000000);
+	if (due_ns)
+		loop_set(&session->loop, timer, due_ns);
 }
 
 /* Ask for originals, and come back when the next are due. */
@@ -69,39 +68,29 @@ static void proxy_on_probe(void *arg)
 	proxy_set_timer(session, &session->probe_timer, engine_probe(&session->engine));
 }
 
-/* The same, while there is no interface. */
-static void proxy_reload_list(struct proxy_session *session)
-{
-	struct mapping_list list = { 0 };
-	struct mapping_error error;
-
-	if (proxy_read_mappings(session->opt, &list, &error)) {
-		log_note("%s; the mappings stay", error.text);
-		mapping_list_free(&list);
-		return;
-	}
-	mapping_list_free(&session->list);
-	session->list = list;
-}
-
-/* Read the file again: all of it, or nothing. */
+/* Read the mappings again: all of them, or none. Without the interface, they are for its return. */
 static void proxy_reload(struct proxy_session *session)
 {
 	struct engine *engine = &session->engine;
 	struct mapping_list list = { 0 };
 	struct mapping_error error;
-	int err = proxy_read_mappings(session->opt, &list, &error)
-			  ?: engine_serve(engine, &list, session->opt->kill, &error);
+	int err = proxy_read_mappings(session->opt, &list, &error);
 
+	if (!err && engine->attached)
+		err = engine_serve(engine, &list, session->opt->kill, &error);
 	if (err) {
 		log_note("%s; the running mappings stay", error.text);
-	} else {
-		log_note("%s read again, %zu mapping%s", session->opt->map_file, list.texts,
-			 list.texts == 1 ? "" : "s");
+		mapping_list_free(&list);
+		return;
+	}
+	log_note("%s read again, %zu mapping%s", session->opt->map_file, list.texts,
+		 list.texts == 1 ? "" : "s");
+	mapping_list_free(&session->list);
+	session->list = list;
+	if (engine->attached) {
 		engine_warn(engine);
 		proxy_on_probe(session);
 	}
-	mapping_list_free(&list);
 }
 
 /* Return: 0; -EPIPE if the reader has gone; another negative errno, said on stderr already. */
@@ -139,12 +128,8 @@ static void proxy_on_signal(void *arg, int signal)
 		return loop_end(&session->loop, 0);
 	if (opt->file)
 		writer_reopen(&session->writer);
-	if (!opt->map_file || !proxy_can_reload(opt->map_file))
-		return;
-	if (session->engine.attached)
+	if (opt->map_file && proxy_can_reload(opt->map_file))
 		proxy_reload(session);
-	else
-		proxy_reload_list(session);
 }
 
 static void proxy_on_iface(void *arg)
@@ -172,8 +157,7 @@ static void proxy_on_routes(void *arg)
 	struct proxy_session *session = arg;
 
 	engine_event(&session->engine);
-	proxy_set_timer(session, &session->routes_timer,
-			nexthops_wait_ms(&session->engine.hops, loop_now_ns()));
+	proxy_set_timer(session, &session->routes_timer, nexthops_due(&session->engine.hops));
 }
 
 /* Filters may have been removed. */

@@ -337,13 +337,9 @@ bool nexthops_event(struct nexthops *hops)
 	return changed || stale;
 }
 
-int nexthops_wait_ms(const struct nexthops *hops, __u64 now)
+__u64 nexthops_due(const struct nexthops *hops)
 {
-	__u64 due = hops->looked_at + LOOK_ALL_NS;
-
-	if (!hops->stale)
-		return -1;
-	return due > now ? (int)((due - now) / 1000000) + 1 : 0;
+	return hops->stale ? hops->looked_at + LOOK_ALL_NS : 0;
 }
 
 void nexthops_traffic(struct nexthops *hops, __u32 index, __u64 out, __u64 in)

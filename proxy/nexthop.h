@@ -113,8 +113,11 @@ bool nexthops_down(const struct nexthops *hops);
  */
 bool nexthops_event(struct nexthops *hops);
 
-/** nexthops_wait_ms - until postponed events are due for nexthops_event(); -1: there are none */
-int nexthops_wait_ms(const struct nexthops *hops, __u64 now);
+/**
+ * nexthops_due - tell when postponed events are due for nexthops_event()
+ * Return: a time of loop_now_ns(); 0: there are none.
+ */
+__u64 nexthops_due(const struct nexthops *hops);
 
 /**
  * nexthops_tick - the work of each second: look again, and keep the neighbours in use alive

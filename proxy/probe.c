@@ -49,20 +49,19 @@ static void probe_one(struct nexthops *hops, __be32 addr)
 	arp_request(hops->arp_fd, route.oif, route.src, addr);
 }
 
-int probe_step(struct probes *probes, struct nexthops *hops)
+__u64 probe_step(struct probes *probes, struct nexthops *hops)
 {
 	__u64 now = loop_now_ns();
 
 	if (!probes->rounds || hops->arp_fd < 0)
-		return -1;
+		return 0;
 	if (now >= probes->next_at) {
 		for (size_t i = 0; i < probes->count; i++)
 			probe_one(hops, probes->addrs[i]);
 		probes->next_at = now + PROBE_INTERVAL_NS;
-		if (!--probes->rounds)
-			return -1;
+		probes->rounds--;
 	}
-	return (int)((probes->next_at - now) / 1000000) + 1;
+	return probes->rounds ? probes->next_at : 0;
 }
 
 void probe_absent(struct probes *probes, struct nexthops *hops, __u64 now)

@@ -25,9 +25,9 @@ void probe_plan(struct probes *probes, const struct mapping_list *plan);
 
 /**
  * probe_step - ask for the originals on the link that the kernel does not know, if it is time
- * Return: milliseconds until the next round is due, -1 if none is.
+ * Return: when the next round is due, as loop_now_ns(); 0 if none is.
  */
-int probe_step(struct probes *probes, struct nexthops *hops);
+__u64 probe_step(struct probes *probes, struct nexthops *hops);
 
 /**
  * probe_absent - look for a host at each original that is in use and that the programs answer for
