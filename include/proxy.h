@@ -22,14 +22,14 @@
  */
 enum { PROXY_LAYOUT = 11 };
 
-/* Key of "mappings": where a packet was going. 8 bytes, for a cheap hash on every packet. */
+/* Key of "mappings": the original destination. 8 bytes, for a cheap hash on every packet. */
 struct proxy_dest {
 	__be32 addr;
 	__be16 port; /* 0: any port of this address (an exact match wins) */
 	__u8 proto;  /* IPPROTO_TCP or IPPROTO_UDP */
 	/*
-	 * 0 in what programs look up. 1: a mapping that was deleted, noted here by user space as
-	 * long as flows have its id.
+	 * Programs look up entries with 0. User space keeps a deleted mapping under the same key
+	 * with 1, as long as flows have its id.
 	 */
 	__u8 deleted;
 };
@@ -37,20 +37,21 @@ _Static_assert(sizeof(struct proxy_dest) == 8, "proxy_dest is shared with user s
 
 enum proxy_mapping_flags {
 	/*
-	 * The address is itself a target (from == to): nothing to rewrite, but the flow has to be
-	 * known, since a mapped flow must not get the same 5-tuple.
+	 * The address is itself a target (from == to). The program rewrites nothing, but makes a
+	 * flow, so that no mapped flow gets the same 5-tuple.
 	 */
 	PROXY_MAPPING_DIRECT = 1 << 0,
-	/* The target is an address of this host: packets turn back at the interface. */
+	/* The target is an address of this host: the program redirects to the interface's ingress.
+	 */
 	PROXY_MAPPING_LOCAL = 1 << 1,
 	/*
-	 * Some socket of this host may be connected to the target without having sent anything
-	 * since the proxy began: its ports are taken, though no flow says so.
+	 * A socket of this host may be connected to the target without having sent a packet since
+	 * the proxy began. Its port is in use, though it has no flow: the program asks the kernel.
 	 */
 	PROXY_MAPPING_ASK = 1 << 2,
 };
 
-/* Value of "mappings": where it goes instead. */
+/* Value of "mappings": the new destination. */
 struct proxy_mapping {
 	__be32 addr;
 	__be16 port;   /* 0: keep the packet's */
@@ -61,17 +62,17 @@ struct proxy_mapping {
 _Static_assert(sizeof(struct proxy_mapping) == 16, "proxy_mapping is shared with user space");
 
 /*
- * The side from which a reply is looked at. Flows that their mapping alone does not lead to are
- * pinned, that is, found by the client's side as well: those with a translated port, and those that
- * began before their mapping was given another target.
+ * The side from which a flow is looked up. A flow is pinned, which is to have a second index entry,
+ * under the client's tuple, if its mapping alone does not lead to it: because its port is
+ * translated, or because it is older than its mapping's target.
  */
 enum proxy_side {
-	PROXY_SIDE_TARGET, /* as it arrives from the target: every flow */
-	PROXY_SIDE_CLIENT, /* as the client gets it: pinned flows */
+	PROXY_SIDE_TARGET, /* the reply as it arrives from the target: every flow */
+	PROXY_SIDE_CLIENT, /* the reply as the client receives it: pinned flows */
 };
-enum { PROXY_FLOW_KEYS = 2 }; /* that may lead to a slot: one of either side */
+enum { PROXY_FLOW_KEYS = 2 }; /* index entries of one slot at most: one for either side */
 
-/* What a slot of "flows" is found by: a reply. */
+/* Key of a slot of "flows": the tuple of a reply. */
 struct proxy_reply {
 	__be32 remote; /* the target; by the client's side, the original */
 	__be32 local;  /* the client; if the target is this host, the original in its place */
@@ -83,24 +84,24 @@ struct proxy_reply {
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct proxy_reply) == 16, "proxy_reply is shared with user space");
 
-/* What a flow is (fixed when it is made) and what has been seen of it. */
+/* The kind of a flow, fixed when it is made (from bit 16 on), and the packets seen of it. */
 enum proxy_flow_state {
 	PROXY_FLOW_ACK = 1 << 0,     /* the client has sent an ACK: for TCP, its half is open */
 	PROXY_FLOW_REPLIED = 1 << 1, /* the target has answered */
 	PROXY_FLOW_FIN_OUT = 1 << 2, /* the client has finished sending */
 	PROXY_FLOW_FIN_IN = 1 << 3,  /* so has the target */
-	PROXY_FLOW_RST_OUT = 1 << 4, /* reset by the client, of whom nothing has come since */
-	PROXY_FLOW_RST_IN = 1 << 5,  /* likewise by the target */
+	PROXY_FLOW_RST_OUT = 1 << 4, /* the client has sent an RST, and nothing since */
+	PROXY_FLOW_RST_IN = 1 << 5,  /* the target has sent an RST, and nothing since */
 	PROXY_FLOW_DIRECT = 1 << 16, /* the client talks to the target's own address */
 	PROXY_FLOW_PORT = 1 << 17,   /* the port is translated */
 	PROXY_FLOW_LOCAL = 1 << 18,  /* the target is an address of this host */
-	PROXY_FLOW_PINNED = 1 << 19, /* or about to be: who sets this, does it */
+	PROXY_FLOW_PINNED = 1 << 19, /* or about to be: the CPU that sets this bit adds the entry */
 };
 
-/* Slot of "flows", a cache line: what a flow looks like from both sides. All zero: free. */
+/* Slot of "flows", a cache line: the tuples of a flow on both sides. All zero: free. */
 struct proxy_flow {
 	struct proxy_reply key;
-	__u64 last_seen; /* up to a second behind: not every packet stores it */
+	__u64 last_seen; /* up to a second late: not every packet stores it */
 	__u32 state;	 /* enum proxy_flow_state */
 	__be32 orig;
 	__be32 client;
@@ -109,27 +110,27 @@ struct proxy_flow {
 	__u32 mapping; /* index into "mapping_stats" */
 	__u32 nexthop; /* index into "nexthops" */
 	/*
-	 * Of the programs: jiffies at last_seen, which are cheaper to look at, or PROXY_TICK_GONE.
-	 * Changed by compare-and-swap only: a packet that uses an idle flow and user space, which
-	 * removes it, cannot both succeed. Stored last when a flow is made.
+	 * Jiffies at last_seen, which cost programs less than the time, or PROXY_TICK_GONE. Changed
+	 * by compare-and-swap only: either a packet uses an idle flow or user space removes it.
+	 * Stored last when a flow is made.
 	 */
 	__u32 tick;
 	__u32 place; /* where "buckets" refers to this slot */
 	/*
-	 * Whether it has been removed, at @last_seen; the slot is used again after a while. Not a
-	 * bit of @state, which a packet may be storing.
+	 * 1: removed at @last_seen; the slot is reused after a grace period. Not a bit of @state,
+	 * which a program may be storing.
 	 */
 	__u32 ended;
 	__u32 pin; /* if pinned: where "buckets" refers to this slot for the client's side */
 };
 _Static_assert(sizeof(struct proxy_flow) == 64, "a cache line, shared with user space");
 
-/* There is no flow, or it is being made or removed: no packet may use it. */
+/* The slot has no flow, or one that is being made or removed: no packet may use it. */
 enum { PROXY_TICK_GONE = 0 };
 
 /*
- * Entry of "locks": of the programs only, and a cache line each. Neighbouring buckets share one, so
- * that it is in the cache for a host that takes its ports one after the other.
+ * Entry of "locks", a cache line; only programs take them. Neighbouring buckets share a lock: it
+ * stays in the cache of a CPU whose clients use consecutive ports.
  */
 enum { PROXY_LOCKS = 512, PROXY_LOCK_SPAN = 8 };
 
@@ -139,7 +140,7 @@ struct proxy_lock {
 };
 _Static_assert(sizeof(struct proxy_lock) == 64, "proxy_lock is a cache line");
 
-/* How far a TCP connection is: what its time-out depends on. */
+/* The phase of a TCP connection, which selects its time-out. */
 enum proxy_tcp_phase {
 	PROXY_TCP_OPENING,     /* no handshake seen yet */
 	PROXY_TCP_ESTABLISHED, /* both sides have spoken */
@@ -157,7 +158,7 @@ static inline enum proxy_tcp_phase proxy_tcp_phase(__u32 state)
 	return (state & open) == open ? PROXY_TCP_ESTABLISHED : PROXY_TCP_OPENING;
 }
 
-/** proxy_client_side - what @flow is found by if it is pinned */
+/** proxy_client_side - return the key of the index entry that @flow has if it is pinned */
 static inline struct proxy_reply proxy_client_side(const struct proxy_flow *flow)
 {
 	return (struct proxy_reply){
@@ -182,11 +183,11 @@ static inline __u64 proxy_flow_hash(const volatile __u64 *keys, const struct pro
 enum proxy_nexthop_flags {
 	PROXY_NEXTHOP_MAC = 1 << 0,    /* dmac is the neighbour's */
 	PROXY_NEXTHOP_L3 = 1 << 1,     /* the device has no link layer (tun, wireguard) */
-	PROXY_NEXTHOP_DOWN = 1 << 2,   /* the target cannot be reached: senders are told */
-	PROXY_NEXTHOP_SILENT = 1 << 3, /* its neighbour does not answer; for user space only */
+	PROXY_NEXTHOP_DOWN = 1 << 2,   /* the target is unreachable: programs send ICMP errors */
+	PROXY_NEXTHOP_SILENT = 1 << 3, /* its neighbour does not answer ARP; for user space only */
 };
 
-/* Index 0 of "nexthops" stays empty: leave the frame to the device as it is (lo, tun). */
+/* Index 0 of "nexthops" stays empty: programs leave the link-layer header as it is (lo, tun). */
 enum { PROXY_NEXTHOP_NONE = 0 };
 
 /*
@@ -199,9 +200,9 @@ struct proxy_nexthop {
 			__u8 dmac[6];
 			__u16 flags; /* enum proxy_nexthop_flags */
 		};
-		__u64 link; /* both at once: user space stores and the program loads this */
+		__u64 link; /* both: user space stores and programs load this at once */
 	};
-	__u32 oif;  /* 0: no route, leave the frame as it is */
+	__u32 oif;  /* 0: no route; programs leave the link-layer header as it is */
 	__be32 via; /* the gateway, or the target itself if it is on the link */
 };
 _Static_assert(sizeof(struct proxy_nexthop) == 16, "proxy_nexthop is shared with user space");
@@ -215,7 +216,7 @@ _Static_assert(sizeof(struct proxy_nexthop) == 16, "proxy_nexthop is shared with
 /* clang-format on */
 
 enum proxy_host_flags {
-	PROXY_HOST_ANSWER = 1 << 0, /* an original: answer ARP requests if nobody else does */
+	PROXY_HOST_ANSWER = 1 << 0, /* an original: answer ARP requests if no host does */
 };
 
 /*
@@ -223,13 +224,13 @@ enum proxy_host_flags {
  * the entry; @asked and @heard belong to the program.
  */
 struct proxy_host {
-	__u64 asked; /* first ARP request that nobody has answered since; 0: none */
-	__u64 heard; /* last ARP message from this address; 0: none yet */
+	__u64 asked; /* time of the first ARP request without an answer so far; 0: none */
+	__u64 heard; /* time of the last ARP message from this address; 0: none yet */
 	__u32 flags; /* enum proxy_host_flags */
 	/*
-	 * For later fragments that arrive before the first: if all mappings of this original have
-	 * one target, that (and its next hop); if all mappings to this target have one original,
-	 * that. 0 otherwise.
+	 * For fragments that arrive before the first of their datagram. The target, with its next
+	 * hop, if all mappings of this original have the same; and the original, if all mappings
+	 * to this target have the same. Else 0.
 	 */
 	__be32 sole_target;
 	__be32 sole_orig;
@@ -255,7 +256,7 @@ struct proxy_fragment {
 };
 _Static_assert(sizeof(struct proxy_fragment) == 12, "proxy_fragment is shared with user space");
 
-/* Value of "fragments": what became of the first fragment. */
+/* Value of "fragments": the translation of the first fragment. */
 struct proxy_fragment_rule {
 	__u64 when;
 	__be32 addr; /* new destination (egress) or source (ingress); 0: untouched */
@@ -270,7 +271,7 @@ enum proxy_state_flags {
 	PROXY_STATE_UNMAPPED = 1 << 3,	/* some pinned flow may have no mapping any more */
 };
 
-/* A MAC address is trusted for so long after the last heartbeat of user space. */
+/* Programs use a MAC address of "nexthops" for this long after the last heartbeat. */
 #define PROXY_HEARTBEAT_NS 10000000000ULL
 
 enum { PROXY_PREFILTER_BITS = 65536, PROXY_SUMMARY_SPAN = PROXY_PREFILTER_BITS / 256 };
@@ -279,26 +280,27 @@ enum { PROXY_PREFILTER_BITS = 65536, PROXY_SUMMARY_SPAN = PROXY_PREFILTER_BITS /
 struct proxy_state {
 	__u32 layout;	 /* PROXY_LAYOUT */
 	__u32 flags;	 /* enum proxy_state_flags */
-	__u64 heartbeat; /* stored by user space each second; 0: MAC addresses are not to be used */
-	__u32 tick;	 /* of the program: jiffies when it last found the heartbeat fresh */
+	__u64 heartbeat; /* stored by user space each second; 0: programs ask the kernel for the MAC
+			    address */
+	__u32 tick;	 /* stored by programs: jiffies when the heartbeat was last found fresh */
 	/*
-	 * Raised by user space after each change of mappings, next hops or flows: what programs
-	 * remember is void then.
+	 * Raised by user space after each change of mappings, next hops or flows: this invalidates
+	 * "cache".
 	 */
 	__u32 generation;
 	__u32 mapping_ids; /* entries of "mapping_stats" for each CPU */
-	__u16 pins;	   /* whether any flow has ever been pinned */
+	__u16 pins;	   /* 1: a flow has been pinned since the datapath began */
 	__u16 mark; /* the datapath's own TC_INDEX_DONE (bpf/tc-index.h), set before it is attached
 		     */
 	/*
-	 * A bit for each PROXY_SUMMARY_SPAN bits of "prefilter": whether one of them is set.
-	 * Packets that are none of our business leave here, after the one cache line that all need.
+	 * A bit for each PROXY_SUMMARY_SPAN bits of "prefilter": whether one of them is set. For
+	 * packets to and from other addresses, programs read this cache line and nothing else.
 	 */
 	__u64 summary[4];
 };
 _Static_assert(sizeof(struct proxy_state) == 64, "a cache line, shared with user space");
 
-/* Flows that each CPU remembers in "cache", a power of two; one way each. 64 bytes a slot. */
+/* Slots of "cache" for each CPU, a power of two: one direction of one flow each, 64 bytes. */
 enum { PROXY_CACHE_SLOTS = 1024 };
 
 /*
@@ -310,7 +312,7 @@ struct proxy_prefilter {
 	__u64 words[PROXY_PREFILTER_BITS / 64];
 };
 
-/** proxy_prefilter_bit - the number of @addr's bit: word is the result / 64, bit in it the rest */
+/** proxy_prefilter_bit - return the number of @addr's bit: in word number / 64, bit number % 64 */
 static inline __u32 proxy_prefilter_bit(__be32 addr)
 {
 	/* Fibonacci hashing: the upper half of the product depends on all bits of the address. */
@@ -331,8 +333,8 @@ _Static_assert(sizeof(struct proxy_mapping_stats) == 32, "proxy_mapping_stats is
 
 /*
  * The entries of "counters", a __u64 per CPU each: X(enumerator, field name, description). The
- * first group are packets that might have been translated but were not: why. The second counts what
- * else the program did.
+ * first group counts packets that a mapping matched or might match, but that were not translated,
+ * by reason. The second counts other actions of the programs.
  */
 #define PROXY_REASONS(X)                                                                           \
 	X(MALFORMED, malformed, "headers cut short or at odds with each other: passed")            \
@@ -354,7 +356,7 @@ _Static_assert(sizeof(struct proxy_mapping_stats) == 32, "proxy_mapping_stats is
 
 #define PROXY_COUNTER(name, field, text) PROXY_##name,
 enum proxy_counter {
-	PROXY_OK, /* no reason; this entry stays 0 */
+	PROXY_OK, /* translated: not a reason; this entry stays 0 */
 	PROXY_REASONS(PROXY_COUNTER) PROXY_EVENTS(PROXY_COUNTER) PROXY_COUNTER_MAX,
 };
 #undef PROXY_COUNTER
