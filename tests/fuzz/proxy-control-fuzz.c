@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while ((request = fuzz_line(&data, &size))) {
 		struct mapping_error error = { .text = "" };
 
-		MUST(!carry_out(&engine, request, &error) == !*error.text);
+		MUST(!control_carry_out(&engine, request, &error) == !*error.text);
 		free(request);
 		copy(&again, &served);
 		MUST(!mapping_list_finish(&again, &error) && again.count == served.count);
