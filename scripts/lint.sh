@@ -88,8 +88,12 @@ tidy_one()
 	esac
 	hash=$({ cat "$1" .clang-tidy tests/.clang-tidy; cat "${@:2}"; clang-tidy --version; } | sha1sum | cut -c -40)
 	[ "$(cat "$OUT/${1//\//_}.tidy" 2> /dev/null)" != "$hash" ] || return 0
-	clang-tidy --quiet "$1" -- -std=gnu11 -Iinclude "${flags[@]}" 2> "$OUT/${1//\//_}.err" &&
-		echo "$hash" > "$OUT/${1//\//_}.tidy"
+	if ! clang-tidy --quiet "$1" -- -std=gnu11 -Iinclude "${flags[@]}" 2> "$OUT/${1//\//_}.err"; then
+		# Its complaints are on stdout; this is why it could not look at the file.
+		grep -v ' generated\.$' "$OUT/${1//\//_}.err"
+		return 1
+	fi
+	echo "$hash" > "$OUT/${1//\//_}.tidy"
 }
 
 lint_tidy()
@@ -214,6 +218,7 @@ programs_in_script()
 # A name leads to one place, and the lists of programs agree.
 lint_names()
 {
+	local with status=0
 	definitions "${c_files[@]}" | awk '
 		{ files[$1 " " $2] = files[$1 " " $2] " " $3; n[$1 " " $2]++ }
 		END {
@@ -305,7 +310,7 @@ lint_man()
 # run PART: its line, after whatever it complains about
 run()
 {
-	local program=$1
+	local program=$1 why="see above" result
 	case $1 in
 	format | tidy) program=clang-$1 ;;
 	spelling) program=codespell ;;
@@ -317,25 +322,30 @@ run()
 	elif "lint_$1" > "$OUT/$1.log" 2>&1; then
 		echo "ok $1"
 	else
+		result=$?
 		cat "$OUT/$1.log"
-		echo "FAIL $1: see above"
+		[ -s "$OUT/$1.log" ] || why="it ended with status $result and said nothing"
+		echo "FAIL $1: $why"
 		return 1
 	fi
 }
 
 # tidy takes longest and waits for nothing but the skeletons: the others run beside it.
-status=0 tidy=
-[[ " ${parts[*]} " != *" tidy "* ]] || make_in gcc skeletons || exit 1
+failed=no tidy=
+if [[ " ${parts[*]} " == *" tidy "* ]] && ! make_in gcc skeletons; then
+	echo "FAIL tidy: the skeletons cannot be made: see above"
+	exit 1
+fi
 for part in "${parts[@]}"; do
 	if [ "$part" = tidy ]; then
 		run tidy > "$OUT/tidy.line" &
 		tidy=$!
 		continue
 	fi
-	run "$part" || status=1
+	run "$part" || failed=yes
 done
 if [ -n "$tidy" ]; then
-	wait "$tidy" || status=1
+	wait "$tidy" || failed=yes
 	cat "$OUT/tidy.line"
 fi
-exit $status
+[ $failed = no ]
