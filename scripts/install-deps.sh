@@ -103,8 +103,10 @@ apt_get()
 			echo "$errors" >&2
 			return 1
 		fi
+		# Warnings may come before it.
+		errors=${errors#*E: Could not get }
 		[ $waiting = yes ] || echo "install-deps.sh: waiting for another package manager," \
-			"$((LOCK_SECONDS / 60)) minutes at most: ${errors%%$'\n'*}" >&2
+			"$((LOCK_SECONDS / 60)) minutes at most, to get ${errors%%$'\n'*}" >&2
 		waiting=yes
 		sleep 1
 	done
