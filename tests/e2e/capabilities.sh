@@ -5,8 +5,9 @@
 . "$(dirname "$0")/../lib.sh"
 needs setpriv socat unshare
 
-RUN=bpf,net_admin,perfmon # what the man pages name; for what another process has made:
-OTHERS=net_admin,sys_admin
+RUN=bpf,net_admin,perfmon # what the man pages name
+OTHERS=sys_admin # for what another process has made; to take it over:
+TAKEOVER=net_admin,sys_admin
 
 lan_of_the_mapping
 in_host client ping -q -c 1 -W 5 $TARGET > $TMP/ping
@@ -113,20 +114,33 @@ user $RUN
 run "$BIN/proxy" -c 1 eth0
 equal "proxy does not take over without CAP_SYS_ADMIN" $status 1
 contains "and names it" "$err" "this needs CAP_SYS_ADMIN (root has it all)"
-run "$BIN/proxy" --list eth0
-contains "nor lists" "$err" "this needs CAP_SYS_ADMIN (root has it all)"
-run "$BIN/proxy" --add 10.0.0.20:1=10.0.0.138:2 eth0
-contains "nor adds" "$err" "this needs CAP_SYS_ADMIN (root has it all)"
+# change_others WHEN: all that is done to the datapath of another process
+change_others()
+{
+	local action
+	for action in --list "--add 10.0.0.20:1=10.0.0.138:2" "--delete 10.0.0.20:1" --flush-flows; do
+		user $RUN
+		run "$BIN/proxy" $action eth0
+		equal "$1, proxy ${action%% *} does not work without CAP_SYS_ADMIN" $status 1
+		contains "and names it" "$err" "this needs CAP_SYS_ADMIN (root has it all)"
+		user $OTHERS
+		run "$BIN/proxy" $action eth0
+		equal "$1, proxy ${action%% *} works with it ($err)" $status 0
+		[ "$action" != --list ] || contains "and lists" "$out" "$ORIGINAL:$ORIGINAL_PORT"
+	done
+}
+
+change_others "after --keep"
 works "and the datapath goes on"
 user $OTHERS
-run "$BIN/proxy" --list eth0
-equal "proxy --list works with $OTHERS" $status 0
-contains "and lists" "$out" "$ORIGINAL:$ORIGINAL_PORT"
-run "$BIN/proxy" --add 10.0.0.20:1=10.0.0.138:2 eth0
-equal "proxy --add works with them ($err)" $status 0
-start_as taken $OTHERS proxy -I 0.2 eth0
-works "proxy takes over with them"
+run "$BIN/proxy" -c 1 eth0
+equal "proxy does not take over without CAP_NET_ADMIN" $status 1
+contains "and names it" "$err" "this needs CAP_NET_ADMIN (root has it all)"
+works "and the datapath goes on"
+start_as taken $TAKEOVER proxy -I 0.2 eth0
+works "proxy takes over with $TAKEOVER"
 check "and has kept the flow" wait_for 5 grep -q "$TARGET:$TARGET_PORT : $CLIENT:" $TMP/taken.out
+change_others "beside a proxy that runs"
 ends "and ends well" taken
 equal "and has removed the filters" "$(our_filters client eth0)" ""
 
