@@ -116,8 +116,10 @@ int addr_parse(const char *text, struct addr *addr)
 
 	if (inet_pton(AF_INET, text, &ip) == 1)
 		found = addr_ipv4(ip);
-	else if (inet_pton(AF_INET6, text, &found) != 1 || addr_is_ipv4(&found))
+	else if (inet_pton(AF_INET6, text, &found) != 1)
 		return -EINVAL;
+	else if (addr_is_ipv4(&found))
+		return -EAFNOSUPPORT;
 	*addr = found;
 	return 0;
 }

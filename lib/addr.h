@@ -65,8 +65,8 @@ const char *addr_unusable(const struct addr *addr);
 
 /**
  * addr_parse - parse a whole text: "10.0.0.1" or "fd00::1", without brackets and without a zone
- * Return: 0, or -EINVAL; @addr is untouched on failure. ::ffff:a.b.c.d is refused: it would be
- * taken for IPv4.
+ * Return: 0; -EAFNOSUPPORT for ::ffff:a.b.c.d, which would be taken for IPv4; -EINVAL if it is no
+ * address. @addr is untouched on failure.
  */
 int addr_parse(const char *text, struct addr *addr);
 

@@ -64,9 +64,23 @@ static void request_add(struct request *req, unsigned short type, const void *da
 	req->header.nlmsg_len = (__u32)(NLMSG_ALIGN(req->header.nlmsg_len) + RTA_LENGTH(len));
 }
 
-static void request_add_addr(struct request *req, unsigned short type, __be32 addr)
+static void request_add_addr(struct request *req, unsigned short type, const struct addr *addr)
 {
-	request_add(req, type, &addr, sizeof(addr));
+	size_t len;
+	const void *bytes = addr_bytes(addr, &len);
+
+	request_add(req, type, bytes, len);
+}
+
+/* Read an attribute that holds an address. Return: whether it is one of @family. */
+static bool netlink_read_addr(const struct rtattr *a, int family, struct addr *addr)
+{
+	size_t len = family == AF_INET ? sizeof(__be32) : sizeof(struct addr);
+
+	if (RTA_PAYLOAD(a) != len)
+		return false;
+	*addr = addr_from(RTA_DATA(a), len);
+	return true;
 }
 
 static int request_send(struct netlink *nl, struct request *req)
@@ -149,18 +163,33 @@ static int dump(struct netlink *nl, struct request *req,
 	return err;
 }
 
-int netlink_route_get(struct netlink *nl, __be32 dst, struct netlink_route *route)
+/* IPv4 answers with these errors; IPv6 with a route of such a type. */
+static int netlink_route_error(__u8 type)
+{
+	switch (type) {
+	case RTN_UNREACHABLE:
+		return -EHOSTUNREACH;
+	case RTN_PROHIBIT:
+		return -EACCES;
+	case RTN_BLACKHOLE:
+		return -EINVAL;
+	default:
+		return 0;
+	}
+}
+
+int netlink_route_get(struct netlink *nl, const struct addr *dst, struct netlink_route *route)
 {
 	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
-	struct netlink_route found = { .via = dst };
+	struct netlink_route found = { .via = *dst };
+	int family = addr_family(dst), err, len;
 	struct nlmsghdr *answer;
 	struct request req;
 	struct rtmsg *info;
-	int err, len;
 
 	request_init(&req, RTM_GETROUTE, 0, sizeof(req.route));
-	req.route.rtm_family = AF_INET;
-	req.route.rtm_dst_len = 32;
+	req.route.rtm_family = (__u8)family;
+	req.route.rtm_dst_len = family == AF_INET ? 32 : 128;
 	request_add_addr(&req, RTA_DST, dst);
 	err = talk(nl, &req, buf, &answer);
 	if (err)
@@ -170,13 +199,16 @@ int netlink_route_get(struct netlink *nl, __be32 dst, struct netlink_route *rout
 	info = NLMSG_DATA(answer);
 	len = (int)RTM_PAYLOAD(answer);
 	found.type = info->rtm_type;
+	err = netlink_route_error(found.type);
+	if (err)
+		return err;
 	for (struct rtattr *a = RTM_RTA(info); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
-		if (a->rta_type == RTA_OIF)
+		if (a->rta_type == RTA_OIF && RTA_PAYLOAD(a) == sizeof(found.oif))
 			memcpy(&found.oif, RTA_DATA(a), sizeof(found.oif));
 		else if (a->rta_type == RTA_GATEWAY)
-			memcpy(&found.via, RTA_DATA(a), sizeof(found.via));
+			netlink_read_addr(a, family, &found.via);
 		else if (a->rta_type == RTA_PREFSRC)
-			memcpy(&found.src, RTA_DATA(a), sizeof(found.src));
+			netlink_read_addr(a, family, &found.src);
 		else if (a->rta_type == RTA_VIA)
 			found.via_ipv6 = true;
 	}
@@ -184,7 +216,6 @@ int netlink_route_get(struct netlink *nl, __be32 dst, struct netlink_route *rout
 	return 0;
 }
 
-/* Return: whether the message is about an IPv4 neighbour. */
 int netlink_link_name(struct netlink *nl, const char *altname, char name[IF_NAMESIZE])
 {
 	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
@@ -215,6 +246,7 @@ int netlink_link_name(struct netlink *nl, const char *altname, char name[IF_NAME
 	return -ENODEV;
 }
 
+/* Return: whether the message is about a neighbour's address. */
 static bool neigh_message(struct nlmsghdr *msg, struct netlink_neigh *neigh)
 {
 	struct ndmsg *info = NLMSG_DATA(msg);
@@ -222,15 +254,14 @@ static bool neigh_message(struct nlmsghdr *msg, struct netlink_neigh *neigh)
 	int len = (int)NLMSG_PAYLOAD(msg, sizeof(*info));
 	bool has_addr = false;
 
-	if (info->ndm_family != AF_INET)
+	if (info->ndm_family != AF_INET && info->ndm_family != AF_INET6)
 		return false;
 	memset(neigh, 0, sizeof(*neigh));
 	neigh->ifindex = info->ndm_ifindex;
 	neigh->state = msg->nlmsg_type == RTM_DELNEIGH ? 0 : info->ndm_state;
 	for (; RTA_OK(a, len); a = RTA_NEXT(a, len)) {
-		if (a->rta_type == NDA_DST && RTA_PAYLOAD(a) == sizeof(neigh->addr)) {
-			memcpy(&neigh->addr, RTA_DATA(a), sizeof(neigh->addr));
-			has_addr = true;
+		if (a->rta_type == NDA_DST) {
+			has_addr = netlink_read_addr(a, info->ndm_family, &neigh->addr);
 		} else if (a->rta_type == NDA_LLADDR && RTA_PAYLOAD(a) == sizeof(neigh->mac)) {
 			memcpy(neigh->mac, RTA_DATA(a), sizeof(neigh->mac));
 			neigh->has_mac = true;
@@ -239,16 +270,19 @@ static bool neigh_message(struct nlmsghdr *msg, struct netlink_neigh *neigh)
 	return has_addr;
 }
 
-static void neigh_request(struct request *req, __u16 type, __u16 flags, int ifindex, __be32 addr)
+/* @addr: NULL: every one of both families */
+static void neigh_request(struct request *req, __u16 type, __u16 flags, int ifindex,
+			  const struct addr *addr)
 {
 	request_init(req, type, flags, sizeof(req->neigh));
-	req->neigh.ndm_family = AF_INET;
+	req->neigh.ndm_family = (__u8)(addr ? addr_family(addr) : AF_UNSPEC);
 	req->neigh.ndm_ifindex = ifindex;
 	if (addr)
 		request_add_addr(req, NDA_DST, addr);
 }
 
-int netlink_neigh_get(struct netlink *nl, int ifindex, __be32 addr, struct netlink_neigh *neigh)
+int netlink_neigh_get(struct netlink *nl, int ifindex, const struct addr *addr,
+		      struct netlink_neigh *neigh)
 {
 	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
 	struct netlink_neigh found;
@@ -266,7 +300,7 @@ int netlink_neigh_get(struct netlink *nl, int ifindex, __be32 addr, struct netli
 	return 0;
 }
 
-int netlink_neigh_use(struct netlink *nl, int ifindex, __be32 addr)
+int netlink_neigh_use(struct netlink *nl, int ifindex, const struct addr *addr)
 {
 	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
 	struct nlmsghdr *answer;
@@ -277,7 +311,7 @@ int netlink_neigh_use(struct netlink *nl, int ifindex, __be32 addr)
 	return talk(nl, &req, buf, &answer);
 }
 
-int netlink_neigh_delete(struct netlink *nl, int ifindex, __be32 addr)
+int netlink_neigh_delete(struct netlink *nl, int ifindex, const struct addr *addr)
 {
 	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
 	struct nlmsghdr *answer;
@@ -291,7 +325,7 @@ struct mac_search {
 	int ifindex;
 	const __u8 *mac;
 	__u16 states;
-	__be32 *found;
+	struct addr *found;
 	int room, count;
 };
 
@@ -307,7 +341,7 @@ static void mac_visit(struct nlmsghdr *msg, void *arg)
 }
 
 int netlink_neigh_with_mac(struct netlink *nl, int ifindex, const __u8 mac[6], __u16 states,
-			   __be32 *found, int room)
+			   struct addr *found, int room)
 {
 	struct mac_search search = {
 		.ifindex = ifindex, .mac = mac, .states = states, .found = found, .room = room
@@ -315,7 +349,7 @@ int netlink_neigh_with_mac(struct netlink *nl, int ifindex, const __u8 mac[6], _
 	struct request req;
 	int err;
 
-	neigh_request(&req, RTM_GETNEIGH, NLM_F_DUMP, 0, 0);
+	neigh_request(&req, RTM_GETNEIGH, NLM_F_DUMP, 0, NULL);
 	err = dump(nl, &req, mac_visit, &search);
 	return err ?: search.count;
 }
@@ -323,13 +357,13 @@ int netlink_neigh_with_mac(struct netlink *nl, int ifindex, const __u8 mac[6], _
 int netlink_neigh_delete_mac(struct netlink *nl, int ifindex, const __u8 mac[6])
 {
 	enum { ROOM = 256 };
-	__be32 found[ROOM] = { 0 };
+	struct addr found[ROOM];
 	int count, err = 0;
 
 	do {
 		count = netlink_neigh_with_mac(nl, ifindex, mac, (__u16)~0, found, ROOM);
 		for (int i = 0; i < count && !err; i++)
-			err = netlink_neigh_delete(nl, ifindex, found[i]);
+			err = netlink_neigh_delete(nl, ifindex, &found[i]);
 	} while (count == ROOM && !err);
 	return count < 0 ? count : err;
 }
@@ -433,11 +467,17 @@ int netlink_subscribe(__u32 groups)
 	return fd;
 }
 
-int netlink_watch_open(void)
+int netlink_watch_open(int family)
 {
-	return netlink_subscribe(RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE |
-				 RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_RULE |
-				 1 << (RTNLGRP_IPV4_NETCONF - 1));
+	const __u32 both = RTMGRP_LINK | RTMGRP_NEIGH;
+
+	return netlink_subscribe(both |
+				 (family == AF_INET ? RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_IFADDR |
+							      RTMGRP_IPV4_RULE |
+							      1 << (RTNLGRP_IPV4_NETCONF - 1)
+						    : RTMGRP_IPV6_ROUTE | RTMGRP_IPV6_IFADDR |
+							      1 << (RTNLGRP_IPV6_RULE - 1) |
+							      1 << (RTNLGRP_IPV6_NETCONF - 1)));
 }
 
 enum netlink_event netlink_watch_next(int watch_fd, struct netlink_neigh *neigh)

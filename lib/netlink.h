@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What rtnetlink knows about IPv4 routes, neighbours and tc filters: ask, hear of changes, keep
- * alive.
+/* What rtnetlink knows about routes, neighbours and tc filters: ask, hear of changes, keep alive.
  */
 #ifndef NETLINK_H
 #define NETLINK_H
@@ -8,6 +7,8 @@
 #include <linux/types.h>
 #include <net/if.h>
 #include <stdbool.h>
+
+#include "addr.h"
 
 /* A socket for requests; one answer at a time. */
 struct netlink {
@@ -26,9 +27,9 @@ void netlink_close(struct netlink *nl);
 struct netlink_route {
 	__u8 type; /* RTN_* */
 	int oif;
-	__be32 via; /* the gateway, or the address itself where it is on the link */
-	__be32 src; /* the source address that the kernel would pick */
-	bool via_ipv6;
+	struct addr via; /* the gateway, or the address itself where it is on the link */
+	struct addr src; /* the source address that the kernel would pick; none: it did not say */
+	bool via_ipv6;	 /* to an IPv4 address: the gateway has only an IPv6 one */
 };
 
 /**
@@ -36,7 +37,7 @@ struct netlink_route {
  * Return: 0; -ENETUNREACH, -EHOSTUNREACH or what else the routing table says; another negative
  * errno. @route is untouched on failure.
  */
-int netlink_route_get(struct netlink *nl, __be32 dst, struct netlink_route *route);
+int netlink_route_get(struct netlink *nl, const struct addr *dst, struct netlink_route *route);
 
 enum { NETLINK_ALTNAME_LEN = 128 }; /* with its end: ALTIFNAMSIZ */
 
@@ -49,7 +50,7 @@ int netlink_link_name(struct netlink *nl, const char *altname, char name[IF_NAME
 
 struct netlink_neigh {
 	int ifindex;
-	__be32 addr;
+	struct addr addr;
 	__u16 state; /* NUD_*; 0: the entry is gone */
 	bool has_mac;
 	__u8 mac[6];
@@ -59,25 +60,27 @@ struct netlink_neigh {
  * netlink_neigh_get - the neighbour entry of @addr on @ifindex
  * Return: 0; -ENOENT if there is none; another negative errno. @neigh is untouched on failure.
  */
-int netlink_neigh_get(struct netlink *nl, int ifindex, __be32 addr, struct netlink_neigh *neigh);
+int netlink_neigh_get(struct netlink *nl, int ifindex, const struct addr *addr,
+		      struct netlink_neigh *neigh);
 
 /**
  * netlink_neigh_use - tell the kernel that the entry is in use, as a packet sent through it would
  *
  * The entry is created and resolved if need be; a stale one is verified.
  */
-int netlink_neigh_use(struct netlink *nl, int ifindex, __be32 addr);
+int netlink_neigh_use(struct netlink *nl, int ifindex, const struct addr *addr);
 
-int netlink_neigh_delete(struct netlink *nl, int ifindex, __be32 addr);
+int netlink_neigh_delete(struct netlink *nl, int ifindex, const struct addr *addr);
 
 /**
- * netlink_neigh_with_mac - find the entries of @ifindex that hold the Ethernet address @mac
+ * netlink_neigh_with_mac - find the entries, of both families, of @ifindex that hold the Ethernet
+ *			    address @mac
  * @states: NUD_*, or-ed: only entries in one of them
- * @found: room for @room addresses, in network byte order
+ * @found: room for @room addresses
  * Return: how many were found, @room at most; or a negative errno.
  */
 int netlink_neigh_with_mac(struct netlink *nl, int ifindex, const __u8 mac[6], __u16 states,
-			   __be32 *found, int room);
+			   struct addr *found, int room);
 
 /**
  * netlink_neigh_delete_mac - delete each entry of @ifindex that holds the Ethernet address @mac
@@ -113,11 +116,13 @@ enum netlink_event {
 };
 
 /**
- * netlink_watch_open - a socket that hears of changes of neighbours, routes, addresses, links, and
- * of the settings of links, such as rp_filter Return: a non-blocking file descriptor for poll(),
- * owned by the caller; or a negative errno.
+ * netlink_watch_open - a socket that hears of changes of links, and of @family's neighbours,
+ *routes, addresses and settings of links, such as rp_filter
+ *
+ * Neighbours of the other family are heard of, too.
+ * Return: a non-blocking file descriptor for poll(), owned by the caller; or a negative errno.
  */
-int netlink_watch_open(void);
+int netlink_watch_open(int family);
 
 /**
  * netlink_watch_next - the next change that waits on @watch_fd

@@ -30,9 +30,17 @@ struct dump {
 	__u8 family;
 	__u8 proto;
 	const struct sockets_pair *one; /* NULL: the list */
-	void (*visit)(void *ctx, __u8 proto, __be32 addr, __be16 port);
+	void (*visit)(void *ctx, __u8 proto, const struct addr *addr, __be16 port);
 	void *ctx;
 };
+
+static void sockets_set_addr(__be32 words[4], const struct addr *addr)
+{
+	size_t len;
+	const void *bytes = addr_bytes(addr, &len);
+
+	memcpy(words, bytes, len);
+}
 
 static int request(int fd, const struct dump *dump)
 {
@@ -51,9 +59,9 @@ static int request(int fd, const struct dump *dump)
 	ssize_t sent;
 
 	if (dump->one) {
-		req.body.id.idiag_src[0] = dump->one->local;
+		sockets_set_addr(req.body.id.idiag_src, &dump->one->local);
 		req.body.id.idiag_sport = dump->one->lport;
-		req.body.id.idiag_dst[0] = dump->one->remote;
+		sockets_set_addr(req.body.id.idiag_dst, &dump->one->remote);
 		req.body.id.idiag_dport = dump->one->rport;
 	}
 
@@ -80,7 +88,7 @@ static ssize_t sockets_receive(int fd, void *buf, size_t size)
 static int visit_socket(const struct dump *dump, const struct nlmsghdr *msg)
 {
 	const struct inet_diag_msg *info = NLMSG_DATA(msg);
-	const __be32 *dst = info->id.idiag_dst;
+	struct addr remote;
 
 	if (msg->nlmsg_len < NLMSG_LENGTH(sizeof(*info)))
 		return -EPROTO;
@@ -88,10 +96,8 @@ static int visit_socket(const struct dump *dump, const struct nlmsghdr *msg)
 		*(bool *)dump->ctx = 1 << info->idiag_state & STATES;
 		return 1;
 	}
-	if (info->idiag_family == AF_INET)
-		dump->visit(dump->ctx, dump->proto, dst[0], info->id.idiag_dport);
-	else if (info->idiag_family == AF_INET6 && !dst[0] && !dst[1] && dst[2] == htonl(0xffff))
-		dump->visit(dump->ctx, dump->proto, dst[3], info->id.idiag_dport);
+	remote = addr_from(info->id.idiag_dst, info->idiag_family == AF_INET ? 4 : 16);
+	dump->visit(dump->ctx, dump->proto, &remote, info->id.idiag_dport);
 	return 0;
 }
 
@@ -204,7 +210,8 @@ static bool without_ipv6(void)
 	       errno == ENOENT;
 }
 
-int sockets_each(void (*visit)(void *ctx, __u8 proto, __be32 addr, __be16 port), void *ctx)
+int sockets_each(void (*visit)(void *ctx, __u8 proto, const struct addr *addr, __be16 port),
+		 void *ctx)
 {
 	static const __u8 families[] = { AF_INET, AF_INET6 };
 	static const __u8 protos[] = { IPPROTO_TCP, IPPROTO_UDP };
@@ -225,9 +232,10 @@ int sockets_each(void (*visit)(void *ctx, __u8 proto, __be32 addr, __be16 port),
 int sockets_connected(const struct sockets_pair *pair, bool *connected)
 {
 	/* The kernel compares addresses, not families: it finds IPv4-mapped ones, too. */
-	const struct dump dump = {
-		.family = AF_INET, .proto = pair->proto, .one = pair, .ctx = connected
-	};
+	const struct dump dump = { .family = (__u8)addr_family(&pair->remote),
+				   .proto = pair->proto,
+				   .one = pair,
+				   .ctx = connected };
 	int err;
 
 	*connected = false;

@@ -6,16 +6,17 @@
 #include <linux/types.h>
 #include <stdbool.h>
 
+#include "addr.h"
+
 /**
- * sockets_each - tell of every socket in this network namespace that is connected to an IPv4
- * address
- * @visit: called with the protocol (IPPROTO_TCP or IPPROTO_UDP), the remote address and port, both
- * in network byte order
+ * sockets_each - tell of every socket in this network namespace that is connected
+ * @visit: called with the protocol (IPPROTO_TCP or IPPROTO_UDP), the remote address, and
+ * the remote port in network byte order
  * @ctx: handed to @visit; neither is used after the return
  *
  * TCP in every state but LISTEN, CLOSE and TIME_WAIT (SYN_SENT, SYN_RECV ... included), UDP where
  * it is connect()ed. Sockets of the IPv6 family that talk to an IPv4-mapped address
- * (::ffff:a.b.c.d) too. Those of all users; no privilege is needed.
+ * (::ffff:a.b.c.d) are connected to an IPv4 address. Those of all users; no privilege is needed.
  *
  * The kernel does not stop the world for its list: what opens or closes meanwhile may be in it or
  * not, and where one closes, a neighbour in its hash bucket may be left out, too. A list that has
@@ -26,12 +27,13 @@
  * -EAGAIN if each of several lists was interrupted, -ENOBUFS if memory was short each time,
  * -ETIMEDOUT if no answer came, -EMSGSIZE or -EPROTO if it was cut off or made no sense.
  */
-int sockets_each(void (*visit)(void *ctx, __u8 proto, __be32 addr, __be16 port), void *ctx);
+int sockets_each(void (*visit)(void *ctx, __u8 proto, const struct addr *addr, __be16 port),
+		 void *ctx);
 
-/* Both ends of a connection over IPv4, in network byte order. */
+/* Both ends of a connection, the ports in network byte order. */
 struct sockets_pair {
-	__be32 local;
-	__be32 remote;
+	struct addr local;
+	struct addr remote;
 	__be16 lport;
 	__be16 rport;
 	__u8 proto; /* IPPROTO_TCP or IPPROTO_UDP */

@@ -258,7 +258,7 @@ int attach_keep(struct attachment *at, const struct tc_watch *watch, const char 
 /* The other device by which a target's packets go and come, or 0. */
 static int attach_other_device(const struct attachment *at, const struct nexthop *hop)
 {
-	if (!hop->target || hop->error || hop->route.type != RTN_UNICAST ||
+	if (!hop->taken || hop->error || hop->route.type != RTN_UNICAST ||
 	    hop->route.oif == at->ifindex)
 		return 0;
 	return hop->route.oif;

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "check.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
-#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,14 +21,14 @@ static int check_refuse(struct mapping_error *error, const struct mapping_list *
 static int check_refuse(struct mapping_error *error, const struct mapping_list *list,
 			const struct mapping *mapping, const char *fmt, ...)
 {
-	char from[MAPPING_ADDR_LEN], to[MAPPING_ADDR_LEN], place[MAPPING_PLACE_LEN];
+	char from[ADDR_TEXT_LEN], to[ADDR_TEXT_LEN], place[MAPPING_PLACE_LEN];
 	size_t used;
 	va_list args;
 
 	snprintf(error->text, sizeof(error->text),
 		 "%s%s=%s: ", mapping_place_text(list, mapping, place),
-		 mapping_addr_text(mapping->from.addr, mapping->from.port, from),
-		 mapping_addr_text(mapping->to.addr, mapping->to.port, to));
+		 addr_text(&mapping->from.addr, mapping->from.port, from),
+		 addr_text(&mapping->to.addr, mapping->to.port, to));
 	used = strlen(error->text);
 	va_start(args, fmt);
 	vsnprintf(error->text + used, sizeof(error->text) - used, fmt, args);
@@ -38,12 +36,7 @@ static int check_refuse(struct mapping_error *error, const struct mapping_list *
 	return -EINVAL;
 }
 
-static bool check_is_loopback(__be32 addr)
-{
-	return ntohl(addr) >> 24 == IN_LOOPBACKNET;
-}
-
-static bool check_is_local(struct nexthops *hops, __be32 addr)
+static bool check_is_local(struct nexthops *hops, const struct addr *addr)
 {
 	struct netlink_route route;
 
@@ -59,24 +52,26 @@ static int check_one(struct nexthops *hops, const struct iface *iface,
 	__u32 index;
 	int err;
 
+	if (addr_family(&mapping->from.addr) != AF_INET)
+		return check_refuse(error, list, mapping, "IPv6 mappings are not supported yet");
 	if (iface->loopback) {
-		if (!check_is_local(hops, mapping->from.addr) ||
-		    !check_is_local(hops, mapping->to.addr))
+		if (!check_is_local(hops, &mapping->from.addr) ||
+		    !check_is_local(hops, &mapping->to.addr))
 			return check_refuse(
 				error, list, mapping,
 				"both must be addresses of this host on %s, the loopback device",
 				iface->name);
 		return 0;
 	}
-	if (check_is_loopback(mapping->from.addr) || check_is_loopback(mapping->to.addr))
+	if (addr_is_loopback(&mapping->from.addr) || addr_is_loopback(&mapping->to.addr))
 		return check_refuse(
 			error, list, mapping,
 			"loopback addresses can be mapped on the loopback device only, not %s",
 			iface->name);
-	if (!netlink_route_get(&hops->nl, mapping->from.addr, &route) &&
+	if (!netlink_route_get(&hops->nl, &mapping->from.addr, &route) &&
 	    route.type == RTN_BROADCAST)
 		return check_refuse(error, list, mapping, "FROM is a broadcast address");
-	err = nexthops_get(hops, mapping->to.addr, &index);
+	err = nexthops_get(hops, &mapping->to.addr, &index);
 	if (err)
 		return check_refuse(error, list, mapping,
 				    "too many targets for the running datapath"),
@@ -129,19 +124,20 @@ static bool check_suspect(struct nexthops *hops, const struct iface *iface,
 {
 	const struct nexthop *hop = nexthops_at(hops, entry->to.nexthop);
 	const char *ifname = iface->name;
-	char from[MAPPING_ADDR_LEN], to[MAPPING_ADDR_LEN], device[IF_NAMESIZE] = "?";
+	int family = addr_family(&entry->to.addr);
+	char from[ADDR_TEXT_LEN], to[ADDR_TEXT_LEN], device[IF_NAMESIZE] = "?";
 	struct netlink_route route = { 0 };
-	int err = netlink_route_get(&hops->nl, entry->from.addr, &route);
+	int err = netlink_route_get(&hops->nl, &entry->from.addr, &route);
 
-	mapping_addr_text(entry->from.addr, 0, from);
-	mapping_addr_text(entry->to.addr, 0, to);
+	addr_plain(&entry->from.addr, from);
+	addr_plain(&entry->to.addr, to);
 	if (!err)
 		if_indextoname((unsigned int)route.oif, device);
 	if (err)
 		snprintf(text, size,
 			 "%s has no route, so nothing sent to it reaches %s "
-			 "(ip route add %s dev %s)",
-			 from, ifname, from, ifname);
+			 "(ip %sroute add %s dev %s)",
+			 from, ifname, family == AF_INET ? "" : "-6 ", from, ifname);
 	else if (route.type == RTN_LOCAL)
 		snprintf(text, size,
 			 "%s is this host's own address: only what others sent to it "
@@ -157,9 +153,10 @@ static bool check_suspect(struct nexthops *hops, const struct iface *iface,
 			 strerror(-hop->error));
 	else if (hop && hop->silent)
 		snprintf(text, size,
-			 "the target %s cannot be reached: its next hop does not answer ARP", to);
+			 "the target %s cannot be reached: its next hop does not answer %s", to,
+			 family == AF_INET ? "ARP" : "neighbour solicitations");
 	else if (hop && hop->route.type == RTN_UNICAST && hop->route.oif != iface->ifindex &&
-		 check_strict_rp_filter(hop->route.oif) &&
+		 family == AF_INET && check_strict_rp_filter(hop->route.oif) &&
 		 if_indextoname((unsigned int)hop->route.oif, device))
 		snprintf(text, size,
 			 "replies of %s come in by %s, where rp_filter=1 drops them (sysctl "

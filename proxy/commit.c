@@ -33,13 +33,13 @@ static int commit_plan_mapping(struct commit *commit, struct nexthops *hops,
 				 .to = { .addr = wanted->to.addr,
 					 .port = wanted->to.port,
 					 .flags = PROXY_MAPPING_ASK } };
-	struct proxy_dest deleted = wanted->from;
-	int err = nexthops_get(hops, wanted->to.addr, &entry.to.nexthop);
+	struct nat_dest deleted = wanted->from;
+	int err = nexthops_get(hops, &wanted->to.addr, &entry.to.nexthop);
 
 	deleted.deleted = 1;
 	if (!old || !table_shown(old))
 		old = mapping_list_find(&table->plan, &deleted);
-	else if (old->to.addr == wanted->to.addr && old->to.port == wanted->to.port)
+	else if (addr_equal(&old->to.addr, &wanted->to.addr) && old->to.port == wanted->to.port)
 		entry.to.flags &= old->to.flags;
 	if (nexthops_local(hops, entry.to.nexthop))
 		entry.to.flags |= PROXY_MAPPING_LOCAL;
@@ -117,11 +117,11 @@ static int commit_make_plan(struct commit *commit, struct nexthops *hops,
 
 /* Call @act for each flow: its slot, and a copy of it. */
 static int commit_each_flow(const struct maps *maps,
-			    int (*act)(void *arg, __u32 slot, const struct proxy_flow *flow),
+			    int (*act)(void *arg, __u32 slot, const struct nat_flow *flow),
 			    void *arg)
 {
 	__u32 limit = maps_flow_limit(maps);
-	struct proxy_flow flow;
+	struct nat_flow flow;
 	int err = 0;
 
 	for (__u32 slot = 0; !err && slot < limit; slot++)
@@ -130,7 +130,7 @@ static int commit_each_flow(const struct maps *maps,
 	return err;
 }
 
-static int commit_flush_one(void *arg, __u32 slot, const struct proxy_flow *flow)
+static int commit_flush_one(void *arg, __u32 slot, const struct nat_flow *flow)
 {
 	(void)flow;
 	maps_flow_end(arg, slot);
@@ -144,11 +144,11 @@ void commit_flush(const struct maps *maps)
 }
 
 /* Before the change: a connection that it would move is to be found without its mapping. */
-static int commit_pin_one(void *arg, __u32 slot, const struct proxy_flow *flow)
+static int commit_pin_one(void *arg, __u32 slot, const struct nat_flow *flow)
 {
 	const struct commit *commit = arg;
 
-	if (flow->key.proto != IPPROTO_TCP ||
+	if (flow->proto != IPPROTO_TCP ||
 	    resolve_change(&commit->table->plan, &commit->plan, flow) == RESOLVE_SAME)
 		return 0;
 	return maps_pin(commit->maps, slot);
@@ -158,12 +158,12 @@ static int commit_pin_one(void *arg, __u32 slot, const struct proxy_flow *flow)
  * After the change: connections are pinned, and datagrams meet the new mapping by themselves. Flows
  * that are not to go on are removed: of a deleted mapping, or with --kill, of any that changes.
  */
-static int commit_settle_one(void *arg, __u32 slot, const struct proxy_flow *flow)
+static int commit_settle_one(void *arg, __u32 slot, const struct nat_flow *flow)
 {
 	struct commit *commit = arg;
 	enum resolve_change change = resolve_change(&commit->table->plan, &commit->plan, flow);
 	bool ends = commit->kill ? change != RESOLVE_SAME
-				 : change == RESOLVE_NONE && flow->key.proto != IPPROTO_TCP;
+				 : change == RESOLVE_NONE && flow->proto != IPPROTO_TCP;
 
 	if (ends && !(flow->state & PROXY_FLOW_DIRECT)) {
 		maps_flow_end(commit->maps, slot);
@@ -197,9 +197,12 @@ static __u32 commit_state_flags(const struct mapping_list *plan)
  */
 static int commit_write(const struct commit *commit)
 {
+	const struct nat_layout *layout = commit->maps->layout;
+	const __u32 key_size = layout->maps[MAPS_MAPPINGS].key_size;
+	const __u32 value_size = layout->maps[MAPS_MAPPINGS].value_size;
 	const struct mapping_list *plan = &commit->plan;
-	struct proxy_dest *keys = calloc(plan->count + 1, sizeof(*keys));
-	struct proxy_mapping *values = calloc(plan->count + 1, sizeof(*values));
+	char *keys = calloc(plan->count + 1, key_size);
+	char *values = calloc(plan->count + 1, value_size);
 	int err = keys && values ? 0 : -ENOMEM;
 	__u32 count = 0;
 
@@ -209,8 +212,9 @@ static int commit_write(const struct commit *commit)
 
 		if (entry->from.deleted || (old && !memcmp(&old->to, &entry->to, sizeof(old->to))))
 			continue;
-		keys[count] = entry->from;
-		values[count++] = entry->to;
+		layout->dest_put(keys + count * key_size, &entry->from);
+		layout->target_put(values + count * value_size, &entry->to);
+		count++;
 	}
 	if (!err && count)
 		err = bpf_map_update_batch(commit->maps->fd[MAPS_MAPPINGS], keys, values, &count,
@@ -226,8 +230,7 @@ static void commit_delete(const struct commit *commit)
 
 	for (size_t i = 0; i < before->count; i++)
 		if (!mapping_list_find(&commit->plan, &before->entries[i].from))
-			bpf_map_delete_elem(commit->maps->fd[MAPS_MAPPINGS],
-					    &before->entries[i].from);
+			maps_mapping_delete(commit->maps, &before->entries[i].from);
 }
 
 /* Note the deleted mappings that flows have, for other processes and the next owner. */
@@ -237,8 +240,7 @@ static void commit_note_deleted(const struct commit *commit)
 		const struct mapping *entry = &commit->plan.entries[i];
 
 		if (entry->from.deleted && commit->met[entry->to.id])
-			bpf_map_update_elem(commit->maps->fd[MAPS_MAPPINGS], &entry->from,
-					    &entry->to, BPF_ANY);
+			maps_mapping_set(commit->maps, &entry->from, &entry->to, BPF_ANY);
 	}
 }
 
@@ -248,8 +250,8 @@ static int commit_entries(const struct commit *commit)
 	int err;
 
 	for (size_t i = 0; i < commit->plan.count; i++) {
-		hosts_prefilter_add(commit->maps, commit->plan.entries[i].from.addr);
-		hosts_prefilter_add(commit->maps, commit->plan.entries[i].to.addr);
+		hosts_prefilter_add(commit->maps, &commit->plan.entries[i].from.addr);
+		hosts_prefilter_add(commit->maps, &commit->plan.entries[i].to.addr);
 	}
 	err = hosts_write(commit->maps, &commit->plan) ?: commit_write(commit);
 	if (!err)
@@ -352,7 +354,7 @@ int commit_mappings(struct table *table, const struct maps *maps, struct nexthop
 }
 
 /* Remove the flows whose ids are not among those to keep. */
-static int commit_kill_one(void *arg, __u32 slot, const struct proxy_flow *flow)
+static int commit_kill_one(void *arg, __u32 slot, const struct nat_flow *flow)
 {
 	const struct commit *commit = arg;
 

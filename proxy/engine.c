@@ -29,7 +29,7 @@ void engine_init(struct engine *engine, const struct proxy_options *opt, const s
 	engine->at =
 		(struct attachment){ .ifindex = iface->ifindex, .ingress_fd = -1, .tcx = opt->tcx };
 	engine->gc.timeouts = opt->timeouts;
-	maps_init(&engine->maps);
+	maps_init(&engine->maps, &layout_ipv4);
 }
 
 void engine_close(struct engine *engine)
@@ -57,15 +57,15 @@ static void engine_adopt_nexthops(struct engine *engine)
 {
 	__u32 limit = maps_flow_limit(&engine->maps);
 	const struct mapping_list *plan = &engine->table.plan;
-	struct proxy_flow flow;
+	struct nat_flow flow;
 
 	for (size_t i = 0; i < plan->count; i++)
 		if (table_shown(&plan->entries[i]))
 			nexthops_adopt(&engine->hops, plan->entries[i].to.nexthop,
-				       plan->entries[i].to.addr);
+				       &plan->entries[i].to.addr);
 	for (__u32 slot = 0; slot < limit; slot++)
 		if (maps_flow(&engine->maps, slot, &flow))
-			nexthops_flow_seen(&engine->hops, flow.nexthop, flow.key.remote,
+			nexthops_flow_seen(&engine->hops, flow.nexthop, &flow.remote,
 					   flow.last_seen);
 }
 
@@ -135,7 +135,7 @@ int engine_start(struct engine *engine, const struct mapping_list *list)
 	bool takeover;
 	int err;
 
-	maps_init(&old);
+	maps_init(&old, engine->maps.layout);
 	err = attach_find(&engine->at, engine->iface.name, &old);
 	takeover = !err;
 	if (engine->at.ingress_fd >= 0)
@@ -247,7 +247,8 @@ static void engine_ask_less(struct engine *engine)
 
 void engine_settle(struct engine *engine)
 {
-	slot_table_touch(&engine->maps.index, engine->maps.flows, sizeof(struct proxy_flow));
+	slot_table_touch(&engine->maps.index, engine->maps.flows,
+			 engine->maps.layout->maps[MAPS_FLOWS].value_size);
 	engine_ask_less(engine);
 }
 
@@ -291,7 +292,7 @@ static int engine_count_traffic(struct engine *engine)
 		return -ENOMEM;
 	maps_mapping_stats(&engine->maps, stats, table->id_end);
 	for (size_t i = 0; i < table->plan.count; i++) {
-		const struct proxy_mapping *to = &table->plan.entries[i].to;
+		const struct nat_target *to = &table->plan.entries[i].to;
 
 		if (table_shown(&table->plan.entries[i]))
 			nexthops_traffic(&engine->hops, to->nexthop, stats[to->id].packets_out,

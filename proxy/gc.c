@@ -44,9 +44,9 @@ static bool gc_effective_timeouts(const struct gc *gc, __u32 capacity, struct pr
 	return false;
 }
 
-static __u64 gc_idle_limit(const struct proxy_timeouts *timeouts, const struct proxy_flow *flow)
+static __u64 gc_idle_limit(const struct proxy_timeouts *timeouts, const struct nat_flow *flow)
 {
-	if (flow->key.proto != IPPROTO_TCP)
+	if (flow->proto != IPPROTO_TCP)
 		return timeouts->udp;
 	switch (proxy_tcp_phase(flow->state)) {
 	case PROXY_TCP_OPENING:
@@ -59,7 +59,7 @@ static __u64 gc_idle_limit(const struct proxy_timeouts *timeouts, const struct p
 	return timeouts->tcp_established;
 }
 
-static bool gc_expired(const struct proxy_timeouts *timeouts, const struct proxy_flow *flow,
+static bool gc_expired(const struct proxy_timeouts *timeouts, const struct nat_flow *flow,
 		       __u64 now)
 {
 	/* A packet may have come after @now was read. */
@@ -67,12 +67,12 @@ static bool gc_expired(const struct proxy_timeouts *timeouts, const struct proxy
 	       now - flow->last_seen > gc_idle_limit(timeouts, flow) + SLACK_NS;
 }
 
-static void gc_keep(struct gc *gc, struct table *table, struct nexthops *hops,
-		    const struct proxy_flow *flow)
+static void gc_keep(struct gc *gc, const struct maps *maps, struct table *table,
+		    struct nexthops *hops, const struct nat_flow *flow)
 {
 	gc->counting++;
-	table_flow_seen(table, flow);
-	nexthops_flow_seen(hops, flow->nexthop, flow->key.remote, flow->last_seen);
+	table_flow_seen(table, maps, flow);
+	nexthops_flow_seen(hops, flow->nexthop, &flow->remote, flow->last_seen);
 }
 
 /*
@@ -80,13 +80,13 @@ static void gc_keep(struct gc *gc, struct table *table, struct nexthops *hops,
  * sequence number was wrong, so somebody else has sent it (RFC 5961). The flow then goes on as if
  * there had been no RST.
  */
-static bool gc_reset_ignored(const struct maps *maps, __u32 slot, const struct proxy_flow *flow)
+static bool gc_reset_ignored(const struct maps *maps, __u32 slot, const struct nat_flow *flow)
 {
 	const struct sockets_pair pair = { .local = flow->client,
 					   .remote = flow->orig,
 					   .lport = flow->cport,
 					   .rport = flow->oport,
-					   .proto = flow->key.proto };
+					   .proto = flow->proto };
 	bool connected;
 
 	if (!(flow->state & PROXY_FLOW_RST_IN) || sockets_connected(&pair, &connected) ||
@@ -99,13 +99,13 @@ static bool gc_reset_ignored(const struct maps *maps, __u32 slot, const struct p
 static void gc_look_at(struct gc *gc, struct maps *maps, struct table *table, struct nexthops *hops,
 		       const struct proxy_timeouts *timeouts, __u64 now)
 {
-	struct proxy_flow flow;
+	struct nat_flow flow;
 
 	if (!maps_flow(maps, gc->slot, &flow))
 		maps_flow_reclaim(maps, gc->slot, now);
 	else if (!gc_expired(timeouts, &flow, now) || gc_reset_ignored(maps, gc->slot, &flow) ||
 		 !maps_flow_expire(maps, gc->slot, flow.tick))
-		gc_keep(gc, table, hops, &flow);
+		gc_keep(gc, maps, table, hops, &flow);
 }
 
 static int gc_pass_done(struct gc *gc, struct maps *maps, struct table *table,

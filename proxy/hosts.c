@@ -11,8 +11,8 @@
 
 /* One side of a mapping: @addr is an original or a target, @other the other side. */
 struct host_side {
-	__be32 addr;
-	__be32 other;
+	struct addr addr;
+	struct addr other;
 	__u32 nexthop;
 	bool original;
 };
@@ -21,23 +21,22 @@ static int hosts_compare(const void *a, const void *b)
 {
 	const struct host_side *one = a, *two = b;
 
-	if (one->addr != two->addr)
-		return one->addr < two->addr ? -1 : 1;
-	return (int)two->original - (int)one->original;
+	return addr_compare(&one->addr, &two->addr) ?: (int)two->original - (int)one->original;
 }
 
 /* Fold the sides of one address, which lie next to each other, into what "hosts" says of it. */
-static size_t hosts_fold(const struct host_side *sides, size_t count, struct proxy_host *host)
+static size_t hosts_fold(const struct host_side *sides, size_t count, struct nat_host *host)
 {
+	const struct addr none = { 0 };
 	bool targets_differ = false, origs_differ = false;
 	size_t i;
 
 	memset(host, 0, sizeof(*host));
-	for (i = 0; i < count && sides[i].addr == sides[0].addr; i++) {
-		__be32 *sole = sides[i].original ? &host->sole_target : &host->sole_orig;
+	for (i = 0; i < count && addr_equal(&sides[i].addr, &sides[0].addr); i++) {
+		struct addr *sole = sides[i].original ? &host->sole_target : &host->sole_orig;
 		bool *differ = sides[i].original ? &targets_differ : &origs_differ;
 
-		*differ |= *sole && *sole != sides[i].other;
+		*differ |= !addr_is_none(sole) && !addr_equal(sole, &sides[i].other);
 		*sole = sides[i].other;
 		if (sides[i].original) {
 			host->flags |= PROXY_HOST_ANSWER;
@@ -45,10 +44,10 @@ static size_t hosts_fold(const struct host_side *sides, size_t count, struct pro
 		}
 	}
 	if (targets_differ)
-		host->sole_target = 0;
+		host->sole_target = none;
 	if (origs_differ)
-		host->sole_orig = 0;
-	if (!host->sole_target)
+		host->sole_orig = none;
+	if (addr_is_none(&host->sole_target))
 		host->nexthop = 0;
 	return i;
 }
@@ -73,21 +72,20 @@ static struct host_side *hosts_sides(const struct mapping_list *plan, size_t *ma
 	return sides;
 }
 
-/* The program's own fields of an entry stay as they are. */
-static int hosts_write_one(int map_fd, __be32 addr, const struct proxy_host *wanted)
+static int hosts_write_one(const struct maps *maps, const struct addr *addr,
+			   const struct nat_host *wanted)
 {
-	struct proxy_host host;
+	__u64 key[LAYOUT_MAX / 8], value[LAYOUT_MAX / 8] = { 0 }, before[LAYOUT_MAX / 8];
+	int fd = maps->fd[MAPS_HOSTS];
+	bool there;
 
-	if (bpf_map_lookup_elem(map_fd, &addr, &host))
-		return bpf_map_update_elem(map_fd, &addr, wanted, BPF_ANY);
-	if (host.flags == wanted->flags && host.sole_target == wanted->sole_target &&
-	    host.sole_orig == wanted->sole_orig && host.nexthop == wanted->nexthop)
+	maps->layout->addr_put(key, addr);
+	there = !bpf_map_lookup_elem(fd, key, value);
+	memcpy(before, value, sizeof(before));
+	maps->layout->host_put(value, wanted);
+	if (there && !memcmp(before, value, sizeof(before)))
 		return 0;
-	host.flags = wanted->flags;
-	host.sole_target = wanted->sole_target;
-	host.sole_orig = wanted->sole_orig;
-	host.nexthop = wanted->nexthop;
-	return bpf_map_update_elem(map_fd, &addr, &host, BPF_EXIST);
+	return bpf_map_update_elem(fd, key, value, there ? BPF_EXIST : BPF_ANY);
 }
 
 int hosts_write(const struct maps *maps, const struct mapping_list *plan)
@@ -95,11 +93,11 @@ int hosts_write(const struct maps *maps, const struct mapping_list *plan)
 	size_t made, used;
 	struct host_side *sides = hosts_sides(plan, &made);
 	int err = sides ? 0 : -ENOMEM;
-	struct proxy_host host;
+	struct nat_host host;
 
 	for (size_t i = 0; i < made && !err; i += used) {
 		used = hosts_fold(sides + i, made - i, &host);
-		err = hosts_write_one(maps->fd[MAPS_HOSTS], sides[i].addr, &host);
+		err = hosts_write_one(maps, &sides[i].addr, &host);
 	}
 	free(sides);
 	return err;
@@ -113,27 +111,31 @@ void hosts_delete(const struct maps *maps, const struct mapping_list *before,
 	struct host_side *kept = hosts_sides(plan, &new_made);
 
 	for (size_t i = 0, k = 0; old && kept && i < old_made; i++) {
-		while (k < new_made && kept[k].addr < old[i].addr)
+		__u64 key[LAYOUT_MAX / 8];
+
+		while (k < new_made && addr_compare(&kept[k].addr, &old[i].addr) < 0)
 			k++;
-		if (k == new_made || kept[k].addr != old[i].addr)
-			bpf_map_delete_elem(maps->fd[MAPS_HOSTS], &old[i].addr);
+		if (k < new_made && addr_equal(&kept[k].addr, &old[i].addr))
+			continue;
+		maps->layout->addr_put(key, &old[i].addr);
+		bpf_map_delete_elem(maps->fd[MAPS_HOSTS], key);
 	}
 	free(old);
 	free(kept);
 }
 
-void hosts_prefilter_add(const struct maps *maps, __be32 addr)
+void hosts_prefilter_add(const struct maps *maps, const struct addr *addr)
 {
-	__u32 bit = proxy_prefilter_bit(addr);
+	__u32 bit = maps->layout->prefilter_bit(addr);
 
 	__atomic_or_fetch(&maps->prefilter->words[bit / 64], 1ULL << bit % 64, __ATOMIC_RELAXED);
 	bit /= PROXY_SUMMARY_SPAN;
 	__atomic_or_fetch(&maps->state->summary[bit / 64], 1ULL << bit % 64, __ATOMIC_RELAXED);
 }
 
-void hosts_prefilter_note(__u64 *words, __be32 addr)
+void hosts_prefilter_note(const struct maps *maps, __u64 *words, const struct addr *addr)
 {
-	__u32 bit = proxy_prefilter_bit(addr);
+	__u32 bit = maps->layout->prefilter_bit(addr);
 
 	words[bit / 64] |= 1ULL << bit % 64;
 }

@@ -22,10 +22,10 @@ void hosts_delete(const struct maps *maps, const struct mapping_list *before,
 		  const struct mapping_list *plan);
 
 /** hosts_prefilter_add - let packets to and from @addr through, from now on */
-void hosts_prefilter_add(const struct maps *maps, __be32 addr);
+void hosts_prefilter_add(const struct maps *maps, const struct addr *addr);
 
 /** hosts_prefilter_note - set the bit of @addr in @words, which has PROXY_PREFILTER_BITS */
-void hosts_prefilter_note(__u64 *words, __be32 addr);
+void hosts_prefilter_note(const struct maps *maps, __u64 *words, const struct addr *addr);
 
 /** hosts_prefilter_set - let only the addresses of @words through */
 void hosts_prefilter_set(const struct maps *maps, const __u64 *words);

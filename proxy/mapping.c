@@ -14,7 +14,7 @@
 #include "resolve.h"
 
 /* Longest text that can be right: two addresses with ports, "=", a protocol. */
-enum { TEXT_MAX = 64 };
+enum { TEXT_MAX = 2 * ADDR_TEXT_LEN + sizeof("=/tcp") };
 
 static int mapping_refuse(struct mapping_error *error, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -38,31 +38,9 @@ static const char *mapping_cite(struct mapping_error *error, const char *before,
 {
 	if (error->in_file)
 		return instead;
-	snprintf(error->cited, sizeof(error->cited), "%s'%.40s%s'", before, text,
-		 strlen(text) > 40 ? "..." : "");
+	snprintf(error->cited, sizeof(error->cited), "%s'%.56s%s'", before, text,
+		 strlen(text) > 56 ? "..." : "");
 	return error->cited;
-}
-
-char *mapping_addr_append(char *at, __be32 addr, __be16 port)
-{
-	const __u8 *bytes = (const __u8 *)&addr;
-
-	at = number_append(at, bytes[0]);
-	for (int i = 1; i < 4; i++) {
-		*at++ = '.';
-		at = number_append(at, bytes[i]);
-	}
-	if (port) {
-		*at++ = ':';
-		at = number_append(at, ntohs(port));
-	}
-	return at;
-}
-
-const char *mapping_addr_text(__be32 addr, __be16 port, char buf[MAPPING_ADDR_LEN])
-{
-	*mapping_addr_append(buf, addr, port) = '\0';
-	return buf;
 }
 
 const char *mapping_proto_text(__u8 proto)
@@ -70,41 +48,137 @@ const char *mapping_proto_text(__u8 proto)
 	return proto == IPPROTO_TCP ? "tcp" : "udp";
 }
 
-/* Addresses that no single host can have. */
-static const char *mapping_unusable(__be32 addr)
+/* Forms that other tools know, and that mean more than one address or port. */
+static int mapping_refuse_many(const char *text, struct mapping_error *error)
 {
-	__u32 host = ntohl(addr);
+	const char *slash = strchr(text, '/'), *dash = strchr(text, '-');
 
-	if (!host)
-		return "is the wildcard address";
-	if (host >> 24 == 0)
-		return "is not a host's address (0.0.0.0/8)";
-	if (IN_MULTICAST(host))
-		return "is a multicast address";
-	if (host == INADDR_BROADCAST)
-		return "is the broadcast address";
-	return NULL;
+	if (slash && isdigit((unsigned char)slash[1]))
+		return mapping_refuse(error,
+				      "prefixes are not supported%s; map each address by itself",
+				      mapping_cite(error, ": ", text, ""));
+	if (slash)
+		return mapping_refuse(error, "the protocol stands at the end: FROM=TO/tcp");
+	if (dash && dash > text && dash[-1] != ':')
+		return mapping_refuse(error,
+				      "ranges are not supported%s; map each address and port by "
+				      "itself",
+				      mapping_cite(error, ": ", text, ""));
+	if (strpbrk(text, ",*"))
+		return mapping_refuse(error, "several targets are not supported%s",
+				      mapping_cite(error, ": ", text, ""));
+	return 0;
 }
 
-/* ADDR[:PORT]; @text is cut at the colon. */
-static int mapping_parse_addr(char *text, __be32 *addr, __be16 *port, struct mapping_error *error)
+/* @text has several colons, but no brackets: say where these belong. */
+static int mapping_refuse_bare(char *text, struct mapping_error *error)
 {
-	char *colon = strchr(text, ':');
-	struct in_addr in;
-	__u64 number = 0;
+	char *colon = strrchr(text, ':');
+	struct addr addr;
+	__u64 port;
+	bool whole = !addr_parse(text, &addr), parts;
 
-	if (colon)
-		*colon = 0;
-	if (inet_pton(AF_INET, text, &in) != 1)
-		return mapping_refuse(error, "%s is not an IPv4 address",
+	*colon = 0;
+	parts = !addr_parse(text, &addr) && !number_parse(colon + 1, 1, 65535, &port);
+	if (error->in_file && (whole || parts))
+		return mapping_refuse(error, "an IPv6 address stands in brackets: [ADDR]:PORT");
+	if (whole && parts)
+		return mapping_refuse(error,
+				      "'%s:%s' can be read in two ways: write [%s]:%s or [%s:%s]",
+				      text, colon + 1, text, colon + 1, text, colon + 1);
+	if (parts)
+		return mapping_refuse(error, "an IPv6 address stands in brackets: write [%s]:%s",
+				      text, colon + 1);
+	*colon = ':';
+	if (whole)
+		return mapping_refuse(error, "an IPv6 address stands in brackets: write [%s]",
+				      text);
+	return mapping_refuse(error, "%s is not an IPv4 address, nor an IPv6 address in brackets",
+			      mapping_cite(error, "", text, "ADDR"));
+}
+
+/*
+ * Split ADDR[:PORT], where an IPv6 address is in brackets.
+ * @host: set to the address in @text, which is cut behind it
+ * @port: set to the port; NULL: there is none
+ */
+static int mapping_split(char *text, char **host, char **port, struct mapping_error *error)
+{
+	char *close = strchr(text, ']'), *colon = strchr(text, ':');
+
+	*host = text;
+	*port = NULL;
+	if (*text == '[') {
+		if (!close)
+			return mapping_refuse(error,
+					      "%s lacks the closing bracket: write [ADDR]:PORT",
+					      mapping_cite(error, "", text, "ADDR"));
+		if (close[1] && close[1] != ':')
+			return mapping_refuse(error,
+					      "%s goes on behind the bracket: write "
+					      "[ADDR]:PORT",
+					      mapping_cite(error, "", text, "ADDR"));
+		*host = text + 1;
+		colon = close[1] ? close + 1 : NULL;
+		*close = 0;
+	} else if (close) {
+		return mapping_refuse(error, "%s lacks the opening bracket: write [ADDR]:PORT",
 				      mapping_cite(error, "", text, "ADDR"));
-	if (mapping_unusable(in.s_addr))
-		return mapping_refuse(error, "%s %s, which cannot be mapped",
-				      error->in_file ? "ADDR" : text, mapping_unusable(in.s_addr));
-	if (colon && number_parse(colon + 1, 1, 65535, &number))
+	} else if (colon && strchr(colon + 1, ':')) {
+		return mapping_refuse_bare(text, error);
+	}
+	if (colon) {
+		*colon = 0;
+		*port = colon + 1;
+	}
+	return 0;
+}
+
+static int mapping_parse_host(const char *text, bool brackets, struct addr *addr,
+			      struct mapping_error *error)
+{
+	const char *shown = error->in_file ? "ADDR" : text;
+	int err = addr_parse(text, addr);
+
+	if (strchr(text, '%'))
+		return mapping_refuse(error,
+				      "%s has a zone, as only link-local addresses do: these "
+				      "cannot be mapped",
+				      mapping_cite(error, "", text, "ADDR"));
+	if (err == -EAFNOSUPPORT)
+		return mapping_refuse(error, "%s is an IPv4-mapped address: write a.b.c.d",
+				      mapping_cite(error, "", text, "ADDR"));
+	if (err)
+		return mapping_refuse(error,
+				      brackets
+					      ? "%s is not an IPv6 address"
+					      : "%s is not an IPv4 address, nor an IPv6 address in "
+						"brackets",
+				      mapping_cite(error, "", text, "ADDR"));
+	if (brackets && addr_family(addr) == AF_INET)
+		return mapping_refuse(error, "%s is an IPv4 address: write it without brackets",
+				      shown);
+	if (addr_unusable(addr))
+		return mapping_refuse(error, "%s %s, which cannot be mapped", shown,
+				      addr_unusable(addr));
+	return 0;
+}
+
+/* ADDR[:PORT]; @text is cut. */
+static int mapping_parse_addr(char *text, struct addr *addr, __be16 *port,
+			      struct mapping_error *error)
+{
+	char *host, *port_text;
+	__u64 number = 0;
+	int err = mapping_refuse_many(text, error) ?:
+		  mapping_split(text, &host, &port_text, error) ?:
+		  mapping_parse_host(host, host != text, addr, error);
+
+	if (err)
+		return err;
+	if (port_text && number_parse(port_text, 1, 65535, &number))
 		return mapping_refuse(error, "port must be 1 to 65535%s",
-				      mapping_cite(error, ", not ", colon + 1, ""));
-	*addr = in.s_addr;
+				      mapping_cite(error, ", not ", port_text, ""));
 	*port = htons((__u16)number);
 	return 0;
 }
@@ -112,10 +186,11 @@ static int mapping_parse_addr(char *text, __be32 *addr, __be16 *port, struct map
 /* Cut "/tcp" or "/udp" off @text; a protocol of 0 stands for both. */
 static int mapping_parse_proto(char *text, __u8 *proto, struct mapping_error *error)
 {
-	char *slash = strchr(text, '/');
+	char *slash = strchr(strrchr(text, ']') ?: text, '/');
 
 	*proto = 0;
-	if (!slash)
+	/* A prefix is for mapping_refuse_many() to name. */
+	if (!slash || isdigit((unsigned char)slash[1]))
 		return 0;
 	if (!strcmp(slash, "/tcp"))
 		*proto = IPPROTO_TCP;
@@ -128,9 +203,9 @@ static int mapping_parse_proto(char *text, __u8 *proto, struct mapping_error *er
 	return 0;
 }
 
-int mapping_parse_dest(const char *text, struct proxy_dest *dest, struct mapping_error *error)
+int mapping_parse_dest(const char *text, struct nat_dest *dest, struct mapping_error *error)
 {
-	struct proxy_dest found = { 0 };
+	struct nat_dest found = { 0 };
 	size_t len = strlen(text);
 	char copy[TEXT_MAX];
 	int err;
@@ -149,10 +224,11 @@ int mapping_parse_dest(const char *text, struct proxy_dest *dest, struct mapping
 
 bool mapping_named(const struct mapping *mapping, const struct mapping *name)
 {
-	return mapping->from.addr == name->from.addr && mapping->from.port == name->from.port &&
+	return addr_equal(&mapping->from.addr, &name->from.addr) &&
+	       mapping->from.port == name->from.port &&
 	       (!name->from.proto || mapping->from.proto == name->from.proto) &&
-	       (!name->to.addr ||
-		(mapping->to.addr == name->to.addr && mapping->to.port == name->to.port));
+	       (addr_is_none(&name->to.addr) || (addr_equal(&mapping->to.addr, &name->to.addr) &&
+						 mapping->to.port == name->to.port));
 }
 
 static int mapping_parse(const char *text, struct mapping *mapping, struct mapping_error *error)
@@ -177,7 +253,13 @@ static int mapping_parse(const char *text, struct mapping *mapping, struct mappi
 		return err;
 	if (!mapping->to.port)
 		mapping->to.port = mapping->from.port;
-	if (mapping->from.addr == mapping->to.addr && mapping->from.port == mapping->to.port)
+	if (addr_family(&mapping->from.addr) != addr_family(&mapping->to.addr))
+		return mapping_refuse(error,
+				      "%s mixes IPv4 and IPv6: both sides must be of one "
+				      "family",
+				      mapping_cite(error, "", text, "it"));
+	if (addr_equal(&mapping->from.addr, &mapping->to.addr) &&
+	    mapping->from.port == mapping->to.port)
 		return mapping_refuse(error, "%s maps an address to itself",
 				      mapping_cite(error, "", text, "it"));
 	return 0;
@@ -279,13 +361,13 @@ int mapping_list_load(struct mapping_list *list, const char *path, struct mappin
 	return err;
 }
 
-static int mapping_compare_dest(const struct proxy_dest *a, const struct proxy_dest *b)
+static int mapping_compare_dest(const struct nat_dest *a, const struct nat_dest *b)
 {
-	__u32 addr_a = ntohl(a->addr), addr_b = ntohl(b->addr);
 	__u16 port_a = ntohs(a->port), port_b = ntohs(b->port);
+	int addrs = addr_compare(&a->addr, &b->addr);
 
-	if (addr_a != addr_b)
-		return addr_a < addr_b ? -1 : 1;
+	if (addrs)
+		return addrs;
 	if (a->proto != b->proto)
 		return a->proto < b->proto ? -1 : 1;
 	if (port_a != port_b)
@@ -309,7 +391,7 @@ void mapping_list_sort(struct mapping_list *list)
 
 /* The first entry that is not before @from; may be one past the end. */
 static struct mapping *mapping_lower_bound(const struct mapping_list *list,
-					   const struct proxy_dest *from)
+					   const struct nat_dest *from)
 {
 	size_t low = 0, high = list->count;
 
@@ -324,7 +406,7 @@ static struct mapping *mapping_lower_bound(const struct mapping_list *list,
 	return list->entries + low;
 }
 
-struct mapping *mapping_list_find(const struct mapping_list *list, const struct proxy_dest *from)
+struct mapping *mapping_list_find(const struct mapping_list *list, const struct nat_dest *from)
 {
 	struct mapping *found = list->count ? mapping_lower_bound(list, from) : NULL;
 
@@ -338,14 +420,14 @@ struct mapping *mapping_list_find(const struct mapping_list *list, const struct 
 static const struct mapping *mapping_next_in_chain(const struct mapping_list *list,
 						   const struct mapping *mapping)
 {
-	const struct proxy_dest to = { .addr = mapping->to.addr,
-				       .port = mapping->to.port,
-				       .proto = mapping->from.proto };
+	const struct nat_dest to = { .addr = mapping->to.addr,
+				     .port = mapping->to.port,
+				     .proto = mapping->from.proto };
 	const struct mapping *found = mapping_lower_bound(list, &to);
 
 	if (to.port)
 		return resolve(list, &to);
-	return found < list->entries + list->count && found->from.addr == to.addr &&
+	return found < list->entries + list->count && addr_equal(&found->from.addr, &to.addr) &&
 			       found->from.proto == to.proto
 		       ? found
 		       : NULL;
@@ -362,7 +444,7 @@ const char *mapping_place_text(const struct mapping_list *list, const struct map
 
 int mapping_list_finish(struct mapping_list *list, struct mapping_error *error)
 {
-	char from[MAPPING_ADDR_LEN], to[MAPPING_ADDR_LEN];
+	char from[ADDR_TEXT_LEN], to[ADDR_TEXT_LEN];
 	char place[MAPPING_PLACE_LEN];
 
 	mapping_list_sort(list);
@@ -373,7 +455,7 @@ int mapping_list_finish(struct mapping_list *list, struct mapping_error *error)
 			return mapping_refuse(
 				error, "%s%s/%s is mapped twice; keep one of the two",
 				mapping_place_text(list, second, place),
-				mapping_addr_text(second->from.addr, second->from.port, from),
+				addr_text(&second->from.addr, second->from.port, from),
 				mapping_proto_text(second->from.proto));
 	}
 	for (size_t i = 0; i < list->count; i++) {
@@ -383,8 +465,8 @@ int mapping_list_finish(struct mapping_list *list, struct mapping_error *error)
 			return mapping_refuse(
 				error, "%s%s=%s: the target is mapped on; map to the final target",
 				mapping_place_text(list, mapping, place),
-				mapping_addr_text(mapping->from.addr, mapping->from.port, from),
-				mapping_addr_text(mapping->to.addr, mapping->to.port, to));
+				addr_text(&mapping->from.addr, mapping->from.port, from),
+				addr_text(&mapping->to.addr, mapping->to.port, to));
 	}
 	return 0;
 }

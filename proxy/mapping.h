@@ -8,22 +8,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "proxy.h"
+#include "layout.h"
 
 #define MAPPING_BUILTIN "10.0.0.10:12345=10.0.0.138:23456"
 
 /* One address and protocol to rewrite. A text without a protocol makes two of these. */
 struct mapping {
-	struct proxy_dest from;
-	struct proxy_mapping to; /* as parsed: the address and the port alone */
-	int line;		 /* of the file; 0: the command line */
+	struct nat_dest from;
+	struct nat_target to; /* as parsed: the address and the port alone */
+	int line;	      /* of the file; 0: the command line */
 };
 
 /* Why a mapping is refused: one line for people. */
 struct mapping_error {
 	char text[256];
 	bool in_file; /* what is refused must not be shown */
-	char cited[64];
+	char cited[80];
 };
 
 /* An owned, growing array; all zero: empty. */
@@ -69,23 +69,20 @@ int mapping_list_load(struct mapping_list *list, const char *path, struct mappin
 int mapping_list_finish(struct mapping_list *list, struct mapping_error *error);
 
 /** mapping_list_find - find the entry for exactly @from in a sorted list; Return: it, or NULL */
-struct mapping *mapping_list_find(const struct mapping_list *list, const struct proxy_dest *from);
+struct mapping *mapping_list_find(const struct mapping_list *list, const struct nat_dest *from);
 
 /**
  * mapping_parse_dest - parse ADDR[:PORT][/PROTO], the name of a mapping
  * @dest: a protocol of 0 stands for both
  * Return: 0, or -EINVAL with @error set.
  */
-int mapping_parse_dest(const char *text, struct proxy_dest *dest, struct mapping_error *error);
+int mapping_parse_dest(const char *text, struct nat_dest *dest, struct mapping_error *error);
 
 /**
  * mapping_named - tell whether @mapping is one that @name stands for
- * @name: a protocol of 0 stands for both; without a target (to.addr 0), any target will do
+ * @name: a protocol of 0 stands for both; without a target (no address), any target will do
  */
 bool mapping_named(const struct mapping *mapping, const struct mapping *name);
-
-/* "255.255.255.255:65535" */
-enum { MAPPING_ADDR_LEN = 22 };
 
 /* "FILE:LINE: ", as long as messages need it. */
 enum { MAPPING_PLACE_LEN = 128 };
@@ -93,16 +90,6 @@ enum { MAPPING_PLACE_LEN = 128 };
 /** mapping_place_text - write where @mapping of @list is from to @buf; "": the command line */
 const char *mapping_place_text(const struct mapping_list *list, const struct mapping *mapping,
 			       char buf[MAPPING_PLACE_LEN]);
-
-/**
- * mapping_addr_append - write the same as mapping_addr_text(), without a terminator
- * @at: room for MAPPING_ADDR_LEN characters
- * Return: where the next character goes.
- */
-char *mapping_addr_append(char *at, __be32 addr, __be16 port);
-
-/** mapping_addr_text - write "ADDR:PORT", or "ADDR" for port 0, to @buf; Return: @buf */
-const char *mapping_addr_text(__be32 addr, __be16 port, char buf[MAPPING_ADDR_LEN]);
 
 /** mapping_proto_text - "tcp" or "udp" */
 const char *mapping_proto_text(__u8 proto);

@@ -16,38 +16,17 @@
 
 enum { IDS_MAX = 64 };
 
-static const struct {
-	const char *name;
-	__u32 key_size;
-	__u32 value_size;
-} layout[MAPS_COUNT] = {
-	[MAPS_MAPPINGS] = { "mappings", sizeof(struct proxy_dest), sizeof(struct proxy_mapping) },
-	[MAPS_FLOWS] = { "flows", sizeof(__u32), sizeof(struct proxy_flow) },
-	[MAPS_BUCKETS] = { "buckets", sizeof(__u32), sizeof(struct slot_bucket) },
-	[MAPS_FREE_SLOTS] = { "free_slots", sizeof(__u32), sizeof(struct slot_line) },
-	[MAPS_SPARES] = { "spares", sizeof(__u32), sizeof(struct slot_spare) },
-	[MAPS_LOCKS] = { "locks", sizeof(__u32), sizeof(struct proxy_lock) },
-	[MAPS_NEXTHOPS] = { "nexthops", sizeof(__u32), sizeof(struct proxy_nexthop) },
-	[MAPS_HOSTS] = { "hosts", sizeof(__be32), sizeof(struct proxy_host) },
-	[MAPS_FRAGMENTS] = { "fragments", sizeof(struct proxy_fragment),
-			     sizeof(struct proxy_fragment_rule) },
-	[MAPS_STATE] = { ".data.state", sizeof(__u32), sizeof(struct proxy_state) },
-	[MAPS_PREFILTER] = { "prefilter", sizeof(__u32), sizeof(struct proxy_prefilter) },
-	[MAPS_MAPPING_STATS] = { "mapping_stats", sizeof(__u32),
-				 sizeof(struct proxy_mapping_stats) },
-	[MAPS_COUNTERS] = { "counters", sizeof(__u32), sizeof(__u64) },
-};
-
-void maps_init(struct maps *maps)
+void maps_init(struct maps *maps, const struct nat_layout *layout)
 {
 	memset(maps, 0, sizeof(*maps));
+	maps->layout = layout;
 	for (int i = 0; i < MAPS_COUNT; i++)
 		maps->fd[i] = -1;
 }
 
 static size_t maps_shared_size(const struct maps *maps, enum maps_index index)
 {
-	size_t size = (size_t)layout[index].value_size * maps->max_entries[index];
+	size_t size = (size_t)maps->layout->maps[index].value_size * maps->max_entries[index];
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
 	return (size + page - 1) / page * page;
@@ -70,7 +49,7 @@ void maps_close(struct maps *maps)
 	for (int i = 0; i < MAPS_COUNT; i++)
 		if (maps->fd[i] >= 0)
 			close(maps->fd[i]);
-	maps_init(maps);
+	maps_init(maps, maps->layout);
 }
 
 static void maps_set_entries(struct maps *maps, enum maps_index index, __u32 entries)
@@ -90,10 +69,10 @@ static int maps_add_fd(struct maps *maps, int fd)
 	int err = bpf_obj_get_info_by_fd(fd, &info, &len);
 
 	for (int i = 0; !err && i < MAPS_COUNT; i++) {
-		if (maps->fd[i] >= 0 || strcmp(info.name, layout[i].name))
+		if (maps->fd[i] >= 0 || strcmp(info.name, maps->layout->maps[i].name))
 			continue;
-		if (info.key_size != layout[i].key_size ||
-		    info.value_size != layout[i].value_size) {
+		if (info.key_size != maps->layout->maps[i].key_size ||
+		    info.value_size != maps->layout->maps[i].value_size) {
 			err = -EPROTO;
 			break;
 		}
@@ -166,7 +145,7 @@ int maps_check_layout(const struct maps *maps)
 int maps_reuse(const struct maps *maps, struct bpf_object *obj)
 {
 	for (int i = 0; i < MAPS_COUNT; i++) {
-		struct bpf_map *map = bpf_object__find_map_by_name(obj, layout[i].name);
+		struct bpf_map *map = bpf_object__find_map_by_name(obj, maps->layout->maps[i].name);
 		int err = map ? 0 : -ENOENT;
 
 		if (!err && maps->fd[i] >= 0)
@@ -193,7 +172,7 @@ int maps_hash_keys(const struct maps *maps, __u64 keys[SLOT_HASH_KEYS])
 int maps_from_object(struct maps *maps, struct bpf_object *obj)
 {
 	for (int i = 0; i < MAPS_COUNT; i++) {
-		struct bpf_map *map = bpf_object__find_map_by_name(obj, layout[i].name);
+		struct bpf_map *map = bpf_object__find_map_by_name(obj, maps->layout->maps[i].name);
 
 		if (!map)
 			return -ENOENT;
@@ -291,93 +270,104 @@ __u64 maps_now(void)
 	return (__u64)now.tv_sec * NSEC_PER_SEC + (__u64)now.tv_nsec;
 }
 
-bool maps_flow(const struct maps *maps, __u32 slot, struct proxy_flow *flow)
+static void *maps_slot(const struct maps *maps, __u32 slot)
 {
-	const struct proxy_flow *at = &maps->flows[slot];
-	__u32 tick = __atomic_load_n(&at->tick, __ATOMIC_ACQUIRE);
+	return (char *)maps->flows + (size_t)slot * maps->layout->maps[MAPS_FLOWS].value_size;
+}
+
+static struct nat_flow_words maps_words(const struct maps *maps, __u32 slot)
+{
+	return maps->layout->flow_words(maps_slot(maps, slot));
+}
+
+static __u64 maps_hash(const struct maps *maps, __u32 slot, bool pinned)
+{
+	return maps->layout->flow_hash(slot_table_keys(&maps->index), maps_slot(maps, slot),
+				       pinned);
+}
+
+bool maps_flow(const struct maps *maps, __u32 slot, struct nat_flow *flow)
+{
+	__u32 tick = __atomic_load_n(maps_words(maps, slot).tick, __ATOMIC_ACQUIRE);
 
 	if (tick == PROXY_TICK_GONE)
 		return false;
-	*flow = *at;
+	maps->layout->flow_get(maps_slot(maps, slot), flow);
 	flow->tick = tick; /* as it was before anything else was read: for maps_flow_expire() */
 	return true;
 }
 
 int maps_pin(const struct maps *maps, __u32 slot)
 {
-	struct proxy_flow *flow = &maps->flows[slot];
-	struct proxy_reply key = proxy_client_side(flow);
+	struct nat_flow_words flow = maps_words(maps, slot);
 	int err;
 
 	/* Before it may be found: programs look for pins only if there is one. */
 	__atomic_store_n(&maps->state->pins, 1, __ATOMIC_SEQ_CST);
-	if (__atomic_fetch_or(&flow->state, PROXY_FLOW_PINNED, __ATOMIC_SEQ_CST) &
-	    PROXY_FLOW_PINNED)
+	if (__atomic_fetch_or(flow.state, PROXY_FLOW_PINNED, __ATOMIC_SEQ_CST) & PROXY_FLOW_PINNED)
 		return 0;
-	err = slot_table_link(&maps->index, proxy_flow_hash(slot_table_keys(&maps->index), &key),
-			      slot, &flow->pin);
+	err = slot_table_link(&maps->index, maps_hash(maps, slot, true), slot, flow.pin);
 	if (err)
-		__atomic_fetch_and(&flow->state, ~PROXY_FLOW_PINNED, __ATOMIC_SEQ_CST);
+		__atomic_fetch_and(flow.state, ~PROXY_FLOW_PINNED, __ATOMIC_SEQ_CST);
 	return err;
 }
 
 /* Undo that, if it is pinned. */
 static void maps_unpin(const struct maps *maps, __u32 slot)
 {
-	struct proxy_flow *flow = &maps->flows[slot];
+	struct nat_flow_words flow = maps_words(maps, slot);
 
 	/* Two keys never share a place: otherwise a program is still about to pin it. */
-	if (__atomic_fetch_and(&flow->state, ~PROXY_FLOW_PINNED, __ATOMIC_SEQ_CST) &
+	if (__atomic_fetch_and(flow.state, ~PROXY_FLOW_PINNED, __ATOMIC_SEQ_CST) &
 		    PROXY_FLOW_PINNED &&
-	    flow->pin != flow->place)
-		slot_table_unlink(&maps->index, flow->pin, slot);
+	    *flow.pin != *flow.place)
+		slot_table_unlink(&maps->index, *flow.pin, slot);
 }
 
 void maps_flow_clear(const struct maps *maps, __u32 slot, __u32 bits)
 {
-	__atomic_and_fetch(&maps->flows[slot].state, ~bits, __ATOMIC_SEQ_CST);
+	__atomic_and_fetch(maps_words(maps, slot).state, ~bits, __ATOMIC_SEQ_CST);
 }
 
-static void maps_flow_ended(struct proxy_flow *flow)
+static void maps_flow_ended(const struct nat_flow_words *flow)
 {
-	flow->last_seen = maps_now();
-	__atomic_store_n(&flow->ended, 1, __ATOMIC_RELEASE);
+	*flow->last_seen = maps_now();
+	__atomic_store_n(flow->ended, 1, __ATOMIC_RELEASE);
 }
 
 void maps_flow_end(const struct maps *maps, __u32 slot)
 {
-	struct proxy_flow *flow = &maps->flows[slot];
+	struct nat_flow_words flow = maps_words(maps, slot);
 
 	/*
 	 * First, so that a packet in between makes the flow anew, and does not wait for its end. A
 	 * slot that no key leads to is still, or again, the business of the programs.
 	 */
 	maps_unpin(maps, slot);
-	if (!slot_table_unlink(&maps->index, flow->place, slot))
+	if (!slot_table_unlink(&maps->index, *flow.place, slot))
 		return;
-	__atomic_store_n(&flow->tick, PROXY_TICK_GONE, __ATOMIC_SEQ_CST);
-	maps_flow_ended(flow);
+	__atomic_store_n(flow.tick, PROXY_TICK_GONE, __ATOMIC_SEQ_CST);
+	maps_flow_ended(&flow);
 }
 
 bool maps_flow_expire(const struct maps *maps, __u32 slot, __u32 tick)
 {
-	struct proxy_flow *flow = &maps->flows[slot];
-	bool pinned = flow->state & PROXY_FLOW_PINNED;
+	struct nat_flow_words flow = maps_words(maps, slot);
+	bool pinned = *flow.state & PROXY_FLOW_PINNED;
 	__u32 found = tick;
 
 	/* First, as above: no packet meets a flow that is about to go, and none is dropped. */
 	maps_unpin(maps, slot);
-	slot_table_unlink(&maps->index, flow->place, slot);
-	if (__atomic_compare_exchange_n(&flow->tick, &found, PROXY_TICK_GONE, false,
-					__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
-		maps_flow_ended(flow);
+	slot_table_unlink(&maps->index, *flow.place, slot);
+	if (__atomic_compare_exchange_n(flow.tick, &found, PROXY_TICK_GONE, false, __ATOMIC_SEQ_CST,
+					__ATOMIC_SEQ_CST)) {
+		maps_flow_ended(&flow);
 		return true;
 	}
 	if (found == PROXY_TICK_GONE) /* a program has removed it */
 		return true;
 	/* Without room, it is found no more, and expires once again. */
-	slot_table_link(&maps->index, proxy_flow_hash(slot_table_keys(&maps->index), &flow->key),
-			slot, &flow->place);
+	slot_table_link(&maps->index, maps_hash(maps, slot, false), slot, flow.place);
 	if (pinned)
 		maps_pin(maps, slot);
 	return false;
@@ -387,7 +377,7 @@ void maps_reclaim(struct maps *maps)
 {
 	__u32 limit = maps_flow_limit(maps), slot = 0;
 
-	while (slot < limit && !maps->flows[slot].ended)
+	while (slot < limit && !*maps_words(maps, slot).ended)
 		slot++;
 	if (slot == limit)
 		return;
@@ -398,11 +388,28 @@ void maps_reclaim(struct maps *maps)
 
 void maps_flow_reclaim(struct maps *maps, __u32 slot, __u64 now)
 {
-	struct proxy_flow *flow = &maps->flows[slot];
+	struct nat_flow_words flow = maps_words(maps, slot);
 
-	if (!__atomic_load_n(&flow->ended, __ATOMIC_ACQUIRE) ||
-	    now < flow->last_seen + MAPS_GRACE_NS)
+	if (!__atomic_load_n(flow.ended, __ATOMIC_ACQUIRE) || now < *flow.last_seen + MAPS_GRACE_NS)
 		return;
-	memset(flow, 0, sizeof(*flow));
+	memset(maps_slot(maps, slot), 0, maps->layout->maps[MAPS_FLOWS].value_size);
 	slot_table_put(&maps->index, slot);
+}
+
+int maps_mapping_set(const struct maps *maps, const struct nat_dest *from,
+		     const struct nat_target *to, __u64 flags)
+{
+	__u64 key[LAYOUT_MAX / 8], value[LAYOUT_MAX / 8];
+
+	maps->layout->dest_put(key, from);
+	maps->layout->target_put(value, to);
+	return bpf_map_update_elem(maps->fd[MAPS_MAPPINGS], key, value, flags);
+}
+
+void maps_mapping_delete(const struct maps *maps, const struct nat_dest *from)
+{
+	__u64 key[LAYOUT_MAX / 8];
+
+	maps->layout->dest_put(key, from);
+	bpf_map_delete_elem(maps->fd[MAPS_MAPPINGS], key);
 }

@@ -8,41 +8,26 @@
 
 #include <bpf/libbpf.h>
 
+#include "layout.h"
 #include "proxy.h"
 #include "slot-table.h"
 
-enum maps_index {
-	MAPS_MAPPINGS,
-	MAPS_FLOWS,
-	MAPS_BUCKETS,
-	MAPS_FREE_SLOTS,
-	MAPS_SPARES,
-	MAPS_LOCKS,
-	MAPS_NEXTHOPS,
-	MAPS_HOSTS,
-	MAPS_FRAGMENTS,
-	MAPS_STATE,
-	MAPS_PREFILTER,
-	MAPS_MAPPING_STATS,
-	MAPS_COUNTERS,
-	MAPS_COUNT,
-};
-
 struct maps {
-	int fd[MAPS_COUNT]; /* -1: not there */
+	const struct nat_layout *layout; /* of the family */
+	int fd[MAPS_COUNT];		 /* -1: not there */
 	__u32 max_entries[MAPS_COUNT];
 	__u32 ids; /* mapping ids: entries of "mapping_stats" for each CPU */
 	/* Memory shared with the programs; NULL before maps_mmap(). */
-	struct proxy_flow *flows; /* "flows" */
-	struct slot_table index;  /* of the flows */
-	struct proxy_nexthop *nexthops;
+	void *flows;		 /* "flows" */
+	struct slot_table index; /* of the flows */
+	void *nexthops;
 	struct proxy_state *state;
 	struct proxy_prefilter *prefilter;
 	struct proxy_mapping_stats *mapping_stats;
 };
 
 /** maps_init - make @maps empty, so that maps_close() is right from now on */
-void maps_init(struct maps *maps);
+void maps_init(struct maps *maps, const struct nat_layout *layout);
 
 void maps_close(struct maps *maps);
 
@@ -90,6 +75,20 @@ int maps_counters(const struct maps *maps, __u64 sums[PROXY_COUNTER_MAX]);
 /** maps_mapping_stats - sum the counters of the mappings 0 to @count - 1 over the CPUs */
 void maps_mapping_stats(const struct maps *maps, struct proxy_mapping_stats *sums, __u32 count);
 
+/** maps_mapping_set - store an entry of "mappings"; @flags: BPF_*; Return: 0 or a negative errno */
+int maps_mapping_set(const struct maps *maps, const struct nat_dest *from,
+		     const struct nat_target *to, __u64 flags);
+
+/** maps_mapping_delete - delete an entry of "mappings", if it is there */
+void maps_mapping_delete(const struct maps *maps, const struct nat_dest *from);
+
+/** maps_nexthop - a place of "nexthops", in the shared memory */
+static inline void *maps_nexthop(const struct maps *maps, __u32 index)
+{
+	return (char *)maps->nexthops +
+	       (size_t)index * maps->layout->maps[MAPS_NEXTHOPS].value_size;
+}
+
 /** maps_mapping_stats_clear - set the counters of mapping @id to 0 */
 void maps_mapping_stats_clear(const struct maps *maps, __u32 id);
 
@@ -111,7 +110,7 @@ static inline __u32 maps_flow_limit(const struct maps *maps)
  * Flows that come or go during a pass over all slots may be missed or met, but none that stays is
  * missed, or met twice. Return: whether there is one.
  */
-bool maps_flow(const struct maps *maps, __u32 slot, struct proxy_flow *flow);
+bool maps_flow(const struct maps *maps, __u32 slot, struct nat_flow *flow);
 
 /** maps_flow_clear - clear @bits of the state of the flow in slot @slot; packets may set them again
  */

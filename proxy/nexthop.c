@@ -9,10 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "arp.h"
 #include "iface.h"
 #include "loop.h"
 #include "number.h"
+#include "solicit.h"
 
 enum {
 	LOOKS_PER_TICK = 256, /* some 10 us each */
@@ -27,14 +27,14 @@ enum {
 /* A next hop is in use for so long after a flow was; the pass over a full table takes a while. */
 #define USED_NS (10 * NSEC_PER_SEC)
 
-static __u32 *nexthop_hash_slot(struct nexthops *hops, __be32 target)
+static __u32 *nexthop_hash_slot(struct nexthops *hops, const struct addr *target)
 {
-	__u32 at = (target * 0x9e3779b1U) >> 8;
+	__u32 at = addr_hash(target);
 
 	for (;; at++) {
 		__u32 *slot = &hops->hash[at & hops->hash_mask];
 
-		if (!*slot || hops->table[*slot].target == target)
+		if (!*slot || addr_equal(&hops->table[*slot].target, target))
 			return slot;
 	}
 }
@@ -43,8 +43,8 @@ static void nexthop_hash_rebuild(struct nexthops *hops)
 {
 	memset(hops->hash, 0, (hops->hash_mask + 1) * sizeof(*hops->hash));
 	for (__u32 i = 1; i < hops->count; i++)
-		if (hops->table[i].target)
-			*nexthop_hash_slot(hops, hops->table[i].target) = i;
+		if (hops->table[i].taken)
+			*nexthop_hash_slot(hops, &hops->table[i].target) = i;
 }
 
 int nexthops_open(struct nexthops *hops, const struct maps *maps, int ifindex, bool loopback)
@@ -67,11 +67,11 @@ int nexthops_open(struct nexthops *hops, const struct maps *maps, int ifindex, b
 	err = netlink_open(&hops->nl);
 	if (err)
 		return err;
-	hops->watch_fd = netlink_watch_open();
+	hops->watch_fd = netlink_watch_open(maps->layout->family);
 	if (hops->watch_fd < 0)
 		return hops->watch_fd;
 	/* Without CAP_NET_RAW, a silent neighbour is noticed by the kernel alone, only later. */
-	hops->arp_fd = arp_open();
+	hops->solicit_fd = solicit_open();
 	return 0;
 }
 
@@ -80,9 +80,9 @@ void nexthops_close(struct nexthops *hops)
 	netlink_close(&hops->nl);
 	if (hops->watch_fd >= 0)
 		close(hops->watch_fd);
-	if (hops->arp_fd >= 0)
-		close(hops->arp_fd);
-	hops->watch_fd = hops->arp_fd = -1;
+	if (hops->solicit_fd >= 0)
+		close(hops->solicit_fd);
+	hops->watch_fd = hops->solicit_fd = -1;
 	free(hops->table);
 	free(hops->hash);
 	hops->table = NULL;
@@ -98,12 +98,11 @@ static bool nexthop_reachable(const struct nexthop *hop)
 static void nexthop_publish(struct nexthops *hops, __u32 index)
 {
 	const struct nexthop *hop = &hops->table[index];
-	struct proxy_nexthop *shared = &hops->maps->nexthops[index];
-	struct proxy_nexthop now = { 0 };
+	struct nat_nexthop now = { 0 };
 
 	if (hop->held)
 		return;
-	if (hop->target && nexthop_reachable(hop)) {
+	if (hop->taken && nexthop_reachable(hop)) {
 		now.oif = (__u32)hop->route.oif;
 		now.via = hop->route.via;
 		if (hop->l3)
@@ -111,26 +110,18 @@ static void nexthop_publish(struct nexthops *hops, __u32 index)
 		else if (hop->has_mac && hop->neigh_state & NUD_USABLE)
 			now.flags = PROXY_NEXTHOP_MAC;
 		if (now.flags & PROXY_NEXTHOP_MAC)
-			memcpy(now.dmac, hop->mac, sizeof(now.dmac));
+			memcpy(now.mac, hop->mac, sizeof(now.mac));
 		/*
 		 * Only a target that is asked for is known to be away still: the first packet for
 		 * another has the kernel ask.
 		 */
 		else if (hop->silent)
 			now.flags |= PROXY_NEXTHOP_SILENT | (hop->in_use ? PROXY_NEXTHOP_DOWN : 0);
-	} else if (hop->target && hop->error) {
+	} else if (hop->taken && hop->error) {
 		now.flags = PROXY_NEXTHOP_DOWN;
 	}
-	if (shared->oif == now.oif && shared->via == now.via && shared->link == now.link)
-		return;
-	if (shared->oif != now.oif || shared->via != now.via) {
-		/* No packet may see the old MAC address with the new device. */
-		__atomic_store_n(&shared->link, 0, __ATOMIC_RELEASE);
-		__atomic_store_n(&shared->oif, now.oif, __ATOMIC_RELEASE);
-		__atomic_store_n(&shared->via, now.via, __ATOMIC_RELEASE);
-	}
-	__atomic_store_n(&shared->link, now.link, __ATOMIC_RELEASE);
-	maps_changed(hops->maps);
+	if (hops->maps->layout->nexthop_put(maps_nexthop(hops->maps, index), &now))
+		maps_changed(hops->maps);
 }
 
 /* Most targets are reached by the same device: the answer for the last one is kept. */
@@ -163,7 +154,7 @@ static void nexthop_look_up_neigh(struct nexthops *hops, struct nexthop *hop)
 
 	hop->has_mac = false;
 	if (!nexthop_reachable(hop) || hop->l3 ||
-	    netlink_neigh_get(&hops->nl, hop->route.oif, hop->route.via, &neigh))
+	    netlink_neigh_get(&hops->nl, hop->route.oif, &hop->route.via, &neigh))
 		return nexthop_note_state(hop, 0);
 	nexthop_note_state(hop, neigh.state);
 	hop->has_mac = neigh.has_mac;
@@ -174,7 +165,7 @@ static void nexthop_look_up(struct nexthops *hops, __u32 index)
 {
 	struct nexthop *hop = &hops->table[index];
 	struct netlink_route route = { 0 };
-	int err = netlink_route_get(&hops->nl, hop->target, &route);
+	int err = netlink_route_get(&hops->nl, &hop->target, &route);
 
 	if (!err && route.via_ipv6)
 		err = -EAFNOSUPPORT;
@@ -207,46 +198,48 @@ static bool nexthop_wants_use(const struct nexthop *hop)
 	       (!hop->neigh_state || hop->neigh_state & (NUD_STALE | NUD_FAILED));
 }
 
-void nexthops_adopt(struct nexthops *hops, __u32 index, __be32 target)
+/* Enter @target at @index, which is free, and look it up. */
+static void nexthop_take(struct nexthops *hops, __u32 index, const struct addr *target)
 {
-	if (index == PROXY_NEXTHOP_NONE || index >= hops->max || hops->table[index].target ||
-	    *nexthop_hash_slot(hops, target))
-		return;
-	hops->table[index].target = target;
 	if (hops->count <= index)
 		hops->count = index + 1;
+	hops->table[index] = (struct nexthop){ .taken = true, .target = *target };
 	*nexthop_hash_slot(hops, target) = index;
 	nexthop_look_up(hops, index);
 }
 
-int nexthops_get(struct nexthops *hops, __be32 target, __u32 *index)
+void nexthops_adopt(struct nexthops *hops, __u32 index, const struct addr *target)
 {
-	__u32 *slot, place;
+	if (index == PROXY_NEXTHOP_NONE || index >= hops->max || hops->table[index].taken ||
+	    *nexthop_hash_slot(hops, target))
+		return;
+	nexthop_take(hops, index, target);
+}
+
+int nexthops_get(struct nexthops *hops, const struct addr *target, __u32 *index)
+{
+	const struct nexthop *hop;
+	__u32 known, place;
 
 	if (hops->loopback) {
 		*index = PROXY_NEXTHOP_NONE;
 		return 0;
 	}
-	slot = nexthop_hash_slot(hops, target);
-	if (*slot) {
-		*index = *slot;
+	known = *nexthop_hash_slot(hops, target);
+	if (known) {
+		*index = known;
 		return 0;
 	}
 	for (place = hops->count < hops->max ? hops->count : 1; place < hops->max; place++)
-		if (!hops->table[place].target)
+		if (!hops->table[place].taken)
 			break;
 	if (place >= hops->max)
 		return -ENOSPC;
-	if (place >= hops->count)
-		hops->count = place + 1;
-	memset(&hops->table[place], 0, sizeof(hops->table[place]));
-	hops->table[place].target = target;
-	*slot = place;
-	nexthop_look_up(hops, place);
+	nexthop_take(hops, place, target);
+	hop = &hops->table[place];
 	/* The first packet is to find the MAC address; but many targets would flood the link. */
-	if (hops->count <= ASKS_PER_TICK && nexthop_wants_use(&hops->table[place]))
-		netlink_neigh_use(&hops->nl, hops->table[place].route.oif,
-				  hops->table[place].route.via);
+	if (hops->count <= ASKS_PER_TICK && nexthop_wants_use(hop))
+		netlink_neigh_use(&hops->nl, hop->route.oif, &hop->route.via);
 	*index = place;
 	return 0;
 }
@@ -292,7 +285,7 @@ static void nexthop_look_up_all(struct nexthops *hops, __u64 now)
 	hops->stale = false;
 	hops->last_device = 0;
 	for (__u32 i = 1; i < hops->count; i++)
-		if (hops->table[i].target)
+		if (hops->table[i].taken)
 			nexthop_look_up(hops, i);
 }
 
@@ -305,8 +298,8 @@ static bool nexthop_neigh_changed(struct nexthops *hops, const struct netlink_ne
 		struct nexthop *hop = &hops->table[i];
 		bool was;
 
-		if (!hop->target || hop->route.oif != neigh->ifindex ||
-		    hop->route.via != neigh->addr)
+		if (!hop->taken || hop->route.oif != neigh->ifindex ||
+		    !addr_equal(&hop->route.via, &neigh->addr))
 			continue;
 		was = hop->silent;
 		nexthop_note_state(hop, neigh->state);
@@ -369,8 +362,8 @@ static void nexthop_keep_alive(struct nexthops *hops, __u64 now)
 
 	for (__u32 i = 1; i < hops->count; i++) {
 		struct nexthop *hop = &hops->table[i];
-		bool quiet = hop->target && nexthop_silent(hop, now);
-		bool in_use = hop->target && now - hop->used <= USED_NS;
+		bool quiet = hop->taken && nexthop_silent(hop, now);
+		bool in_use = hop->taken && now - hop->used <= USED_NS;
 
 		if (hop->in_use != in_use) {
 			hop->in_use = in_use;
@@ -379,9 +372,10 @@ static void nexthop_keep_alive(struct nexthops *hops, __u64 now)
 		if (!in_use || asks == ASKS_PER_TICK)
 			continue;
 		if (nexthop_wants_use(hop) && ++asks)
-			netlink_neigh_use(&hops->nl, hop->route.oif, hop->route.via);
-		else if (quiet && nexthop_reachable(hop) && !hop->l3 && hops->arp_fd >= 0 && ++asks)
-			arp_request(hops->arp_fd, hop->route.oif, hop->route.src, hop->route.via);
+			netlink_neigh_use(&hops->nl, hop->route.oif, &hop->route.via);
+		else if (quiet && nexthop_reachable(hop) && !hop->l3 && hops->solicit_fd >= 0 &&
+			 ++asks)
+			solicit(hops->solicit_fd, hop->route.oif, &hop->route.src, &hop->route.via);
 	}
 }
 
@@ -394,14 +388,15 @@ void nexthops_tick(struct nexthops *hops, __u64 now)
 		     looks++) {
 			if (++hops->cursor >= hops->count)
 				hops->cursor = 1;
-			if (hops->table[hops->cursor].target)
+			if (hops->table[hops->cursor].taken)
 				nexthop_look_up(hops, hops->cursor);
 		}
 	}
 	nexthop_keep_alive(hops, now);
 }
 
-void nexthops_flow_seen(struct nexthops *hops, __u32 index, __be32 target, __u64 last_seen)
+void nexthops_flow_seen(struct nexthops *hops, __u32 index, const struct addr *target,
+			__u64 last_seen)
 {
 	struct nexthop *hop;
 
@@ -422,7 +417,7 @@ void nexthops_flows_done(struct nexthops *hops)
 		struct nexthop *hop = &hops->table[i];
 
 		/* Two passes: the one that ends may have begun before the last mapping left. */
-		if (hop->target && !hop->users && !hop->has_flows && !hop->had_flows) {
+		if (hop->taken && !hop->users && !hop->has_flows && !hop->had_flows) {
 			memset(hop, 0, sizeof(*hop));
 			nexthop_publish(hops, i);
 			freed = true;

@@ -16,8 +16,9 @@
 
 /* What is known about one target; its place in the table is its index in "nexthops". */
 struct nexthop {
-	__be32 target; /* 0: a free place */
-	int error;     /* why there is no route, a negative errno; 0: there is one */
+	bool taken; /* else a free place */
+	struct addr target;
+	int error; /* why there is no route, a negative errno; 0: there is one */
 	struct netlink_route route;
 	__u16 neigh_state; /* NUD_*; 0: no entry */
 	bool has_mac;
@@ -37,7 +38,7 @@ struct nexthop {
 struct nexthops {
 	struct netlink nl;
 	int watch_fd;
-	int arp_fd; /* -1: none to be had */
+	int solicit_fd; /* -1: none to be had */
 	int ifindex;
 	bool loopback;
 	const struct maps *maps; /* where "nexthops" is */
@@ -54,7 +55,7 @@ struct nexthops {
 	__u64 looked_at; /* when all routes were last looked up */
 };
 
-#define NEXTHOPS_INIT ((struct nexthops){ .nl = NETLINK_INIT, .watch_fd = -1, .arp_fd = -1 })
+#define NEXTHOPS_INIT ((struct nexthops){ .nl = NETLINK_INIT, .watch_fd = -1, .solicit_fd = -1 })
 
 /**
  * nexthops_open - begin to follow routes and neighbours
@@ -71,14 +72,14 @@ void nexthops_close(struct nexthops *hops);
  *
  * To be done for all such places before the first nexthops_get().
  */
-void nexthops_adopt(struct nexthops *hops, __u32 index, __be32 target);
+void nexthops_adopt(struct nexthops *hops, __u32 index, const struct addr *target);
 
 /**
  * nexthops_get - the place of @target, looked up and made known to the datapath if it is new
  * @index: set on success; PROXY_NEXTHOP_NONE on the loopback device
  * Return: 0, or -ENOSPC if all places are taken. A target without a route is no error here.
  */
-int nexthops_get(struct nexthops *hops, __be32 target, __u32 *index);
+int nexthops_get(struct nexthops *hops, const struct addr *target, __u32 *index);
 
 /** nexthops_at - what is known about the target at @index; NULL for PROXY_NEXTHOP_NONE */
 const struct nexthop *nexthops_at(const struct nexthops *hops, __u32 index);
@@ -126,7 +127,8 @@ __u64 nexthops_due(const struct nexthops *hops);
 void nexthops_tick(struct nexthops *hops, __u64 now);
 
 /** nexthops_flow_seen - a pass over the flows has met one at @index, in use at @last_seen */
-void nexthops_flow_seen(struct nexthops *hops, __u32 index, __be32 target, __u64 last_seen);
+void nexthops_flow_seen(struct nexthops *hops, __u32 index, const struct addr *target,
+			__u64 last_seen);
 
 /** nexthops_flows_done - the pass is complete: free the places that nothing leads to any more */
 void nexthops_flows_done(struct nexthops *hops);
@@ -135,7 +137,7 @@ void nexthops_flows_done(struct nexthops *hops);
  * nexthops_traffic - what mappings that lead to @index have counted so far
  *
  * Called for each mapping once per tick, before nexthops_tick(). A target in use that has fallen
- * silent is asked for by ARP, which corrects a MAC address that has changed unannounced.
+ * silent is asked for on the link, which corrects a MAC address that has changed unannounced.
  */
 void nexthops_traffic(struct nexthops *hops, __u32 index, __u64 out, __u64 in);
 

@@ -80,10 +80,10 @@ static void output_mapping(const struct proxy_report *report, const struct mappi
 {
 	const struct proxy_mapping_stats *stats = &report->stats[entry->to.id];
 	const char *proto = mapping_proto_text(entry->from.proto);
-	char from[MAPPING_ADDR_LEN], to[MAPPING_ADDR_LEN];
+	char from[ADDR_TEXT_LEN], to[ADDR_TEXT_LEN];
 
-	mapping_addr_text(entry->from.addr, entry->from.port, from);
-	mapping_addr_text(entry->to.addr, entry->to.port, to);
+	addr_text(&entry->from.addr, entry->from.port, from);
+	addr_text(&entry->to.addr, entry->to.port, to);
 	if (report->jsonl)
 		fprintf(report->out,
 			"{\"type\":\"mapping\",\"ts\":%.3f,\"iface\":\"%s\",\"proto\":\"%s\","
@@ -110,9 +110,9 @@ static void output_all_mappings(const struct proxy_report *report)
 			output_mapping(report, &plan->entries[i]);
 }
 
-static const char *output_flow_state(const struct proxy_flow *flow)
+static const char *output_flow_state(const struct nat_flow *flow)
 {
-	if (flow->key.proto != IPPROTO_TCP)
+	if (flow->proto != IPPROTO_TCP)
 		return flow->state & PROXY_FLOW_REPLIED ? "replied" : "unreplied";
 	switch (proxy_tcp_phase(flow->state)) {
 	case PROXY_TCP_OPENING:
@@ -136,28 +136,24 @@ static char *output_append_tenths(char *at, __u64 ns)
 }
 
 static char *output_flow_json(char *at, const struct proxy_report *report,
-			      const struct proxy_flow *flow, __u64 idle)
+			      const struct nat_flow *flow, __u64 idle)
 {
-	const struct proxy_reply *key = &flow->key;
-
-	at = stpcpy(stpcpy(at, report->flow_head), mapping_proto_text(key->proto));
-	at = mapping_addr_append(stpcpy(at, "\",\"client\":\""), flow->client, flow->cport);
-	at = mapping_addr_append(stpcpy(at, "\",\"from\":\""), flow->orig, flow->oport);
-	at = mapping_addr_append(stpcpy(at, "\",\"to\":\""), key->remote, key->rport);
+	at = stpcpy(stpcpy(at, report->flow_head), mapping_proto_text(flow->proto));
+	at = addr_append(stpcpy(at, "\",\"client\":\""), &flow->client, flow->cport);
+	at = addr_append(stpcpy(at, "\",\"from\":\""), &flow->orig, flow->oport);
+	at = addr_append(stpcpy(at, "\",\"to\":\""), &flow->remote, flow->rport);
 	at = stpcpy(stpcpy(at, "\",\"state\":\""), output_flow_state(flow));
 	at = output_append_tenths(stpcpy(at, "\",\"idle\":"), idle);
-	at = number_append(stpcpy(at, ",\"source_port\":"), ntohs(key->lport));
+	at = number_append(stpcpy(at, ",\"source_port\":"), ntohs(flow->lport));
 	return stpcpy(at, "}\n");
 }
 
-static char *output_flow_text(char *at, const struct proxy_flow *flow, __u64 idle)
+static char *output_flow_text(char *at, const struct nat_flow *flow, __u64 idle)
 {
-	const struct proxy_reply *key = &flow->key;
-
-	at = mapping_addr_append(at, key->remote, key->rport);
-	at = mapping_addr_append(stpcpy(at, " : "), key->local, key->lport);
-	at = mapping_addr_append(stpcpy(at, " -> "), flow->orig, flow->oport);
-	at = stpcpy(stpcpy(at, " "), mapping_proto_text(key->proto));
+	at = addr_append(at, &flow->remote, flow->rport);
+	at = addr_append(stpcpy(at, " : "), &flow->local, flow->lport);
+	at = addr_append(stpcpy(at, " -> "), &flow->orig, flow->oport);
+	at = stpcpy(stpcpy(at, " "), mapping_proto_text(flow->proto));
 	at = stpcpy(stpcpy(at, " "), output_flow_state(flow));
 	at = stpcpy(output_append_tenths(stpcpy(at, " idle "), idle), " s");
 	if (flow->state & PROXY_FLOW_PORT)
@@ -165,7 +161,7 @@ static char *output_flow_text(char *at, const struct proxy_flow *flow, __u64 idl
 	return stpcpy(at, "\n");
 }
 
-static void output_flow(const struct proxy_report *report, const struct proxy_flow *flow)
+static void output_flow(const struct proxy_report *report, const struct nat_flow *flow)
 {
 	__u64 idle = report->now > flow->last_seen ? report->now - flow->last_seen : 0;
 	char line[512], *end;
@@ -179,7 +175,7 @@ static void output_flow(const struct proxy_report *report, const struct proxy_fl
 static void output_each_flow(struct proxy_report *report, bool count, bool print)
 {
 	__u32 limit = maps_flow_limit(report->maps);
-	struct proxy_flow flow;
+	struct nat_flow flow;
 
 	for (__u32 slot = 0; slot < limit; slot++) {
 		if (!maps_flow(report->maps, slot, &flow))

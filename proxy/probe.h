@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Asking by ARP for originals, so that it is known which of them no host has. */
+/* Asking on the link for originals, so that it is known which of them no host has. */
 #ifndef PROXY_PROBE_H
 #define PROXY_PROBE_H
 
@@ -13,7 +13,8 @@ enum { PROBES_MAX = 256 };
 
 /* All zero: nobody is asked for. */
 struct probes {
-	__be32 addrs[PROBES_MAX]; /* originals whose state is to be known before the first packet */
+	struct addr addrs[PROBES_MAX]; /* originals whose state is to be known before the first
+					  packet */
 	size_t count;
 	__u64 next_at;	 /* when the next round is due */
 	int rounds;	 /* still to come */

@@ -130,9 +130,9 @@ int programs_for(struct programs *programs, const struct maps *maps, int l2_len,
 	return programs_fd(*skel, l2_len, program);
 }
 
-static int programs_check_memory(const struct proxy_options *opt)
+static int programs_check_memory(const struct nat_layout *layout, const struct proxy_options *opt)
 {
-	__u64 needed = ((__u64)opt->max_flows * sizeof(struct proxy_flow) +
+	__u64 needed = ((__u64)opt->max_flows * layout->maps[MAPS_FLOWS].value_size +
 			slot_table_bytes(slot_table_size(opt->max_flows, PROXY_FLOW_KEYS))) >>
 		       20;
 	__u64 available = memory_available() >> 20;
@@ -150,7 +150,7 @@ int programs_load(struct programs *programs, struct maps *maps, const struct map
 		  const struct proxy_options *opt, int l2_len, size_t mappings)
 {
 	bool shared = old->fd[MAPS_FLOWS] >= 0;
-	int err = shared ? 0 : programs_check_memory(opt);
+	int err = shared ? 0 : programs_check_memory(old->layout, opt);
 	struct proxy *skel;
 	__u64 keys[SLOT_HASH_KEYS] = { 0 };
 

@@ -1,33 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "resolve.h"
 
-const struct mapping *resolve(const struct mapping_list *plan, const struct proxy_dest *dest)
+const struct mapping *resolve(const struct mapping_list *plan, const struct nat_dest *dest)
 {
-	const struct proxy_dest any_port = { .addr = dest->addr, .proto = dest->proto };
+	const struct nat_dest any_port = { .addr = dest->addr, .proto = dest->proto };
 
 	return mapping_list_find(plan, dest) ?: mapping_list_find(plan, &any_port);
 }
 
-static struct proxy_dest resolve_dest(const struct proxy_flow *flow)
+static struct nat_dest resolve_dest(const struct nat_flow *flow)
 {
-	return (struct proxy_dest){ .addr = flow->orig,
-				    .port = flow->oport,
-				    .proto = flow->key.proto };
+	return (struct nat_dest){ .addr = flow->orig, .port = flow->oport, .proto = flow->proto };
 }
 
-const struct mapping *resolve_flow(const struct mapping_list *plan, const struct proxy_flow *flow)
+const struct mapping *resolve_flow(const struct mapping_list *plan, const struct nat_flow *flow)
 {
-	const struct proxy_dest dest = resolve_dest(flow);
+	const struct nat_dest dest = resolve_dest(flow);
 
 	return resolve(plan, &dest);
 }
 
 /* Where packets to @dest arrive; without a mapping, there. */
-static struct proxy_dest resolve_target(const struct mapping_list *plan,
-					const struct proxy_dest *dest)
+static struct nat_dest resolve_target(const struct mapping_list *plan, const struct nat_dest *dest)
 {
 	const struct mapping *mapping = resolve(plan, dest);
-	struct proxy_dest target = *dest;
+	struct nat_dest target = *dest;
 
 	if (mapping) {
 		target.addr = mapping->to.addr;
@@ -36,18 +33,18 @@ static struct proxy_dest resolve_target(const struct mapping_list *plan,
 	return target;
 }
 
-static bool resolve_equal(const struct proxy_dest *a, const struct proxy_dest *b)
+static bool resolve_equal(const struct nat_dest *a, const struct nat_dest *b)
 {
-	return a->addr == b->addr && a->port == b->port;
+	return addr_equal(&a->addr, &b->addr) && a->port == b->port;
 }
 
 enum resolve_change resolve_change(const struct mapping_list *before,
-				   const struct mapping_list *after, const struct proxy_flow *flow)
+				   const struct mapping_list *after, const struct nat_flow *flow)
 {
-	const struct proxy_dest dest = resolve_dest(flow);
-	const struct proxy_dest own = { .addr = flow->key.remote, .port = flow->key.rport };
-	const struct proxy_dest now = resolve_target(after, &dest);
-	struct proxy_dest was;
+	const struct nat_dest dest = resolve_dest(flow);
+	const struct nat_dest own = { .addr = flow->remote, .port = flow->rport };
+	const struct nat_dest now = resolve_target(after, &dest);
+	struct nat_dest was;
 
 	if (resolve_equal(&own, &now))
 		return RESOLVE_SAME;
@@ -62,12 +59,12 @@ static bool resolve_keys_differ(const struct mapping_list *keys, const struct ma
 				const struct mapping_list *after)
 {
 	for (size_t i = 0; i < keys->count; i++) {
-		const struct proxy_dest *key = &keys->entries[i].from;
-		const struct proxy_dest from = { .addr = key->addr,
-						 .port = key->port,
-						 .proto = key->proto };
-		const struct proxy_dest was = resolve_target(before, &from);
-		const struct proxy_dest now = resolve_target(after, &from);
+		const struct nat_dest *key = &keys->entries[i].from;
+		const struct nat_dest from = { .addr = key->addr,
+					       .port = key->port,
+					       .proto = key->proto };
+		const struct nat_dest was = resolve_target(before, &from);
+		const struct nat_dest now = resolve_target(after, &from);
 
 		if (!resolve_equal(&was, &now))
 			return true;

@@ -9,7 +9,6 @@
 #include <stdbool.h>
 
 #include "mapping.h"
-#include "proxy.h"
 
 /**
  * resolve - find the mapping of packets to @dest: that of its port, or else that for any port
@@ -17,10 +16,10 @@
  * @dest: address, port and protocol, not deleted
  * Return: the mapping; NULL if packets to @dest pass as they are.
  */
-const struct mapping *resolve(const struct mapping_list *plan, const struct proxy_dest *dest);
+const struct mapping *resolve(const struct mapping_list *plan, const struct nat_dest *dest);
 
 /** resolve_flow - find the mapping that the client's next packet of @flow meets; or NULL */
-const struct mapping *resolve_flow(const struct mapping_list *plan, const struct proxy_flow *flow);
+const struct mapping *resolve_flow(const struct mapping_list *plan, const struct nat_flow *flow);
 
 /* What a change of the mappings is to a flow. */
 enum resolve_change {
@@ -31,7 +30,7 @@ enum resolve_change {
 
 /** resolve_change - tell what the change from mappings @before to mappings @after is to @flow */
 enum resolve_change resolve_change(const struct mapping_list *before,
-				   const struct mapping_list *after, const struct proxy_flow *flow);
+				   const struct mapping_list *after, const struct nat_flow *flow);
 
 /**
  * resolve_differs - tell whether resolve_change() may be other than RESOLVE_SAME for some flow

@@ -18,7 +18,7 @@ enum { DROPPING = sizeof(dropping) / sizeof(*dropping) };
 /* What is added up for the lines. */
 struct facts {
 	__u32 mappings, targets, flows;
-	__be32 *down; /* targets that cannot be reached */
+	struct addr *down; /* targets that cannot be reached */
 	__u32 down_count;
 	__u64 counters[PROXY_COUNTER_MAX], dropped;
 };
@@ -71,10 +71,13 @@ void status_look(struct status *status, const struct engine *engine, bool found)
 static bool status_is_down(const struct maps *maps, const struct mapping *entry)
 {
 	__u32 index = entry->to.nexthop;
+	struct nat_nexthop hop;
 
-	return index != PROXY_NEXTHOP_NONE && index < maps->max_entries[MAPS_NEXTHOPS] &&
-	       !(entry->to.flags & PROXY_MAPPING_LOCAL) &&
-	       (!maps->nexthops[index].oif || maps->nexthops[index].flags & PROXY_NEXTHOP_SILENT);
+	if (index == PROXY_NEXTHOP_NONE || index >= maps->max_entries[MAPS_NEXTHOPS] ||
+	    entry->to.flags & PROXY_MAPPING_LOCAL)
+		return false;
+	maps->layout->nexthop_get(maps_nexthop(maps, index), &hop);
+	return !hop.oif || hop.flags & PROXY_NEXTHOP_SILENT;
 }
 
 /* Return: 0 or a negative errno; free(@facts->down) is right in either case. */
@@ -83,8 +86,8 @@ static int status_gather(const struct engine *engine, struct facts *facts)
 	const struct mapping_list *plan = &engine->table.plan;
 	const struct maps *maps = &engine->maps;
 	__u32 limit = maps_flow_limit(maps);
-	struct proxy_flow flow;
-	__be32 *seen = calloc(plan->count + 1, sizeof(*seen));
+	struct nat_flow flow;
+	struct addr *seen = calloc(plan->count + 1, sizeof(*seen));
 	int err = maps_counters(maps, facts->counters);
 
 	facts->down = calloc(plan->count + 1, sizeof(*facts->down));
@@ -99,7 +102,7 @@ static int status_gather(const struct engine *engine, struct facts *facts)
 		if (!table_in_force(entry))
 			continue;
 		facts->mappings++;
-		while (known < facts->targets && seen[known] != entry->to.addr)
+		while (known < facts->targets && !addr_equal(&seen[known], &entry->to.addr))
 			known++;
 		if (known < facts->targets)
 			continue;
@@ -118,11 +121,11 @@ static int status_gather(const struct engine *engine, struct facts *facts)
 static void status_print_down(FILE *out, const struct facts *facts, const char *before,
 			      const char *between, const char *quote)
 {
-	char addr[MAPPING_ADDR_LEN];
+	char addr[ADDR_TEXT_LEN];
 
 	for (__u32 i = 0; i < facts->down_count; i++)
 		fprintf(out, "%s%s%s%s", i ? between : before, quote,
-			mapping_addr_text(facts->down[i], 0, addr), quote);
+			addr_text(&facts->down[i], 0, addr), quote);
 }
 
 static void status_print_text(FILE *out, const struct status *status, const struct engine *engine,

@@ -13,34 +13,44 @@
 
 enum { READ_BATCH = 1024 };
 
+static int table_read_entry(struct mapping_list *plan, const struct maps *maps, const void *key,
+			    const void *value)
+{
+	struct mapping entry = { 0 };
+
+	maps->layout->dest_get(key, &entry.from);
+	maps->layout->target_get(value, &entry.to);
+	/* Another process has made them. */
+	if (entry.to.id >= maps->ids || entry.to.nexthop >= maps->max_entries[MAPS_NEXTHOPS])
+		return -EUCLEAN;
+	return mapping_list_append(plan, &entry);
+}
+
 static int table_read(struct mapping_list *plan, const struct maps *maps)
 {
-	struct proxy_dest keys[READ_BATCH];
-	struct proxy_mapping values[READ_BATCH];
+	const __u32 key_size = maps->layout->maps[MAPS_MAPPINGS].key_size;
+	const __u32 value_size = maps->layout->maps[MAPS_MAPPINGS].value_size;
+	char *keys = calloc(READ_BATCH, key_size), *values = calloc(READ_BATCH, value_size);
 	__u32 position = 0;
-	int err = 0;
+	int err = keys && values ? 0 : -ENOMEM, last = 0;
 
-	for (bool first = true; !err; first = false) {
+	for (bool first = true; !err && !last; first = false) {
 		__u32 got = READ_BATCH, next;
-		int add = 0;
 
-		err = bpf_map_lookup_batch(maps->fd[MAPS_MAPPINGS], first ? NULL : &position, &next,
-					   keys, values, &got, NULL);
-		if (err && err != -ENOENT)
-			return err;
+		last = bpf_map_lookup_batch(maps->fd[MAPS_MAPPINGS], first ? NULL : &position,
+					    &next, keys, values, &got, NULL);
+		if (last && last != -ENOENT)
+			err = last;
 		position = next;
-		for (__u32 i = 0; i < got && !add; i++) {
-			/* Another process has made them. */
-			if (values[i].id >= maps->ids ||
-			    values[i].nexthop >= maps->max_entries[MAPS_NEXTHOPS])
-				return -EUCLEAN;
-			add = mapping_list_append(plan, &(struct mapping){ keys[i], values[i], 0 });
-		}
-		if (add)
-			return add;
+		for (__u32 i = 0; i < got && !err; i++)
+			err = table_read_entry(plan, maps, keys + i * key_size,
+					       values + i * value_size);
 	}
-	mapping_list_sort(plan);
-	return 0;
+	free(keys);
+	free(values);
+	if (!err)
+		mapping_list_sort(plan);
+	return err;
 }
 
 static void table_count_ids(struct table *table)
@@ -131,7 +141,7 @@ int table_drop(struct table *table, const struct maps *maps, struct nexthops *ho
 	if (!needed)
 		return -ENOMEM;
 	for (size_t i = 0; i < plan->count; i++) {
-		const struct proxy_dest key = table_target(&plan->entries[i]);
+		const struct nat_dest key = table_target(&plan->entries[i]);
 		const struct mapping *target = mapping_list_find(plan, &key);
 
 		if (!table_in_use(&plan->entries[i], met))
@@ -146,7 +156,7 @@ int table_drop(struct table *table, const struct maps *maps, struct nexthops *ho
 		if (needed[i])
 			plan->entries[kept++] = plan->entries[i];
 		else
-			bpf_map_delete_elem(maps->fd[MAPS_MAPPINGS], &plan->entries[i].from);
+			maps_mapping_delete(maps, &plan->entries[i].from);
 	}
 	plan->count = kept;
 	free(needed);
@@ -160,10 +170,10 @@ struct connected {
 	bool *entries;
 };
 
-static void table_connected_to(void *arg, __u8 proto, __be32 addr, __be16 port)
+static void table_connected_to(void *arg, __u8 proto, const struct addr *addr, __be16 port)
 {
 	const struct connected *connected = arg;
-	struct proxy_dest dest = { .addr = addr, .port = port, .proto = proto };
+	struct nat_dest dest = { .addr = *addr, .port = port, .proto = proto };
 	const struct mapping *entry = mapping_list_find(connected->plan, &dest);
 
 	if (entry)
@@ -176,7 +186,7 @@ static void table_connected_to(void *arg, __u8 proto, __be32 addr, __be16 port)
 
 static bool table_target_connected(const struct connected *connected, const struct mapping *entry)
 {
-	const struct proxy_dest dest = table_target(entry);
+	const struct nat_dest dest = table_target(entry);
 	const struct mapping *target = mapping_list_find(connected->plan, &dest);
 
 	return !target || connected->entries[target - connected->plan->entries];
@@ -188,7 +198,7 @@ static int table_write_flags(const struct maps *maps, struct mapping *entry, __u
 	if (flags == entry->to.flags)
 		return 0;
 	entry->to.flags = flags;
-	return bpf_map_update_elem(maps->fd[MAPS_MAPPINGS], &entry->from, &entry->to, BPF_EXIST);
+	return maps_mapping_set(maps, &entry->from, &entry->to, BPF_EXIST);
 }
 
 bool table_ask_less(struct table *table, const struct maps *maps)
@@ -236,10 +246,10 @@ int table_relocate(struct table *table, const struct maps *maps, const struct ne
 	return err;
 }
 
-void table_flow_seen(struct table *table, const struct proxy_flow *flow)
+void table_flow_seen(struct table *table, const struct maps *maps, const struct nat_flow *flow)
 {
-	hosts_prefilter_note(table->bits, flow->key.remote);
-	hosts_prefilter_note(table->bits, flow->orig);
+	hosts_prefilter_note(maps, table->bits, &flow->remote);
+	hosts_prefilter_note(maps, table->bits, &flow->orig);
 	if (flow->mapping < table->id_max)
 		table->met[flow->mapping] = true;
 	if (flow->state & PROXY_FLOW_PINNED && !resolve_flow(&table->plan, flow))
@@ -254,8 +264,8 @@ static int table_sweep(struct table *table, const struct maps *maps, struct next
 	for (size_t i = 0; i < table->plan.count; i++) {
 		const struct mapping *entry = &table->plan.entries[i];
 
-		hosts_prefilter_note(table->bits, entry->from.addr);
-		hosts_prefilter_note(table->bits, entry->to.addr);
+		hosts_prefilter_note(maps, table->bits, &entry->from.addr);
+		hosts_prefilter_note(maps, table->bits, &entry->to.addr);
 		unused |= entry->from.deleted && !table_in_use(entry, table->met);
 	}
 	hosts_prefilter_set(maps, table->bits);

@@ -44,11 +44,11 @@ static inline bool table_in_force(const struct mapping *entry)
 }
 
 /** table_target - the key of the entry that the target of mapping @entry has for itself */
-static inline struct proxy_dest table_target(const struct mapping *entry)
+static inline struct nat_dest table_target(const struct mapping *entry)
 {
-	return (struct proxy_dest){ .addr = entry->to.addr,
-				    .port = entry->to.port,
-				    .proto = entry->from.proto };
+	return (struct nat_dest){ .addr = entry->to.addr,
+				  .port = entry->to.port,
+				  .proto = entry->from.proto };
 }
 
 /** table_mappings - append the mappings in force to @list; Return: 0 or -ENOMEM */
@@ -87,7 +87,7 @@ bool table_ask_less(struct table *table, const struct maps *maps);
 int table_relocate(struct table *table, const struct maps *maps, const struct nexthops *hops);
 
 /** table_flow_seen - a pass over the flow table has met this flow */
-void table_flow_seen(struct table *table, const struct proxy_flow *flow);
+void table_flow_seen(struct table *table, const struct maps *maps, const struct nat_flow *flow);
 
 /**
  * table_flows_done - the pass is complete: remove what no flow needs any more

@@ -162,7 +162,7 @@ static void cache_pin(void)
 	const struct proxy_flow *flow =
 		rig_flow(&rig, TARGET, TARGET_PORT, CLIENT, CLIENT_PORT, IPPROTO_TCP);
 
-	CHECK(flow && !maps_pin(&rig.maps, (__u32)(flow - rig.maps.flows)), "pinned");
+	CHECK(flow && !maps_pin(&rig.maps, (__u32)(flow - rig.flows)), "pinned");
 }
 
 static void test_moved(void)

@@ -63,10 +63,11 @@ static __u8 change_random_proto(void)
 static int map(struct change_plan *plan, const char *from, __u16 from_port, __u8 proto,
 	       const char *to, __u16 to_port)
 {
-	const struct mapping mapping = {
-		.from = { .addr = htonl(ip(from)), .port = htons(from_port), .proto = proto },
-		.to = { .addr = htonl(ip(to)), .port = htons(to_port) }
-	};
+	const struct mapping mapping = { .from = { .addr = addr_ipv4(htonl(ip(from))),
+						   .port = htons(from_port),
+						   .proto = proto },
+					 .to = { .addr = addr_ipv4(htonl(ip(to))),
+						 .port = htons(to_port) } };
 
 	plan->model[plan->list.count] = (struct model_mapping){ .from = ip(from),
 								.from_port = from_port,
@@ -192,9 +193,9 @@ enum knowledge { UNKNOWN, KNOWN, ONCE_KNOWN };
 
 static enum knowledge is_known(const struct live *live)
 {
-	const struct proxy_dest dest = { .addr = htonl(ip(live->orig)),
-					 .port = htons(live->oport),
-					 .proto = live->proto };
+	const struct nat_dest dest = { .addr = addr_ipv4(htonl(ip(live->orig))),
+				       .port = htons(live->oport),
+				       .proto = live->proto };
 
 	if (!is_at(live, ip(live->orig), live->oport))
 		return KNOWN;
@@ -346,9 +347,10 @@ static void test_change_race(void)
 
 static const struct mapping *record(const char *from, __u16 port)
 {
-	const struct proxy_dest key = {
-		.addr = htonl(ip(from)), .port = htons(port), .proto = IPPROTO_TCP, .deleted = 1
-	};
+	const struct nat_dest key = { .addr = addr_ipv4(htonl(ip(from))),
+				      .port = htons(port),
+				      .proto = IPPROTO_TCP,
+				      .deleted = 1 };
 
 	return mapping_list_find(&table.plan, &key);
 }
@@ -357,11 +359,11 @@ static const struct mapping *record(const char *from, __u16 port)
 static void change_look(void)
 {
 	__u32 limit = maps_flow_limit(&rig.maps);
-	struct proxy_flow flow;
+	struct nat_flow flow;
 
 	for (__u32 slot = 0; slot < limit; slot++)
 		if (maps_flow(&rig.maps, slot, &flow))
-			table_flow_seen(&table, &flow);
+			table_flow_seen(&table, &rig.maps, &flow);
 	table_flows_done(&table, &rig.maps, &hops);
 }
 
@@ -420,7 +422,7 @@ static void test_deleted(void)
 	flow = rig_flow(&rig, TARGET, 80, CLIENT, 500, IPPROTO_TCP);
 	CHECK(flow && flow->mapping == id, "and the flow has its id");
 	commit(&none, false);
-	maps_flow_end(&rig.maps, (__u32)(flow - rig.maps.flows));
+	maps_flow_end(&rig.maps, (__u32)(flow - rig.flows));
 	change_look();
 	CHECK(record(ORIGINAL, 80), "a look that has begun before says nothing");
 	change_look();

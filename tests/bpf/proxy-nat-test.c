@@ -592,7 +592,7 @@ static void no_port(void)
 static bool pin_all(void)
 {
 	__u32 limit = maps_flow_limit(&rig.maps);
-	struct proxy_flow flow;
+	struct nat_flow flow;
 	bool done = true;
 
 	for (__u32 slot = 0; slot < limit; slot++)
@@ -726,7 +726,7 @@ static void unreachable_targets(void)
 
 	rig_clear(&rig);
 	bpf_map_lookup_elem(bpf_map__fd(rig.skel->maps.hosts), &addr, &host);
-	entry = &rig.maps.nexthops[host.nexthop];
+	entry = maps_nexthop(&rig.maps, host.nexthop);
 	for (__u32 oif = 0; oif <= 1; oif++) {
 		*entry = (struct proxy_nexthop){ .flags = PROXY_NEXTHOP_DOWN,
 						 .oif = oif,

@@ -30,7 +30,7 @@ static __u32 slot_of(__u16 port)
 {
 	const struct proxy_flow *flow = reap_flow_at(port);
 
-	return flow ? (__u32)(flow - rig.maps.flows) : ~0U;
+	return flow ? (__u32)(flow - rig.flows) : ~0U;
 }
 
 /* Remove an idle flow, as gc_step() does. */
@@ -96,9 +96,9 @@ static void test_idle(void)
 		reap_sent(CLIENT_PORT + i);
 		slots[i] = slot_of(CLIENT_PORT + i);
 		CHECK(!maps_pin(&rig.maps, slots[i]), "flow %d is pinned", i);
-		ticks[i] = rig.maps.flows[slots[i]].tick;
+		ticks[i] = rig.flows[slots[i]].tick;
 	}
-	pin = rig.maps.flows[slots[0]].pin;
+	pin = rig.flows[slots[0]].pin;
 	entry = &rig.maps.index.buckets[pin / SLOT_PLACES].entry[pin % SLOT_PLACES];
 	CHECK_EQ((__u32)*entry, slots[0] + 1, "so that an entry more leads to it");
 	reap_idle();
@@ -107,12 +107,12 @@ static void test_idle(void)
 	CHECK_EQ(*entry, 0, "with its pin");
 	CHECK(!expire(slots[1], ticks[1]) && exists(CLIENT_PORT + 1),
 	      "one that the client has used stays");
-	ticks[1] = rig.maps.flows[slots[1]].tick;
+	ticks[1] = rig.flows[slots[1]].tick;
 	reap_idle();
 	reap_answered(CLIENT_PORT + 1);
 	CHECK(!expire(slots[1], ticks[1]) && reap_answered(CLIENT_PORT + 1),
 	      "one that the target has used, too");
-	pin = rig.maps.flows[slots[1]].pin;
+	pin = rig.flows[slots[1]].pin;
 	entry = &rig.maps.index.buckets[pin / SLOT_PLACES].entry[pin % SLOT_PLACES];
 	CHECK_EQ((__u32)*entry, slots[1] + 1, "with its pin");
 	rig_clear(&rig);
@@ -126,8 +126,8 @@ static void test_half_removed(void)
 
 	reap_sent(CLIENT_PORT);
 	slot = slot_of(CLIENT_PORT);
-	tick = rig.maps.flows[slot].tick;
-	slot_table_unlink(&rig.maps.index, rig.maps.flows[slot].place, slot);
+	tick = rig.flows[slot].tick;
+	slot_table_unlink(&rig.maps.index, rig.flows[slot].place, slot);
 	CHECK(expire(slot, tick), "a flow that is half removed expires");
 	maps_flow_reclaim(&rig.maps, slot, ~0ULL);
 	CHECK_EQ(slot_table_free(&rig.maps.index), slots_free, "and gives back its slot");
@@ -144,7 +144,7 @@ static void test_condemned(void)
 	rig_changed(&rig);
 	CHECK(!reap_answered(CLIENT_PORT), "condemned: no answer is restored by it");
 	CHECK(!reap_sent(CLIENT_PORT), "condemned: nothing is sent on the strength of it");
-	maps_flow_end(&rig.maps, (__u32)(flow - rig.maps.flows));
+	maps_flow_end(&rig.maps, (__u32)(flow - rig.flows));
 	CHECK(reap_sent(CLIENT_PORT) && reap_answered(CLIENT_PORT), "removed: it is made anew");
 	rig_clear(&rig);
 }
@@ -168,7 +168,7 @@ static void *expire_all(void *arg)
 	unsigned int *removed = arg;
 
 	for (__u32 slot = 0; slot < maps_flow_limit(&rig.maps); slot++) {
-		struct proxy_flow flow;
+		struct nat_flow flow;
 
 		if (!maps_flow(&rig.maps, slot, &flow))
 			continue;

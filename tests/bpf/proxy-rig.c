@@ -75,9 +75,10 @@ void rig_open(struct rig *rig, struct rig_sizes sizes)
 	bpf_map__set_max_entries(rig->skel->maps.cache, cpus * PROXY_CACHE_SLOTS);
 	if (proxy__load(rig->skel))
 		rig_die("load the programs");
-	maps_init(&rig->maps);
+	maps_init(&rig->maps, &layout_ipv4);
 	if (maps_from_object(&rig->maps, rig->skel->obj) || maps_mmap(&rig->maps))
 		rig_die("open the maps");
+	rig->flows = rig->maps.flows;
 	slot_table_begin(&rig->maps.index, rig->skel->rodata->cfg_hash_keys);
 	rig_heartbeat(rig, 0);
 }
@@ -247,18 +248,19 @@ struct proxy_flow *rig_flow(struct rig *rig, const char *remote, __u16 rport, co
 		.proto = proto,
 	};
 	__u32 limit = maps_flow_limit(&rig->maps);
-	struct proxy_flow flow;
+	struct nat_flow flow;
 
 	for (__u32 slot = 0; slot < limit; slot++)
-		if (maps_flow(&rig->maps, slot, &flow) && !memcmp(&flow.key, &key, sizeof(key)))
-			return &rig->maps.flows[slot];
+		if (maps_flow(&rig->maps, slot, &flow) &&
+		    !memcmp(&rig->flows[slot].key, &key, sizeof(key)))
+			return &rig->flows[slot];
 	return NULL;
 }
 
 size_t rig_count_flows(struct rig *rig)
 {
 	__u32 limit = maps_flow_limit(&rig->maps);
-	struct proxy_flow flow;
+	struct nat_flow flow;
 	size_t n = 0;
 
 	for (__u32 slot = 0; slot < limit; slot++)
@@ -277,7 +279,7 @@ static void map_clear(const struct bpf_map *map)
 void rig_clear(struct rig *rig)
 {
 	__u32 limit = maps_flow_limit(&rig->maps);
-	struct proxy_flow flow;
+	struct nat_flow flow;
 
 	for (__u32 slot = 0; slot < limit; slot++) {
 		if (maps_flow(&rig->maps, slot, &flow))

@@ -28,7 +28,8 @@ enum rig_direction { RIG_EGRESS, RIG_INGRESS };
 struct rig {
 	struct proxy *skel;
 	struct maps maps;
-	__u32 nexthops; /* given out */
+	struct proxy_flow *flows; /* the slots, in the shared memory */
+	__u32 nexthops;		  /* given out */
 	__u32 mappings;
 };
 

@@ -70,12 +70,12 @@ static size_t doubles(void)
 {
 	__u32 limit = maps_flow_limit(&rig.maps), count = 0;
 	struct proxy_reply *keys = calloc(limit, sizeof(*keys));
-	struct proxy_flow flow;
+	struct nat_flow flow;
 	size_t found = 0;
 
 	for (__u32 slot = 0; keys && slot < limit; slot++)
 		if (maps_flow(&rig.maps, slot, &flow))
-			keys[count++] = flow.key;
+			keys[count++] = rig.flows[slot].key;
 	if (keys)
 		qsort(keys, count, sizeof(*keys), compare_keys);
 	for (__u32 i = 1; i < count; i++)
@@ -237,7 +237,7 @@ static void test_reuse(void)
 		send_out(CLIENT, (__u16)(CLIENT_PORT + i), ORIGINAL);
 	CHECK_EQ(rig_count_flows(&rig), SLOTS, "a table of %d", SLOTS);
 	slot = (__u32)(rig_flow(&rig, TARGET, TARGET_PORT, CLIENT, CLIENT_PORT, IPPROTO_UDP) -
-		       rig.maps.flows);
+		       rig.flows);
 	maps_flow_end(&rig.maps, slot);
 	rig_changed(&rig);
 	CHECK(!table_answered(CLIENT, CLIENT_PORT, ORIGINAL, CLIENT_PORT),
@@ -280,7 +280,7 @@ static void test_all_pinned(void)
 	}
 	CHECK_EQ(made, capacity, "a full table of %u flows", capacity);
 	for (__u32 slot = 0; slot < capacity; slot++) {
-		struct proxy_flow *flow = &rig.maps.flows[slot];
+		struct proxy_flow *flow = &rig.flows[slot];
 		const __u64 *entry;
 
 		pinned += !maps_pin(&rig.maps, slot);

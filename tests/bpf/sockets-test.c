@@ -25,15 +25,15 @@ enum { MANY = 5000, ROOM = MANY + 100 };
 
 static struct told {
 	__u8 proto;
-	__be32 addr;
+	struct addr addr;
 	__be16 port;
 } told[ROOM];
 static int n_told; /* may be more than there is room for */
 
-static void sockets_test_note(void *ctx, __u8 proto, __be32 addr, __be16 port)
+static void sockets_test_note(void *ctx, __u8 proto, const struct addr *addr, __be16 port)
 {
 	if (n_told < ROOM)
-		((struct told *)ctx)[n_told] = (struct told){ proto, addr, port };
+		((struct told *)ctx)[n_told] = (struct told){ proto, *addr, port };
 	n_told++;
 }
 
@@ -43,13 +43,23 @@ static int sockets_test_ask(void)
 	return sockets_each(sockets_test_note, told);
 }
 
-/* How often a socket with this far end was told of; port in host byte order. */
-static int times(__u8 proto, const char *addr, int port)
+static struct addr sockets_test_addr(const char *text)
 {
+	struct addr addr = { 0 };
+
+	if (addr_parse(text, &addr))
+		abort();
+	return addr;
+}
+
+/* How often a socket with this far end was told of; port in host byte order. */
+static int times(__u8 proto, const char *text, int port)
+{
+	struct addr addr = sockets_test_addr(text);
 	int count = 0;
 
 	for (int i = 0; i < n_told && i < ROOM; i++)
-		count += told[i].proto == proto && told[i].addr == inet_addr(addr) &&
+		count += told[i].proto == proto && addr_equal(&told[i].addr, &addr) &&
 			 told[i].port == htons((__u16)port);
 	return count;
 }
@@ -291,12 +301,11 @@ static void test_namespace(void)
 	close(fd);
 }
 
-/* @listen_on and @address: IPv4, or of a socket of the IPv6 family that talks IPv4 */
-/* Whether the kernel has the TCP socket 127.0.0.1:@lport that talks to 127.0.0.1:@rport. */
-static bool have_pair(int lport, int rport)
+/* Whether the kernel has the TCP socket @addr:@lport that talks to @addr:@rport. */
+static bool have_pair(const char *addr, int lport, int rport)
 {
-	const struct sockets_pair pair = { .local = inet_addr("127.0.0.1"),
-					   .remote = inet_addr("127.0.0.1"),
+	const struct sockets_pair pair = { .local = sockets_test_addr(addr),
+					   .remote = sockets_test_addr(addr),
 					   .lport = htons((__u16)lport),
 					   .rport = htons((__u16)rport),
 					   .proto = IPPROTO_TCP };
@@ -305,8 +314,17 @@ static bool have_pair(int lport, int rport)
 	return need(sockets_connected(&pair, &connected), "ask for one") == 0 && connected;
 }
 
+/* What is told of a connection to "::ffff:a.b.c.d": the address without that. */
+static const char *sockets_test_told(const char *address)
+{
+	const char mapped[] = "::ffff:";
+
+	return address + (strncmp(address, mapped, strlen(mapped)) ? 0 : strlen(mapped));
+}
+
 static void test_connection(const char *listen_on, const char *address, const char *what)
 {
+	const char *end = sockets_test_told(address);
 	int fds[3], port, peer;
 
 	fds[0] = listening(listen_on, false, &port);
@@ -315,12 +333,12 @@ static void test_connection(const char *listen_on, const char *address, const ch
 	fds[2] = need(accept4(fds[0], NULL, NULL, SOCK_CLOEXEC), "accept");
 	peer = port_of(fds[1]);
 	CHECK_EQ(sockets_test_ask(), 0, "%s: no error", what);
-	CHECK_EQ(times(IPPROTO_TCP, "127.0.0.1", port), 1, "%s: the end that connected", what);
-	CHECK_EQ(times(IPPROTO_TCP, "127.0.0.1", peer), 1, "%s: the end that accepted", what);
+	CHECK_EQ(times(IPPROTO_TCP, end, port), 1, "%s: the end that connected", what);
+	CHECK_EQ(times(IPPROTO_TCP, end, peer), 1, "%s: the end that accepted", what);
 	CHECK_EQ(n_told, 2, "%s: nothing else", what);
-	CHECK(have_pair(peer, port), "%s: asked for, the end that connected", what);
-	CHECK(have_pair(port, peer), "%s: asked for, the end that accepted", what);
-	CHECK(!have_pair(port, peer + 1), "%s: another port is not connected", what);
+	CHECK(have_pair(end, peer, port), "%s: asked for, the end that connected", what);
+	CHECK(have_pair(end, port, peer), "%s: asked for, the end that accepted", what);
+	CHECK(!have_pair(end, port, peer + 1), "%s: another port is not connected", what);
 	close_all(fds, 3);
 }
 
@@ -336,6 +354,7 @@ static int sockets_test_tcp_state(int fd)
 /* The same addresses. */
 static void test_closing(const char *listen_on, const char *address, const char *what)
 {
+	const char *end = sockets_test_told(address);
 	int port, peer, tries = 0;
 	int listener = listening(listen_on, false, &port);
 	int client = connected(SOCK_STREAM, address, port);
@@ -345,14 +364,14 @@ static void test_closing(const char *listen_on, const char *address, const char 
 	peer = port_of(client);
 	close(client);
 	need(read(server, &byte, 1) == 0 ? 0 : -1, "end of file");
-	CHECK(!sockets_test_ask() && n_told == 2 && times(IPPROTO_TCP, "127.0.0.1", port) == 1 &&
-		      times(IPPROTO_TCP, "127.0.0.1", peer) == 1,
+	CHECK(!sockets_test_ask() && n_told == 2 && times(IPPROTO_TCP, end, port) == 1 &&
+		      times(IPPROTO_TCP, end, peer) == 1,
 	      "%s: FIN_WAIT2 and CLOSE_WAIT", what);
 	shutdown(server, SHUT_WR);
 	while (sockets_test_tcp_state(server) != TCP_CLOSE && tries++ < 1000)
 		poll(NULL, 0, 5);
 	CHECK(!sockets_test_ask() && n_told == 0, "%s: neither TIME_WAIT nor CLOSE", what);
-	CHECK(!have_pair(peer, port), "%s: asked for, TIME_WAIT is not connected", what);
+	CHECK(!have_pair(end, peer, port), "%s: asked for, TIME_WAIT is not connected", what);
 	close(server);
 	close(listener);
 }
@@ -422,7 +441,7 @@ static bool have_ipv6(void)
 
 static void test_ipv6(void)
 {
-	int fds[3], port;
+	int fds[1];
 
 	if (!have_ipv6()) {
 		check_skip("ipv6", "there is no ::1");
@@ -433,11 +452,8 @@ static void test_ipv6(void)
 	test_closing("::", "::ffff:127.0.0.1", "ipv6");
 
 	enter_namespace();
-	fds[0] = listening("::1", false, &port);
-	fds[1] = connected(SOCK_STREAM, "::1", port);
-	fds[2] = connected(SOCK_DGRAM, "::1", 1234);
-	CHECK(!sockets_test_ask() && n_told == 0, "ipv6: no connection to an IPv6 address");
-	close_all(fds, 3);
+	test_connection("::1", "::1", "ipv6 alone");
+	enter_namespace();
 	fds[0] = connected(SOCK_DGRAM, "::ffff:127.0.0.9", 1234);
 	CHECK(!sockets_test_ask() && n_told == 1 && times(IPPROTO_UDP, "127.0.0.9", 1234) == 1,
 	      "ipv6: udp to a mapped address");
@@ -461,6 +477,7 @@ static void test_many(void)
 {
 	static int fds[MANY];
 	static int seen[MANY];
+	const struct addr addr = sockets_test_addr("127.0.0.1");
 
 	enter_namespace();
 	raise_limit(ROOM);
@@ -471,7 +488,7 @@ static void test_many(void)
 	for (int i = 0; i < n_told && i < ROOM; i++) {
 		int which = ntohs(told[i].port) - 10000;
 
-		if (told[i].proto == IPPROTO_UDP && told[i].addr == inet_addr("127.0.0.1") &&
+		if (told[i].proto == IPPROTO_UDP && addr_equal(&told[i].addr, &addr) &&
 		    which >= 0 && which < MANY)
 			seen[which]++;
 	}

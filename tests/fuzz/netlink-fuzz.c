@@ -61,19 +61,20 @@ static void fuzz_ask(uint8_t question, int fd)
 	struct netlink nl = { .fd = fd };
 	struct netlink_route route = { .oif = -1 };
 	struct netlink_neigh neigh = { .ifindex = -1 };
-	__be32 found[ROOM];
+	const struct addr addr = question & 0x80 ? addr_ipv6("0123456789abcdef") : addr_ipv4(1);
+	struct addr found[ROOM];
 	int count;
 
-	switch (question % 5) {
+	switch ((question & 0x7f) % 5) {
 	case 0:
 		/* What failed has not been written to. */
-		MUST(!netlink_route_get(&nl, 1, &route) || route.oif == -1);
+		MUST(!netlink_route_get(&nl, &addr, &route) || route.oif == -1);
 		break;
 	case 1:
-		MUST(!netlink_neigh_get(&nl, 1, 1, &neigh) || neigh.ifindex == -1);
+		MUST(!netlink_neigh_get(&nl, 1, &addr, &neigh) || neigh.ifindex == -1);
 		break;
 	case 2:
-		netlink_neigh_use(&nl, 1, 1);
+		netlink_neigh_use(&nl, 1, &addr);
 		break;
 	case 3:
 		count = netlink_neigh_with_mac(&nl, 1, (const __u8[6]){ 2 }, 0xffff, found, ROOM);

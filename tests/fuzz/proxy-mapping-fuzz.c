@@ -9,27 +9,28 @@
 
 static void same(const struct mapping *a, const struct mapping *b)
 {
-	MUST(a->from.addr == b->from.addr && a->from.port == b->from.port &&
-	     a->from.proto == b->from.proto && a->to.addr == b->to.addr &&
+	MUST(addr_equal(&a->from.addr, &b->from.addr) && a->from.port == b->from.port &&
+	     a->from.proto == b->from.proto && addr_equal(&a->to.addr, &b->to.addr) &&
 	     a->to.port == b->to.port);
 }
 
 static void write_and_read(const struct mapping *mapping)
 {
-	char from[MAPPING_ADDR_LEN], to[MAPPING_ADDR_LEN], text[64];
+	char from[ADDR_TEXT_LEN], to[ADDR_TEXT_LEN], text[2 * ADDR_TEXT_LEN + 8];
 	struct mapping_list list = { 0 };
 	struct mapping_error error;
-	struct proxy_dest dest;
+	struct nat_dest dest;
 
 	snprintf(text, sizeof(text), "%s=%s/%s",
-		 mapping_addr_text(mapping->from.addr, mapping->from.port, from),
-		 mapping_addr_text(mapping->to.addr, mapping->to.port, to),
+		 addr_text(&mapping->from.addr, mapping->from.port, from),
+		 addr_text(&mapping->to.addr, mapping->to.port, to),
 		 mapping_proto_text(mapping->from.proto));
 	MUST(!mapping_list_add(&list, text, 0, &error) && list.count == 1);
 	same(&list.entries[0], mapping);
 	mapping_list_free(&list);
 	MUST(!mapping_parse_dest(from, &dest, &error));
-	MUST(dest.addr == mapping->from.addr && dest.port == mapping->from.port && !dest.proto);
+	MUST(addr_equal(&dest.addr, &mapping->from.addr) && dest.port == mapping->from.port &&
+	     !dest.proto);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -13,7 +13,7 @@
 static const char *show(const struct mapping_list *list)
 {
 	static char text[1024];
-	char from[MAPPING_ADDR_LEN], to[MAPPING_ADDR_LEN];
+	char from[ADDR_TEXT_LEN], to[ADDR_TEXT_LEN];
 	size_t used = 0;
 
 	text[0] = 0;
@@ -21,9 +21,8 @@ static const char *show(const struct mapping_list *list)
 		const struct mapping *m = &list->entries[i];
 
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s=%s/%s",
-					 i ? " " : "",
-					 mapping_addr_text(m->from.addr, m->from.port, from),
-					 mapping_addr_text(m->to.addr, m->to.port, to),
+					 i ? " " : "", addr_text(&m->from.addr, m->from.port, from),
+					 addr_text(&m->to.addr, m->to.port, to),
 					 mapping_proto_text(m->from.proto));
 	}
 	return text;
@@ -110,10 +109,11 @@ static void finds(void)
 	}
 	EXPECT(!mapping_list_finish(&list, &error), "finish");
 	for (int i = 0; i < 10000; i++) {
-		struct proxy_dest from = { .addr = htonl(10U << 24 | (__u32)(i % 100) << 16 |
-							 (__u32)(i / 100) << 8 | 7),
-					   .port = htons(80),
-					   .proto = IPPROTO_TCP };
+		struct nat_dest from = { .addr = addr_ipv4(htonl(10U << 24 |
+								 (__u32)(i % 100) << 16 |
+								 (__u32)(i / 100) << 8 | 7)),
+					 .port = htons(80),
+					 .proto = IPPROTO_TCP };
 		const struct mapping *found = mapping_list_find(&list, &from);
 
 		EXPECT(found && found->line == i + 1, "mapping %d", i);
@@ -127,10 +127,11 @@ static void finds(void)
 static void names(void)
 {
 	struct mapping_error error;
-	struct proxy_dest dest;
+	const struct addr ten = addr_ipv4(htonl(0x0a00000a));
+	struct nat_dest dest;
 
 	CHECK(!mapping_parse_dest("10.0.0.10:80/udp", &dest, &error) &&
-		      dest.addr == htonl(0x0a00000a) && dest.port == htons(80) &&
+		      addr_equal(&dest.addr, &ten) && dest.port == htons(80) &&
 		      dest.proto == IPPROTO_UDP,
 	      "a mapping is named by address, port and protocol");
 	CHECK(!mapping_parse_dest("10.0.0.10", &dest, &error) && !dest.port && !dest.proto,
@@ -149,6 +150,14 @@ int main(void)
 	good("10.0.0.10:80=10.0.0.138/tcp", "10.0.0.10:80=10.0.0.138:80/tcp");
 	good("10.0.0.10:80=10.0.0.10:8080/tcp", "10.0.0.10:80=10.0.0.10:8080/tcp");
 	good("127.0.0.1:80=127.0.0.1:8080/tcp", "127.0.0.1:80=127.0.0.1:8080/tcp");
+	good("[fd00::10]:80=[fd00::138]:8080/tcp", "[fd00::10]:80=[fd00::138]:8080/tcp");
+	good("[fd00::10]=[fd00::138]/udp", "[fd00::10]=[fd00::138]/udp");
+	good("[fd00::10]=[fd00::138]:80/udp", "[fd00::10]=[fd00::138]:80/udp");
+	good("[FD00:0::10]:80=[fd00::10]:81/udp", "[fd00::10]:80=[fd00::10]:81/udp");
+	good("[2fff:ffff:ffff:ffff:ffff:ffff:ffff:fff0]:65535=[fd00:2000:2000:2000:2000:2000:2000:"
+	     "2000]:65535/tcp",
+	     "[2fff:ffff:ffff:ffff:ffff:ffff:ffff:fff0]:65535=[fd00:2000:2000:2000:2000:2000:2000:"
+	     "2000]:65535/tcp");
 
 	bad("", "FROM=TO");
 	bad("10.0.0.10:80", "FROM=TO");
@@ -158,7 +167,6 @@ int main(void)
 	bad("10.0.0:80=10.0.0.1:80", "not an IPv4 address");
 	bad("010.0.0.1:80=10.0.0.2:80", "not an IPv4 address");
 	bad("10.0.0.256:80=10.0.0.1:80", "not an IPv4 address");
-	bad("[::1]:80=10.0.0.1:80", "not an IPv4 address");
 	bad(" 10.0.0.10:80=10.0.0.1:80", "not an IPv4 address");
 	bad("10.0.0.10:0=10.0.0.1:80", "port must be 1 to 65535, not '0'");
 	bad("10.0.0.10:80=10.0.0.1:65536", "port must be 1 to 65535, not '65536'");
@@ -167,8 +175,8 @@ int main(void)
 	bad("10.0.0.10:80=10.0.0.1:80 ", "port must be");
 	bad("10.0.0.10:80=10.0.0.1:80/sctp", "protocol must be tcp or udp, not 'sctp'");
 	bad("10.0.0.10:80=10.0.0.1:80/", "protocol must be");
-	bad("10.0.0.10:80/tcp=10.0.0.1:80", "port must be");
-	bad("10.0.0.10:80=10.0.0.1:80=10.0.0.2:80", "port must be");
+	bad("10.0.0.10:80/tcp=10.0.0.1:80", "the protocol stands at the end: FROM=TO/tcp");
+	bad("10.0.0.10:80=10.0.0.1:80=10.0.0.2:80", "not an IPv4 address");
 	bad("0.0.0.0:80=10.0.0.1:80", "wildcard");
 	bad("10.0.0.1:80=0.0.0.0:80", "wildcard");
 	bad("0.1.2.3:80=10.0.0.1:80", "0.0.0.0/8");
@@ -178,7 +186,48 @@ int main(void)
 	bad("10.0.0.10:80=10.0.0.10:80", "to itself");
 	bad("10.0.0.10=10.0.0.10", "to itself");
 	bad("10.0.0.10:80=10.0.0.10", "to itself");
-	bad("10.0.0.100:10000=10.0.0.100:100000000000000000000000000000000000/tcp", "too long");
+	bad("10.0.0.100:10000=10.0.0.100:1000000000000000000000000000000000000000000000000000000000"
+	    "00000000000000/tcp",
+	    "too long");
+
+	bad("10.0.0.10=[fd00::138]", "'10.0.0.10=[fd00::138]' mixes IPv4 and IPv6");
+	bad("[fd00::10]:80=10.0.0.138:80", "both sides must be of one family");
+	bad("[fe80::1%eth0]:80=[fd00::138]:80", "'fe80::1%eth0' has a zone");
+	bad("[fd00::10%1]=[fd00::138]", "has a zone");
+	bad("[fe80::1]=[fd00::138]", "fe80::1 is a link-local address, of another host on each");
+	bad("[fd00::10]=[febf::1]", "which cannot be mapped");
+	bad("[ff02::1]=[fd00::138]", "ff02::1 is a multicast address, which cannot be mapped");
+	bad("[::]=[fd00::138]", "wildcard");
+	bad("[::ffff:10.0.0.10]=[fd00::138]",
+	    "'::ffff:10.0.0.10' is an IPv4-mapped address: write");
+	bad("[fd00::10]=[::ffff:a00:1]", "IPv4-mapped");
+	bad("[fd00::10:80=[fd00::138]:80", "'[fd00::10:80' lacks the closing bracket");
+	bad("[fd00::10]:80=[fd00::138:8080/tcp", "'[fd00::138:8080' lacks the closing bracket");
+	bad("fd00::10]:80=[fd00::138]:80", "'fd00::10]:80' lacks the opening bracket");
+	bad("[fd00::10]80=[fd00::138]:80", "'[fd00::10]80' goes on behind the bracket");
+	bad("[fd00::10]:=[fd00::138]:80", "port must be 1 to 65535, not ''");
+	bad("[fd00::10]:0=[fd00::138]:80", "port must be 1 to 65535, not '0'");
+	bad("[fd00::10]:80=[fd00::138]:80/sctp", "protocol must be tcp or udp, not 'sctp'");
+	bad("[10.0.0.10]:80=10.0.0.138:80", "10.0.0.10 is an IPv4 address: write it without");
+	bad("[]=[fd00::138]", "'' is not an IPv6 address");
+	bad("[fd00::10::]=[fd00::138]", "'fd00::10::' is not an IPv6 address");
+	bad("fd00::10:80=[fd00::138]:80",
+	    "'fd00::10:80' can be read in two ways: write [fd00::10]:80 or [fd00::10:80]");
+	bad("[fd00::10]:80=fd00::138:8080/tcp", "write [fd00::138]:8080 or [fd00::138:8080]");
+	bad("fd00::10=fd00::138", "an IPv6 address stands in brackets: write [fd00::10]");
+	bad("fd00::a=[fd00::138]", "an IPv6 address stands in brackets: write [fd00::a]");
+	bad("1:2:3:4:5:6:7:8:80=[fd00::138]", "write [1:2:3:4:5:6:7:8]:80");
+	bad("10.0.0.1:80:90=10.0.0.138:80", "'10.0.0.1:80:90' is not an IPv4 address");
+	bad("[fd00::10]=[fd00::10]", "to itself");
+	bad("10.0.0.0/24=10.1.0.0/24", "prefixes are not supported: '10.0.0.0/24'; map each");
+	bad("10.0.0.0/24=10.0.0.138", "prefixes are not supported: '10.0.0.0/24'");
+	bad("10.0.0.10=10.0.0.138/24", "prefixes are not supported");
+	bad("[fd00::/64]=[fd01::/64]", "prefixes are not supported");
+	bad("[fd00::]/64=[fd01::]/64", "prefixes are not supported");
+	bad("10.0.0.10:80-90=10.0.0.138:80-90", "ranges are not supported: '10.0.0.10:80-90'");
+	bad("10.0.0.1-10.0.0.9=10.0.0.138", "ranges are not supported");
+	bad("[fd00::1]-[fd00::9]=[fd00::138]", "ranges are not supported");
+	bad("10.0.0.10=10.0.0.138*2,10.0.0.139", "several targets are not supported");
 
 	TOGETHER("one FROM for either protocol", NULL, "10.0.0.1:80=10.0.0.2:80/tcp",
 		 "10.0.0.1:80=10.0.0.3:80/udp");
@@ -204,6 +253,12 @@ int main(void)
 		 "10.0.0.2:80=10.0.0.3:80");
 	TOGETHER("any port of an address to one of its own", "the target is mapped on",
 		 "10.0.0.1=10.0.0.1:80");
+	TOGETHER("both families", NULL, "10.0.0.1:80=10.0.0.2:80", "[fd00::1]:80=[fd00::2]:80",
+		 "10.0.0.3=10.0.0.4", "[fd00::3]=[fd00::4]");
+	TOGETHER("the same FROM twice in IPv6", "[fd00::1]:80/tcp is mapped twice",
+		 "[fd00::1]:80=[fd00::2]:80", "[fd00:0::1]:80=[fd00::3]:80");
+	TOGETHER("a chain in IPv6", "[fd00::1]:80=[fd00::2]:80: the target is mapped on",
+		 "[fd00::1]:80=[fd00::2]:80", "[fd00::2]=[fd00::3]");
 	TOGETHER("a chain of different protocols", NULL, "10.0.0.1:80=10.0.0.2:80/tcp",
 		 "10.0.0.2:80=10.0.0.3:80/udp");
 
@@ -215,6 +270,12 @@ int main(void)
 	     ":3: port must be 1 to 65535", NULL);
 	file("a file with two mappings on a line",
 	     "10.0.0.1:80=10.0.0.9:80/tcp 10.0.0.2:80=10.0.0.9:80/tcp\n", ":1: ", NULL);
+	file("a file with a secret", "10.0.0.1:80=10.0.0.9:80\nfd00::10:80=[fd00::1]:80\n",
+	     ":2: an IPv6 address stands in brackets: [ADDR]:PORT", NULL);
+	file("a file with a broken bracket", "[fd00::10=[fd00::1]\n",
+	     ":1: ADDR lacks the closing bracket: write [ADDR]:PORT", NULL);
+	file("a file with a prefix", "10.0.0.0/24=10.1.0.0/24\n",
+	     ":1: prefixes are not supported; map each address by itself", NULL);
 	file("a file with a FROM twice", "10.0.0.1:80=10.0.0.9:80\n#\n10.0.0.1:80=10.0.0.8:80\n",
 	     ":3: 10.0.0.1:80/tcp is mapped twice", NULL);
 	{

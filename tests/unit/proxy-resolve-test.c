@@ -68,11 +68,11 @@ static void resolve_random_plan(struct resolve_plan *plan)
 	while (plan->list.count < wanted) {
 		struct model_mapping one = random_mapping();
 		const struct mapping mapping = {
-			.from = { .addr = htonl(one.from),
+			.from = { .addr = addr_ipv4(htonl(one.from)),
 				  .port = htons(one.from_port),
 				  .proto = one.proto,
 				  .deleted = one.deleted },
-			.to = { .addr = htonl(one.to), .port = htons(one.to_port) },
+			.to = { .addr = addr_ipv4(htonl(one.to)), .port = htons(one.to_port) },
 		};
 		size_t i = 0;
 
@@ -89,29 +89,33 @@ static void resolve_random_plan(struct resolve_plan *plan)
 	mapping_list_sort(&plan->list);
 }
 
-static struct proxy_dest random_dest(void)
+static struct nat_dest random_dest(void)
 {
-	return (struct proxy_dest){ .addr = htonl(random_addr()),
-				    .port = htons((__u16)(1 + resolve_rnd(PORTS))),
-				    .proto = resolve_random_proto() };
+	return (struct nat_dest){ .addr = addr_ipv4(htonl(random_addr())),
+				  .port = htons((__u16)(1 + resolve_rnd(PORTS))),
+				  .proto = resolve_random_proto() };
+}
+
+static __u32 value_of(const struct addr *addr)
+{
+	return ntohl(addr->word[3]);
 }
 
 /* Where the model sends packets to @dest. */
-static struct proxy_dest resolve_model_answer(const struct resolve_plan *plan,
-					      struct proxy_dest dest)
+static struct nat_dest resolve_model_answer(const struct resolve_plan *plan, struct nat_dest dest)
 {
-	__u32 addr = ntohl(dest.addr);
+	__u32 addr = value_of(&dest.addr);
 	__u16 port = ntohs(dest.port);
 
 	model_target(plan->model, plan->list.count, dest.proto, &addr, &port);
-	dest.addr = htonl(addr);
+	dest.addr = addr_ipv4(htonl(addr));
 	dest.port = htons(port);
 	return dest;
 }
 
-static bool same_dest(const struct proxy_dest *a, const struct proxy_dest *b)
+static bool same_dest(const struct nat_dest *a, const struct nat_dest *b)
 {
-	return a->addr == b->addr && a->port == b->port;
+	return addr_equal(&a->addr, &b->addr) && a->port == b->port;
 }
 
 static void test_resolve(void)
@@ -121,20 +125,21 @@ static void test_resolve(void)
 
 	check_begin("a packet goes where the model sends it, in 100,000 lists");
 	for (int i = 0; i < ROUNDS; i++) {
-		const struct proxy_dest dest = random_dest();
+		const struct nat_dest dest = random_dest();
 		const struct model_mapping *want;
 		const struct mapping *got;
 
 		resolve_random_plan(&plan);
 		got = resolve(&plan.list, &dest);
-		want = model_find_mapping(plan.model, plan.list.count, dest.proto, ntohl(dest.addr),
-					  ntohs(dest.port));
+		want = model_find_mapping(plan.model, plan.list.count, dest.proto,
+					  value_of(&dest.addr), ntohs(dest.port));
 		EXPECT(!got == !want, "round %d: a mapping is %s", i, got ? "found" : "missed");
 		if (!got || !want)
 			continue;
 		mapped++;
 		any_port += !want->from_port;
-		EXPECT(ntohl(got->to.addr) == want->to && ntohs(got->to.port) == want->to_port &&
+		EXPECT(value_of(&got->to.addr) == want->to &&
+			       ntohs(got->to.port) == want->to_port &&
 			       ntohs(got->from.port) == want->from_port && !got->from.deleted,
 		       "round %d: another mapping", i);
 	}
@@ -146,31 +151,32 @@ static void test_resolve(void)
 
 static enum resolve_change model_change(const struct resolve_plan *before,
 					const struct resolve_plan *after,
-					const struct proxy_flow *flow)
+					const struct nat_flow *flow)
 {
-	const struct proxy_dest dest = { .addr = flow->orig,
-					 .port = flow->oport,
-					 .proto = flow->key.proto };
-	const struct proxy_dest was = resolve_model_answer(before, dest),
-				now = resolve_model_answer(after, dest);
+	const struct nat_dest dest = { .addr = flow->orig,
+				       .port = flow->oport,
+				       .proto = flow->proto };
+	const struct nat_dest was = resolve_model_answer(before, dest),
+			      now = resolve_model_answer(after, dest);
 
-	if (same_dest(&was, &now) || (flow->key.remote == now.addr && flow->key.rport == now.port))
+	if (same_dest(&was, &now) ||
+	    (addr_equal(&flow->remote, &now.addr) && flow->rport == now.port))
 		return RESOLVE_SAME;
 	return same_dest(&now, &dest) ? RESOLVE_NONE : RESOLVE_OTHER;
 }
 
 /* A flow to where it was sent before, or anywhere else. */
-static struct proxy_flow random_flow(const struct resolve_plan *before)
+static struct nat_flow random_flow(const struct resolve_plan *before)
 {
-	const struct proxy_dest dest = random_dest();
-	const struct proxy_dest own =
+	const struct nat_dest dest = random_dest();
+	const struct nat_dest own =
 		resolve_rnd(4) ? resolve_model_answer(before, dest) : random_dest();
 
-	return (struct proxy_flow){
-		.key = { .remote = own.addr, .rport = own.port, .proto = dest.proto },
-		.orig = dest.addr,
-		.oport = dest.port
-	};
+	return (struct nat_flow){ .remote = own.addr,
+				  .rport = own.port,
+				  .proto = dest.proto,
+				  .orig = dest.addr,
+				  .oport = dest.port };
 }
 
 static void test_change(void)
@@ -181,7 +187,7 @@ static void test_change(void)
 	check_begin("what a change is to a flow is what the model says, in 100,000 changes");
 	for (int i = 0; i < ROUNDS; i++) {
 		enum resolve_change got, want;
-		struct proxy_flow flow;
+		struct nat_flow flow;
 
 		resolve_random_plan(&before);
 		resolve_random_plan(&after);

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Compiled once for each family: layout6.c includes this file with PROXY_FAMILY 6. */
+#include "layout.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+#include "proxy.h"
+
+#ifndef PROXY_FAMILY
+#define PROXY_FAMILY 4
+#define proxy_addr __be32
+#endif
+
+#if PROXY_FAMILY == 6
+#define LAYOUT_NAME layout_ipv6
+#define LAYOUT_FAMILY AF_INET6
+#else
+#define LAYOUT_NAME layout_ipv4
+#define LAYOUT_FAMILY AF_INET
+#endif
+
+/* An address in the maps; no address is all zero there, too. */
+static proxy_addr layout_raw(const struct addr *addr)
+{
+	proxy_addr raw;
+
+	/* The last bytes: all of IPv6, and what IPv4 has. */
+	memcpy(&raw, (const char *)(addr + 1) - sizeof(raw), sizeof(raw));
+	return raw;
+}
+
+static struct addr layout_addr(const proxy_addr *raw)
+{
+	static const proxy_addr none;
+
+	if (!memcmp(raw, &none, sizeof(none)))
+		return (struct addr){ 0 };
+	return addr_from(raw, sizeof(*raw));
+}
+
+static void layout_addr_put(void *key, const struct addr *addr)
+{
+	proxy_addr raw = layout_raw(addr);
+
+	memcpy(key, &raw, sizeof(raw));
+}
+
+static void layout_dest_put(void *key, const struct nat_dest *dest)
+{
+	*(struct proxy_dest *)key = (struct proxy_dest){
+		.addr = layout_raw(&dest->addr),
+		.port = dest->port,
+		.proto = dest->proto,
+		.deleted = dest->deleted,
+	};
+}
+
+static void layout_dest_get(const void *key, struct nat_dest *dest)
+{
+	const struct proxy_dest *raw = key;
+
+	*dest = (struct nat_dest){
+		.addr = layout_addr(&raw->addr),
+		.port = raw->port,
+		.proto = raw->proto,
+		.deleted = raw->deleted,
+	};
+}
+
+static void layout_target_put(void *value, const struct nat_target *target)
+{
+	*(struct proxy_mapping *)value = (struct proxy_mapping){
+		.addr = layout_raw(&target->addr),
+		.port = target->port,
+		.flags = target->flags,
+		.id = target->id,
+		.nexthop = target->nexthop,
+	};
+}
+
+static void layout_target_get(const void *value, struct nat_target *target)
+{
+	const struct proxy_mapping *raw = value;
+
+	*target = (struct nat_target){
+		.addr = layout_addr(&raw->addr),
+		.port = raw->port,
+		.flags = raw->flags,
+		.id = raw->id,
+		.nexthop = raw->nexthop,
+	};
+}
+
+static void layout_host_put(void *value, const struct nat_host *host)
+{
+	struct proxy_host *raw = value;
+
+	raw->flags = host->flags;
+	raw->sole_target = layout_raw(&host->sole_target);
+	raw->sole_orig = layout_raw(&host->sole_orig);
+	raw->nexthop = host->nexthop;
+}
+
+static bool layout_nexthop_put(void *slot, const struct nat_nexthop *nexthop)
+{
+	struct proxy_nexthop *shared = slot, now = { .oif = nexthop->oif };
+	bool same_way;
+
+	now.flags = nexthop->flags;
+	memcpy(now.dmac, nexthop->mac, sizeof(now.dmac));
+	now.via = layout_raw(&nexthop->via);
+	same_way = shared->oif == now.oif && !memcmp(&shared->via, &now.via, sizeof(now.via));
+	if (same_way && shared->link == now.link)
+		return false;
+	if (!same_way) {
+		/* No packet may see the old MAC address with the new device. */
+		__atomic_store_n(&shared->link, 0, __ATOMIC_RELEASE);
+		__atomic_store_n(&shared->oif, now.oif, __ATOMIC_RELEASE);
+		shared->via = now.via;
+	}
+	__atomic_store_n(&shared->link, now.link, __ATOMIC_RELEASE);
+	return true;
+}
+
+static void layout_nexthop_get(const void *slot, struct nat_nexthop *nexthop)
+{
+	const struct proxy_nexthop *raw = slot;
+
+	*nexthop = (struct nat_nexthop){
+		.via = layout_addr(&raw->via),
+		.oif = raw->oif,
+		.flags = raw->flags,
+	};
+	memcpy(nexthop->mac, raw->dmac, sizeof(nexthop->mac));
+}
+
+static __u32 layout_prefilter_bit(const struct addr *addr)
+{
+	return proxy_prefilter_bit(layout_raw(addr));
+}
+
+static void layout_flow_get(const void *slot, struct nat_flow *flow)
+{
+	const struct proxy_flow *raw = slot;
+
+	*flow = (struct nat_flow){
+		.remote = layout_addr(&raw->key.remote),
+		.local = layout_addr(&raw->key.local),
+		.orig = layout_addr(&raw->orig),
+		.client = layout_addr(&raw->client),
+		.rport = raw->key.rport,
+		.lport = raw->key.lport,
+		.oport = raw->oport,
+		.cport = raw->cport,
+		.proto = raw->key.proto,
+		.state = raw->state,
+		.mapping = raw->mapping,
+		.nexthop = raw->nexthop,
+		.tick = raw->tick,
+		.last_seen = raw->last_seen,
+	};
+}
+
+static struct nat_flow_words layout_flow_words(void *slot)
+{
+	struct proxy_flow *raw = slot;
+
+	return (struct nat_flow_words){
+		.last_seen = &raw->last_seen,
+		.state = &raw->state,
+		.tick = &raw->tick,
+		.place = &raw->place,
+		.pin = &raw->pin,
+		.ended = &raw->ended,
+	};
+}
+
+static __u64 layout_flow_hash(const __u64 *keys, const void *slot, bool pinned)
+{
+	const struct proxy_flow *raw = slot;
+	const struct proxy_reply client = proxy_client_side(raw);
+
+	return proxy_flow_hash(keys, pinned ? &client : &raw->key);
+}
+
+#define LAYOUT_MAP(name, key, value)                                                               \
+	{                                                                                          \
+		name, sizeof(key), sizeof(value)                                                   \
+	}
+
+const struct nat_layout LAYOUT_NAME = {
+	.family = LAYOUT_FAMILY,
+	.maps = {
+		[MAPS_MAPPINGS] = LAYOUT_MAP("mappings", struct proxy_dest, struct proxy_mapping),
+		[MAPS_FLOWS] = LAYOUT_MAP("flows", __u32, struct proxy_flow),
+		[MAPS_BUCKETS] = LAYOUT_MAP("buckets", __u32, struct slot_bucket),
+		[MAPS_FREE_SLOTS] = LAYOUT_MAP("free_slots", __u32, struct slot_line),
+		[MAPS_SPARES] = LAYOUT_MAP("spares", __u32, struct slot_spare),
+		[MAPS_LOCKS] = LAYOUT_MAP("locks", __u32, struct proxy_lock),
+		[MAPS_NEXTHOPS] = LAYOUT_MAP("nexthops", __u32, struct proxy_nexthop),
+		[MAPS_HOSTS] = LAYOUT_MAP("hosts", proxy_addr, struct proxy_host),
+		[MAPS_FRAGMENTS] = LAYOUT_MAP("fragments", struct proxy_fragment,
+					      struct proxy_fragment_rule),
+		[MAPS_STATE] = LAYOUT_MAP(".data.state", __u32, struct proxy_state),
+		[MAPS_PREFILTER] = LAYOUT_MAP("prefilter", __u32, struct proxy_prefilter),
+		[MAPS_MAPPING_STATS] = LAYOUT_MAP("mapping_stats", __u32,
+						  struct proxy_mapping_stats),
+		[MAPS_COUNTERS] = LAYOUT_MAP("counters", __u32, __u64),
+	},
+	.dest_put = layout_dest_put,
+	.dest_get = layout_dest_get,
+	.target_put = layout_target_put,
+	.target_get = layout_target_get,
+	.addr_put = layout_addr_put,
+	.host_put = layout_host_put,
+	.nexthop_put = layout_nexthop_put,
+	.nexthop_get = layout_nexthop_get,
+	.prefilter_bit = layout_prefilter_bit,
+	.flow_get = layout_flow_get,
+	.flow_words = layout_flow_words,
+	.flow_hash = layout_flow_hash,
+};
+_Static_assert(sizeof(struct proxy_flow) <= LAYOUT_MAX && sizeof(struct proxy_host) <= LAYOUT_MAX &&
+		       sizeof(struct proxy_mapping) <= LAYOUT_MAX &&
+		       sizeof(struct proxy_dest) <= LAYOUT_MAX,
+	       "the longest value has room");
