@@ -54,10 +54,10 @@ static __always_inline int remembered(struct __sk_buff *skb, const struct packet
 static __always_inline struct proxy_flow *reply_find(const struct packet *p, __u32 *number)
 {
 	const struct proxy_reply key = {
-		.remote = p->saddr,
-		.local = p->daddr,
-		.rport = p->sport,
-		.lport = p->dport,
+		.remote = p->from.saddr,
+		.local = p->from.daddr,
+		.rport = p->from.sport,
+		.lport = p->from.dport,
 		.proto = p->proto,
 	};
 
@@ -111,18 +111,20 @@ static __noinline int local_reply(struct __sk_buff *skb, const struct packet *p,
 }
 
 /*
- * Find or make the flow of @req->p. Return: FLOW_OPEN, with @flow set; or why there is none,
- * PROXY_OK if the packet passes as it is. @direct: look at direct flows only.
+ * Find or make the flow of @req->p. @flow: set to it, or to NULL if the packet passes as it is.
+ * @direct: look at direct flows only. Return: PROXY_OK, or why there is no flow.
  */
-static __always_inline int egress_flow(struct __sk_buff *skb, struct flow_request *req, int direct,
-				       struct proxy_flow **flow)
+static __always_inline enum proxy_counter
+egress_flow(struct __sk_buff *skb, struct flow_request *req, int direct, struct proxy_flow **flow)
 {
 	const struct packet *p = &req->p;
 	const struct proxy_mapping *mapping;
-	int unmapped, err;
+	enum proxy_counter reason;
+	int unmapped;
 	__u32 tick;
 
-	mapping = mapping_find(p->daddr, p->dport, p->proto, &unmapped);
+	*flow = NULL;
+	mapping = mapping_find(p->from.daddr, p->from.dport, p->proto, &unmapped);
 	if (direct && (!mapping || !(mapping->flags & PROXY_MAPPING_DIRECT)))
 		return PROXY_OK;
 	if (mapping) {
@@ -132,7 +134,7 @@ static __always_inline int egress_flow(struct __sk_buff *skb, struct flow_reques
 		req->tick = flow_is(*flow, p) ? tick : PROXY_TICK_GONE;
 		if (req->tick != PROXY_TICK_GONE && !flow_reopens(*flow, p) &&
 		    flow_claim(*flow, tick))
-			return FLOW_OPEN;
+			return PROXY_OK;
 	} else if (unmapped) {
 		req->key = (struct proxy_reply){};
 		req->tick = PROXY_TICK_GONE;
@@ -140,15 +142,13 @@ static __always_inline int egress_flow(struct __sk_buff *skb, struct flow_reques
 	} else {
 		goto none;
 	}
-	err = flow_open(skb, mapping, req);
-	if (err == FLOW_OPEN)
-		*flow = flow_at(req->number);
-	else if (!mapping)
-		goto none;
-	return err;
+	reason = flow_open(skb, mapping, req);
+	*flow = reason == PROXY_OK ? flow_at(req->number) : NULL;
+	if (mapping || *flow)
+		return reason;
 none:
 	if (p->fragment)
-		fragment_first(p, PROXY_FRAGMENT_OUT, 0, 0);
+		fragment_first(p, PROXY_FRAGMENT_OUT, ADDR_NONE, 0);
 	return PROXY_OK;
 }
 
@@ -166,24 +166,21 @@ static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
 	struct proxy_flow *flow;
 	struct change change;
 	struct tuple to;
-	int found;
 
 	if (!direct && local_mappings() && local_reply(skb, p, &reason)) {
 		*nexthop = NEXTHOP_BACK;
 		return reason;
 	}
-	found = egress_flow(skb, req, direct, &flow);
-	if (found != FLOW_OPEN)
-		return found;
+	reason = egress_flow(skb, req, direct, &flow);
 	if (!flow)
-		return PROXY_FAILED;
+		return reason;
 	flow_note(flow, flow_bits_out(p), PROXY_FLOW_RST_OUT);
 	if (p->tcp_flags & TCP_RST)
 		cache_forget(p, CACHE_EGRESS);
 
 	if (flow_is_identity(flow)) {
 		if (p->fragment)
-			fragment_first(p, PROXY_FRAGMENT_OUT, 0, 0);
+			fragment_first(p, PROXY_FRAGMENT_OUT, ADDR_NONE, 0);
 		return PROXY_OK;
 	}
 	if (!(flow->state & PROXY_FLOW_DIRECT)) {
@@ -230,9 +227,9 @@ static __always_inline enum proxy_counter egress_error(struct __sk_buff *skb,
 	return icmp_egress(skb, p, nexthop);
 }
 
-/* The slow path of an IPv4 packet that leaves for an address of ours. Return: the verdict. */
-static __always_inline int egress_ipv4(struct __sk_buff *skb, struct flow_request *req,
-				       __u32 generation)
+/* The slow path of a packet that leaves for an address of ours. Return: the verdict. */
+static __always_inline int egress_ip(struct __sk_buff *skb, struct flow_request *req,
+				     __u32 generation)
 {
 	enum proxy_counter reason = packet_read(skb, &req->p, cfg_l2_len);
 	__u32 nexthop = PROXY_NEXTHOP_NONE;
@@ -241,7 +238,7 @@ static __always_inline int egress_ipv4(struct __sk_buff *skb, struct flow_reques
 		return untouched(reason);
 	if (likely(packet_has_ports(&req->p)))
 		reason = egress_ports(skb, req, generation, 0, &nexthop);
-	else if (req->p.proto == IPPROTO_ICMP)
+	else if (req->p.proto == IP_ICMP)
 		reason = egress_error(skb, &req->p, &nexthop);
 	else if (is_later_fragment(&req->p))
 		reason = fragment_later(skb, &req->p, PROXY_FRAGMENT_OUT, &nexthop);
@@ -254,14 +251,14 @@ static __always_inline int at_egress(struct __sk_buff *skb, __u32 l2_len)
 	struct flow_request req;
 	struct cached *hit;
 	__u32 generation;
-	__be32 daddr;
+	proxy_addr daddr;
 
-	if (skb->protocol != bpf_htons(ETH_P_IP)) {
+	if (skb->protocol != bpf_htons(IP_ETHERTYPE)) {
 		if (skb->protocol == bpf_htons(ETH_P_ARP))
 			arp_egress(skb);
 		return TC_ACT_UNSPEC;
 	}
-	if (pkt_read(skb, l2_len + offsetof(struct iphdr, daddr), &daddr, sizeof(daddr)) ||
+	if (pkt_read(skb, l2_len + offsetof(struct ip_head, daddr), &daddr, sizeof(daddr)) ||
 	    !maybe_known(daddr) || nexthop_reentered(skb))
 		return TC_ACT_UNSPEC;
 	generation = cache_generation();
@@ -276,7 +273,7 @@ static __always_inline int at_egress(struct __sk_buff *skb, __u32 l2_len)
 		return TC_ACT_UNSPEC;
 	if (skb->vlan_present)
 		return untouched(PROXY_VLAN);
-	return egress_ipv4(skb, &req, generation);
+	return egress_ip(skb, &req, generation);
 }
 
 SEC("tc")
@@ -302,10 +299,10 @@ static __always_inline int at_other_egress(struct __sk_buff *skb, __u32 l2_len)
 	__u32 nexthop = PROXY_NEXTHOP_NONE;
 	enum proxy_counter reason;
 	struct flow_request req;
-	__be32 daddr;
+	proxy_addr daddr;
 
-	if (skb->protocol != bpf_htons(ETH_P_IP) ||
-	    pkt_read(skb, l2_len + offsetof(struct iphdr, daddr), &daddr, sizeof(daddr)) ||
+	if (skb->protocol != bpf_htons(IP_ETHERTYPE) ||
+	    pkt_read(skb, l2_len + offsetof(struct ip_head, daddr), &daddr, sizeof(daddr)) ||
 	    !maybe_known(daddr) || !known_address(daddr) || skb->vlan_present)
 		return TC_ACT_UNSPEC;
 	/* Translated already. The mark stays: a bridge sends the packet through proxy_egress again.
@@ -315,7 +312,7 @@ static __always_inline int at_other_egress(struct __sk_buff *skb, __u32 l2_len)
 	reason = packet_read_other(skb, &req.p, l2_len);
 	if (reason == PROXY_OK && packet_has_ports(&req.p))
 		reason = egress_ports(skb, &req, 0, 1, &nexthop);
-	else if (reason == PROXY_OK && req.p.proto == IPPROTO_ICMP)
+	else if (reason == PROXY_OK && req.p.proto == IP_ICMP)
 		reason = icmp_egress(skb, &req.p, &nexthop);
 	return reason == PROXY_OK ? nexthop_apply(skb, nexthop) : untouched(reason);
 }
@@ -351,16 +348,16 @@ static __always_inline enum proxy_counter ingress_ports(struct __sk_buff *skb, s
 		return restore(skb, p, flow, &change, PROXY_FRAGMENT_IN);
 	}
 	if (p->fragment)
-		fragment_first(p, PROXY_FRAGMENT_IN, 0, 0);
+		fragment_first(p, PROXY_FRAGMENT_IN, ADDR_NONE, 0);
 	return PROXY_OK;
 }
 
 /*
- * The slow path of an IPv4 packet from an address of ours (@known), or of any ICMP message, since
+ * The slow path of a packet from an address of ours (@known), or of any ICMP message, since
  * an error may come from any router, and its quote tells whether it is for us. Return: the verdict.
  */
-static __always_inline int ingress_ipv4(struct __sk_buff *skb, struct packet *p, int known,
-					__u32 generation)
+static __always_inline int ingress_ip(struct __sk_buff *skb, struct packet *p, int known,
+				      __u32 generation)
 {
 	enum proxy_counter reason = packet_read(skb, p, cfg_l2_len);
 	__u32 nexthop = PROXY_NEXTHOP_NONE;
@@ -370,7 +367,7 @@ static __always_inline int ingress_ipv4(struct __sk_buff *skb, struct packet *p,
 		return untouched(known ? reason : PROXY_OK);
 	if (likely(packet_has_ports(p)))
 		reason = ingress_ports(skb, p, generation);
-	else if (p->proto == IPPROTO_ICMP)
+	else if (p->proto == IP_ICMP)
 		reason = icmp_to_client(skb, p, 0, &found);
 	else if (is_later_fragment(p))
 		reason = fragment_later(skb, p, PROXY_FRAGMENT_IN, &nexthop);
@@ -379,24 +376,20 @@ static __always_inline int ingress_ipv4(struct __sk_buff *skb, struct packet *p,
 
 static __always_inline int at_ingress(struct __sk_buff *skb, __u32 l2_len)
 {
-	struct {
-		__u8 ttl, proto;
-		__be16 check;
-		__be32 saddr;
-	} peek;
+	struct ip_peek peek;
 	__u32 generation;
 	struct packet p;
 	int known;
 
-	if (skb->protocol != bpf_htons(ETH_P_IP)) {
+	if (skb->protocol != bpf_htons(IP_ETHERTYPE)) {
 		if (skb->protocol == bpf_htons(ETH_P_ARP))
 			arp_ingress(skb);
 		return TC_ACT_UNSPEC;
 	}
-	if (pkt_read(skb, l2_len + offsetof(struct iphdr, ttl), &peek, sizeof(peek)))
+	if (pkt_read(skb, l2_len + IP_PEEK, &peek, sizeof(peek)))
 		return TC_ACT_UNSPEC;
 	known = maybe_known(peek.saddr);
-	if (!known && peek.proto != IPPROTO_ICMP)
+	if (!known && peek.protocol != IP_ICMP)
 		return TC_ACT_UNSPEC;
 	generation = cache_generation();
 	p.l4 = PACKET_UNREAD;
@@ -408,12 +401,12 @@ static __always_inline int at_ingress(struct __sk_buff *skb, __u32 l2_len)
 				return remembered(skb, &p, hit, CACHE_INGRESS);
 		}
 		known = known_address(peek.saddr);
-		if (!known && peek.proto != IPPROTO_ICMP)
+		if (!known && peek.protocol != IP_ICMP)
 			return TC_ACT_UNSPEC;
 	}
 	if (skb->vlan_present)
 		return untouched(known ? PROXY_VLAN : PROXY_OK);
-	return ingress_ipv4(skb, &p, known, generation);
+	return ingress_ip(skb, &p, known, generation);
 }
 
 SEC("tc")

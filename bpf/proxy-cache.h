@@ -33,9 +33,7 @@ enum cache_hook {
 };
 
 struct cached {
-	__be32 saddr; /* of the packet, as it arrives at the hook */
-	__be32 daddr;
-	__u32 ports;
+	struct tuple from; /* of the packet, as it arrives at the hook */
 	__u32 kind;
 	__u32 tick; /* the flow's, when it was last claimed */
 	__u32 generation;
@@ -73,9 +71,10 @@ static __always_inline __u32 cache_generation(void)
  */
 static __always_inline struct cached *cache_slot(const struct packet *p, enum cache_hook hook)
 {
-	__u32 port = bpf_ntohs(hook == CACHE_EGRESS ? p->sport : p->dport);
-	__be16 other = hook == CACHE_EGRESS ? p->dport : p->sport;
-	__u64 hash = ((__u64)(p->saddr ^ p->daddr) << 32 | other) * 0x9e3779b97f4a7c15ULL;
+	__u32 port = bpf_ntohs(hook == CACHE_EGRESS ? p->from.sport : p->from.dport);
+	__be16 other = hook == CACHE_EGRESS ? p->from.dport : p->from.sport;
+	__u64 hash = ((__u64)addr_mix(p->from.saddr, p->from.daddr) << 32 | other) *
+		     0x9e3779b97f4a7c15ULL;
 	/* The upper bits of the product depend on all bits. */
 	__u32 number = (hash >> 40) + port / 2 + port % 2 * (PROXY_CACHE_SLOTS / 2);
 	__u32 index = bpf_get_smp_processor_id() * PROXY_CACHE_SLOTS + number % PROXY_CACHE_SLOTS;
@@ -105,8 +104,9 @@ static __always_inline struct cached *cache_find(const struct packet *p, enum ca
 	if (!goes_on(p))
 		return NULL;
 	found = cache_slot(p, hook);
-	if (!found || found->saddr != p->saddr || found->daddr != p->daddr ||
-	    found->ports != p->ports || found->kind != (p->proto | hook))
+	if (!found || !addr_equal(found->from.saddr, p->from.saddr) ||
+	    !addr_equal(found->from.daddr, p->from.daddr) || found->from.ports != p->from.ports ||
+	    found->kind != (p->proto | hook))
 		return NULL;
 	if (found->generation != generation || ticks_passed(found->tick))
 		return NULL;
@@ -148,9 +148,7 @@ static __always_inline void cache_put(const struct packet *p, enum cache_hook ho
 
 	if (!slot)
 		return;
-	slot->saddr = p->saddr;
-	slot->daddr = p->daddr;
-	slot->ports = p->ports;
+	slot->from = p->from;
 	slot->kind = p->proto | hook;
 	slot->tick = flow->tick;
 	slot->generation = generation;

@@ -20,6 +20,26 @@
 #define PORT_TRIES 32
 #define REMOVAL_TRIES 8
 
+#if PROXY_FAMILY == 4
+#define SOCK_TUPLE ipv4
+#else
+#define SOCK_TUPLE ipv6
+#endif
+
+/* Tell whether @sk is connected to the remote of @key. */
+static __always_inline int socket_is_to(const struct bpf_sock *sk, const struct proxy_reply *key)
+{
+#if PROXY_FAMILY == 4
+	int same = sk->dst_ip4 == key->remote;
+#else
+	int same = sk->dst_ip6[0] == proxy_addr_word(key->remote, 0) &&
+		   sk->dst_ip6[1] == proxy_addr_word(key->remote, 1) &&
+		   sk->dst_ip6[2] == proxy_addr_word(key->remote, 2) &&
+		   sk->dst_ip6[3] == proxy_addr_word(key->remote, 3);
+#endif
+	return same && sk->dst_port == key->rport;
+}
+
 /*
  * Tell whether a socket of this host talks to the target directly with the 5-tuple of @key. If it
  * began before the proxy and has sent nothing since, it has no flow.
@@ -27,26 +47,26 @@
 static __always_inline int socket_has(struct __sk_buff *skb, const struct proxy_reply *key)
 {
 	/* Not all of the union, whose IPv6 part is longer: the stack is tight here. */
-	typeof(((struct bpf_sock_tuple *)NULL)->ipv4) ipv4 = {
-		.saddr = key->remote,
-		.daddr = key->local,
+	typeof(((struct bpf_sock_tuple *)NULL)->SOCK_TUPLE) ends = {
 		.sport = key->rport,
 		.dport = key->lport,
 	};
-	struct bpf_sock_tuple *tuple = (void *)&ipv4;
+	struct bpf_sock_tuple *tuple = (void *)&ends;
 	struct bpf_sock *sk;
 	int taken;
 
+	__builtin_memcpy(&ends.saddr, &key->remote, sizeof(key->remote));
+	__builtin_memcpy(&ends.daddr, &key->local, sizeof(key->local));
 	if (key->proto == IPPROTO_TCP) {
-		sk = bpf_skc_lookup_tcp(skb, tuple, sizeof(ipv4), BPF_F_CURRENT_NETNS, 0);
+		sk = bpf_skc_lookup_tcp(skb, tuple, sizeof(ends), BPF_F_CURRENT_NETNS, 0);
 		if (!sk)
 			return 0;
 		taken = sk->state != BPF_TCP_LISTEN;
 	} else {
-		sk = bpf_sk_lookup_udp(skb, tuple, sizeof(ipv4), BPF_F_CURRENT_NETNS, 0);
+		sk = bpf_sk_lookup_udp(skb, tuple, sizeof(ends), BPF_F_CURRENT_NETNS, 0);
 		if (!sk)
 			return 0;
-		taken = sk->dst_ip4 == key->remote && sk->dst_port == key->rport;
+		taken = socket_is_to(sk, key);
 	}
 	bpf_sk_release(sk);
 	return taken;
@@ -82,15 +102,12 @@ static __always_inline struct proxy_flow *flow_get_of(const struct proxy_reply *
 	return NULL;
 }
 
-/* What flow_open() returns besides values of enum proxy_counter: the flow is there now. */
-enum { FLOW_OPEN = -1 };
-
 /* The arguments and results of flow_open() in one, which saves stack. */
 struct flow_request {
 	struct packet p;	/* of the client */
 	struct proxy_reply key; /* in: of the flow that the mapping leads to; out: of the flow */
 	__u32 tick;   /* in: of the flow with this key if it is the packet's; or PROXY_TICK_GONE */
-	__u32 number; /* out: of the flow's slot */
+	__u32 number; /* out: of the flow's slot; FLOW_NONE: the packet passes as it is */
 };
 
 /*
@@ -171,11 +188,10 @@ static __always_inline __be16 other_port(__be16 cport)
 /*
  * Enter the flow in slot @number into the table, unless another flow or a socket has its ports. A
  * global function: the verifier checks it once, and not once for each port that is tried.
- * Return: 0; -EEXIST if a flow has the ports; -EADDRINUSE if a socket has them, or if a port that
- * was chosen is taken; -ENOSPC; -EBUSY. With ENTER_PIN, the slot + 1 of the flow that is already
- * pinned, instead of -EEXIST.
+ * Return: 0; -EEXIST if a flow has the ports, or has been pinned, with @other set to its slot;
+ * -EADDRINUSE if a socket has the ports, or if a port that was chosen is taken; -ENOSPC; -EBUSY.
  */
-__noinline int flow_enter(struct __sk_buff *skb, __u32 number, __u32 how)
+__noinline int flow_enter(struct __sk_buff *skb, __u32 number, __u32 how, __u32 *other)
 {
 	struct proxy_flow *flow = flow_at(number);
 	const struct slot_bucket *first, *second, *third;
@@ -183,7 +199,7 @@ __noinline int flow_enter(struct __sk_buff *skb, __u32 number, __u32 how)
 	__u64 hash, before;
 	int err;
 
-	if (!flow)
+	if (!flow || !other)
 		return -EINVAL;
 	if (how & ENTER_OTHER_PORT)
 		flow->key.lport = other_port(flow->cport);
@@ -198,43 +214,40 @@ __noinline int flow_enter(struct __sk_buff *skb, __u32 number, __u32 how)
 		return -EINVAL;
 	before = buckets_sum(first, second, third, hash);
 	/* Without an entry of this tag there is nothing to search. */
-	err = before ? (int)flow_search(&key) : 0;
-	if (err)
-		return how & ENTER_PIN ? err : how & ENTER_OTHER_PORT ? -EADDRINUSE : -EEXIST;
+	*other = before ? flow_search(&key) : FLOW_NONE;
+	if (*other != FLOW_NONE)
+		return how & ENTER_OTHER_PORT ? -EADDRINUSE : -EEXIST;
 	err = flow_publish(number, hash, before, how);
 	return how & ENTER_OTHER_PORT && err == -EBUSY ? -EADDRINUSE : err;
 }
 
-/* Take a free slot. Return: its number + 1, or the negative errno of slot_take(). */
-__noinline long flow_take(void)
+/* Take a free slot. @taken: set to its number + 1. Return: 0, or the errno of slot_take(). */
+__noinline int flow_take(__u64 *taken)
 {
-	__u64 taken;
-	int err = slot_take(&taken);
-
-	return err ?: (long)taken;
+	return taken ? slot_take(taken) : -EINVAL;
 }
 
 /*
  * Take over the flow that has the ports of the one in slot @number, which could not be entered, if
  * the two belong to the same client and original. Another CPU has then made it just now, or it
  * remains from before its mapping had another target for a while. Global, as flow_enter().
- * Return: the number of its slot + 1; -EEXIST if it is a different flow; -EBUSY if another CPU is
- * removing it, which takes a few instructions.
+ * Return: 0, with @adopted set to its slot; -EEXIST if it is a different flow; -EBUSY if another
+ * CPU is removing it, which takes a few instructions.
  */
-__noinline int flow_adopt(__u32 number)
+__noinline int flow_adopt(__u32 number, __u32 *adopted)
 {
 	const struct proxy_flow *flow = flow_at(number);
 	struct proxy_flow *other;
-	__u32 tick, found, before;
+	__u32 tick, before;
 
-	if (!flow)
+	if (!flow || !adopted)
 		return -EINVAL;
-	other = flow_lookup(&flow->key, &found);
+	other = flow_lookup(&flow->key, adopted);
 	tick = flow_tick(other);
 	if (!other)
 		return -EBUSY;
-	if (other->orig != flow->orig || other->oport != flow->oport ||
-	    other->cport != flow->cport || other->client != flow->client)
+	if (!addr_equal(other->orig, flow->orig) || other->oport != flow->oport ||
+	    other->cport != flow->cport || !addr_equal(other->client, flow->client))
 		return -EEXIST;
 	if (!flow_claim(other, tick))
 		return -EBUSY;
@@ -243,7 +256,7 @@ __noinline int flow_adopt(__u32 number)
 					flow->state | (before & PROXY_FLOW_PINNED)) != before)
 		return -EBUSY;
 	other->last_seen = flow->last_seen;
-	return (int)found + 1;
+	return 0;
 }
 
 /*
@@ -254,22 +267,23 @@ static __always_inline enum proxy_counter flow_insert(struct __sk_buff *skb, __u
 						      __u32 how)
 {
 	struct proxy_flow *flow = flow_at(*number);
+	__u32 other = FLOW_NONE;
 	int i, err = -EBUSY;
 
 	for (i = 0; i < REMOVAL_TRIES && err == -EBUSY; i++) {
-		err = flow_enter(skb, *number, how);
+		err = flow_enter(skb, *number, how, &other);
 		if (err == -EEXIST)
-			err = flow_adopt(*number);
+			err = flow_adopt(*number, &other);
 	}
-	if (err > 0)
-		*number = (__u32)err - 1;
+	if (!err && other != FLOW_NONE)
+		*number = other;
 	if (ports_taken(err) && flow) {
 		flow->state |= PROXY_FLOW_PORT;
 		err = -EADDRINUSE;
 		for (i = 0; i < PORT_TRIES && err == -EADDRINUSE; i++)
-			err = flow_enter(skb, *number, how | ENTER_OTHER_PORT);
+			err = flow_enter(skb, *number, how | ENTER_OTHER_PORT, &other);
 	}
-	if (err >= 0)
+	if (!err)
 		return PROXY_OK;
 	if (ports_taken(err))
 		return PROXY_NO_PORT;
@@ -304,7 +318,7 @@ static __always_inline struct proxy_flow *flow_get_pinned(struct flow_request *r
 	if (!flow)
 		return NULL;
 	/* The mapping is gone or has another target: connections stay, datagrams move. */
-	if ((flow->key.remote != req->key.remote || flow->key.rport != req->key.rport) &&
+	if ((!addr_equal(flow->key.remote, req->key.remote) || flow->key.rport != req->key.rport) &&
 	    (p->proto == IPPROTO_UDP || flow_reopens(flow, p))) {
 		if (p->proto == IPPROTO_UDP)
 			flow_unpin(flow, req->number);
@@ -324,6 +338,7 @@ static __always_inline struct proxy_flow *flow_get_pinned(struct flow_request *r
 static __always_inline enum proxy_counter flow_pin(struct __sk_buff *skb, __u32 *number)
 {
 	struct proxy_flow *flow = flow_at(*number);
+	__u32 other = FLOW_NONE;
 	int i, err = -EBUSY;
 
 	if (!flow)
@@ -333,7 +348,7 @@ static __always_inline enum proxy_counter flow_pin(struct __sk_buff *skb, __u32 
 	if (!state.pins)
 		state.pins = 1;
 	for (i = 0; i < REMOVAL_TRIES && err == -EBUSY; i++)
-		err = flow_enter(skb, *number, ENTER_PIN);
+		err = flow_enter(skb, *number, ENTER_PIN, &other);
 	if (!err) {
 		/* User space may have ended the flow, or unpinned it, before the pin was there. */
 		if (!(*(volatile __u32 *)&flow->state & PROXY_FLOW_PINNED))
@@ -342,8 +357,8 @@ static __always_inline enum proxy_counter flow_pin(struct __sk_buff *skb, __u32 
 	}
 	flow_end(flow, *number);
 	changed();
-	if (err > 0) {
-		*number = (__u32)err - 1;
+	if (err == -EEXIST) {
+		*number = other;
 		return PROXY_OK;
 	}
 	return err == -ENOSPC ? PROXY_FULL : PROXY_FAILED;
@@ -361,19 +376,20 @@ static __always_inline enum proxy_counter flow_make(struct __sk_buff *skb,
 	const struct packet *p = &req->p;
 	enum proxy_counter reason;
 	struct proxy_flow *flow;
-	long taken = flow_take();
+	__u64 taken = 0;
+	int err = flow_take(&taken);
 
 	number = (__u32)taken - 1;
-	flow = taken > 0 ? flow_at(number) : NULL;
-	if (!flow)
-		return taken == -ENOSPC ? PROXY_FULL : PROXY_FAILED;
+	flow = flow_at(number);
+	if (err || !flow)
+		return err == -ENOSPC ? PROXY_FULL : PROXY_FAILED;
 	flow->key = req->key;
 	flow->last_seen = bpf_ktime_get_coarse_ns();
 	flow->state = bits;
-	flow->orig = p->daddr;
-	flow->client = p->saddr;
-	flow->oport = p->dport;
-	flow->cport = p->sport;
+	flow->orig = p->from.daddr;
+	flow->client = p->from.saddr;
+	flow->oport = p->from.dport;
+	flow->cport = p->from.sport;
 	flow->mapping = mapping->id;
 	flow->nexthop = direct ? PROXY_NEXTHOP_NONE : mapping->nexthop;
 	req->number = number;
@@ -383,7 +399,7 @@ static __always_inline enum proxy_counter flow_make(struct __sk_buff *skb,
 	bits = flow->state;
 	if (reason != PROXY_OK || req->number != number) {
 		__builtin_memset(flow, 0, sizeof(*flow));
-		slot_keep((__u64)taken);
+		slot_keep(taken);
 	}
 	if (reason == PROXY_OK && (pin || bits & PROXY_FLOW_PORT))
 		reason = flow_pin(skb, &req->number);
@@ -396,13 +412,12 @@ static __always_inline enum proxy_counter flow_make(struct __sk_buff *skb,
 }
 
 /* See flow_open(). */
-static __always_inline int flow_find_or_make(struct __sk_buff *skb,
-					     const struct proxy_mapping *mapping,
-					     struct flow_request *req)
+static __always_inline enum proxy_counter flow_find_or_make(struct __sk_buff *skb,
+							    const struct proxy_mapping *mapping,
+							    struct flow_request *req)
 {
 	__u32 pin = state.flags & PROXY_STATE_PIN, pinned = 0, direct, bits;
 	const struct packet *p = &req->p;
-	enum proxy_counter reason;
 	struct proxy_flow *flow;
 
 	flow = req->tick != PROXY_TICK_GONE ? flow_get_of(&req->key, p, &req->number) : NULL;
@@ -411,10 +426,12 @@ static __always_inline int flow_find_or_make(struct __sk_buff *skb,
 		pinned = flow != NULL;
 	}
 	if (flow && !flow_reopens(flow, p))
-		return FLOW_OPEN;
-
-	if (!mapping)
 		return PROXY_OK;
+
+	if (!mapping) {
+		req->number = FLOW_NONE;
+		return PROXY_OK;
+	}
 	direct = mapping->flags & PROXY_MAPPING_DIRECT;
 	bits = flow_bits_out(p);
 	if (flow) {
@@ -424,7 +441,7 @@ static __always_inline int flow_find_or_make(struct __sk_buff *skb,
 		/* The state has changed: invalidate what the caches noted of it. */
 		if (pinned || !ticks_passed(req->tick))
 			changed();
-		return FLOW_OPEN;
+		return PROXY_OK;
 	}
 	if (!may_begin(p)) {
 		const __u8 syn_ack = TCP_SYN | TCP_ACK;
@@ -433,21 +450,22 @@ static __always_inline int flow_find_or_make(struct __sk_buff *skb,
 		 * An answer to a connection that the original host has opened from the mapped
 		 * port. Make a flow for it, whose packets stay as they are.
 		 */
-		if (direct || (p->tcp_flags & (syn_ack | TCP_RST)) != syn_ack)
+		if (direct || (p->tcp_flags & (syn_ack | TCP_RST)) != syn_ack) {
+			req->number = FLOW_NONE;
 			return direct ? PROXY_OK : PROXY_NO_FLOW;
-		req->key.remote = p->daddr;
-		req->key.local = p->saddr;
-		req->key.rport = p->dport;
+		}
+		req->key.remote = p->from.daddr;
+		req->key.local = p->from.saddr;
+		req->key.rport = p->from.dport;
 		direct = pin = 1;
 	}
 	if (direct)
 		bits |= PROXY_FLOW_DIRECT;
 	else if (mapping->flags & PROXY_MAPPING_LOCAL)
 		bits |= PROXY_FLOW_LOCAL;
-	if (req->key.lport != p->sport)
+	if (req->key.lport != p->from.sport)
 		bits |= PROXY_FLOW_PORT;
-	reason = flow_make(skb, mapping, req, bits, pin);
-	return reason == PROXY_OK ? FLOW_OPEN : (int)reason;
+	return flow_make(skb, mapping, req, bits, pin);
 }
 
 /**
@@ -455,8 +473,8 @@ static __always_inline int flow_find_or_make(struct __sk_buff *skb,
  * @mapping: NULL if it has been deleted: the flow is then used, but not made; the key in @req is 0
  *
  * A global function: the verifier checks it once, and not once for each path that leads here.
- * Return: FLOW_OPEN with the flow's slot in @req; PROXY_OK if the packet passes as it is; or the
- * reason why there is no flow. Another CPU may be removing a flow that it has just made.
+ * Return: PROXY_OK, with the slot in @req if the packet has a flow; or the reason why there is
+ * none. Another CPU may be removing a flow that it has just made.
  */
 __noinline int flow_open(struct __sk_buff *skb, const struct proxy_mapping *mapping,
 			 struct flow_request *req)

@@ -19,7 +19,7 @@
  * @unmapped: if there is no mapping, set to whether a pin may lead to a flow all the same
  * Return: the mapping; NULL if there is none.
  */
-static __always_inline struct proxy_mapping *mapping_find(__be32 addr, __be16 port, __u8 proto,
+static __always_inline struct proxy_mapping *mapping_find(proxy_addr addr, __be16 port, __u8 proto,
 							  int *unmapped)
 {
 	struct proxy_dest dest = { .addr = addr, .port = port, .proto = proto };
@@ -46,9 +46,9 @@ static __always_inline struct proxy_reply reply_of(const struct proxy_mapping *m
 {
 	return (struct proxy_reply){
 		.remote = mapping->addr,
-		.local = mapping->flags & PROXY_MAPPING_LOCAL ? p->daddr : p->saddr,
-		.rport = mapping->port ?: p->dport,
-		.lport = p->sport,
+		.local = mapping->flags & PROXY_MAPPING_LOCAL ? p->from.daddr : p->from.saddr,
+		.rport = mapping->port ?: p->from.dport,
+		.lport = p->from.sport,
 		.proto = p->proto,
 	};
 }
@@ -67,10 +67,10 @@ static __always_inline int reply_equal(const struct proxy_reply *a, const struct
 static __always_inline struct proxy_reply client_side(const struct packet *p)
 {
 	return (struct proxy_reply){
-		.remote = p->daddr,
-		.local = p->saddr,
-		.rport = p->dport,
-		.lport = p->sport,
+		.remote = p->from.daddr,
+		.local = p->from.saddr,
+		.rport = p->from.dport,
+		.lport = p->from.sport,
 		.proto = p->proto,
 		.side = PROXY_SIDE_CLIENT,
 	};
@@ -79,8 +79,9 @@ static __always_inline struct proxy_reply client_side(const struct packet *p)
 /** flow_is - tell whether client packet @p belongs to @flow */
 static __always_inline int flow_is(const struct proxy_flow *flow, const struct packet *p)
 {
-	return flow && flow->orig == p->daddr && flow->client == p->saddr &&
-	       flow->oport == p->dport && flow->cport == p->sport;
+	return flow && addr_equal(flow->orig, p->from.daddr) &&
+	       addr_equal(flow->client, p->from.saddr) && flow->oport == p->from.dport &&
+	       flow->cport == p->from.sport;
 }
 
 /** flow_is_identity - tell whether the packets of @flow stay as they are */
@@ -165,26 +166,29 @@ static __always_inline void *flow_match(__u32 number, const void *key)
 }
 
 /*
- * The number of the slot of @key + 1, or 0. It is nearly always the only one in its first bucket
- * with its tag. A global function: the verifier goes through it once, and not once for each way
- * that leads here.
+ * Find the slot of @key. It is nearly always the only one in its first bucket with its tag. A
+ * global function: the verifier goes through it once, and not once for each way that leads here.
+ * Return: the number of the slot, or FLOW_NONE.
  */
 __noinline __u32 flow_search(const struct proxy_reply *key)
 {
 	const struct slot_bucket *bucket;
+	__u64 hash, sum;
 	__u32 number;
-	__u64 hash;
 
 	if (!key)
-		return 0;
+		return FLOW_NONE;
 	hash = proxy_flow_hash(cfg_hash_keys, key);
 	bucket = slot_bucket_at(hash, 0);
 	if (!bucket)
-		return 0;
-	number = (__u32)slot_sum(bucket, hash) - 1;
+		return FLOW_NONE;
+	sum = slot_sum(bucket, hash);
+	number = (__u32)sum - 1;
 	if (likely(flow_match(number, key)))
-		return number + 1;
-	return slot_find(hash, key, flow_match, &number) ? number + 1 : 0;
+		return number;
+	if (!sum && !slot_read(&bucket->spilled))
+		return FLOW_NONE;
+	return slot_find(hash, key, flow_match, &number) ? number : FLOW_NONE;
 }
 
 /**
@@ -193,7 +197,7 @@ __noinline __u32 flow_search(const struct proxy_reply *key)
  */
 static __always_inline struct proxy_flow *flow_lookup(const struct proxy_reply *key, __u32 *number)
 {
-	*number = flow_search(key) - 1;
+	*number = flow_search(key);
 	return flow_at(*number);
 }
 

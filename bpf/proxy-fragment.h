@@ -18,10 +18,10 @@
 static __always_inline struct proxy_fragment fragment_key(const struct packet *p, __u8 kind)
 {
 	return (struct proxy_fragment){
-		.saddr = p->saddr,
-		.daddr = p->daddr,
+		.saddr = p->from.saddr,
+		.daddr = p->from.daddr,
 		.id = p->id,
-		.proto = p->proto,
+		.proto = PROXY_FAMILY == 4 ? p->proto : 0,
 		.kind = kind,
 	};
 }
@@ -32,7 +32,8 @@ static __always_inline struct proxy_fragment fragment_key(const struct packet *p
  * @kind: PROXY_FRAGMENT_OUT or PROXY_FRAGMENT_IN
  * @addr: new destination (out) or source (in); 0: it passed unchanged
  */
-static __noinline void fragment_first(const struct packet *p, __u8 kind, __be32 addr, __u32 nexthop)
+static __noinline void fragment_first(const struct packet *p, __u8 kind, proxy_addr addr,
+				      __u32 nexthop)
 {
 	struct proxy_fragment_rule rule = { .when = bpf_ktime_get_coarse_ns(),
 					    .addr = addr,
@@ -40,7 +41,7 @@ static __noinline void fragment_first(const struct packet *p, __u8 kind, __be32 
 	struct proxy_fragment key = fragment_key(p, kind);
 
 	bpf_map_update_elem(&fragments, &key, &rule, BPF_ANY);
-	if (addr)
+	if (addr_is_set(addr))
 		return;
 	key.id = 0;
 	key.kind = kind == PROXY_FRAGMENT_OUT ? PROXY_FRAGMENT_PEER_OUT : PROXY_FRAGMENT_PEER_IN;
@@ -59,8 +60,9 @@ static __noinline void fragment_first(const struct packet *p, __u8 kind, __be32 
 static __noinline enum proxy_counter fragment_later(struct __sk_buff *skb, const struct packet *p,
 						    __u8 kind, __u32 *nexthop)
 {
-	struct tuple to = { .saddr = p->saddr, .daddr = p->daddr };
-	__be32 known = kind == PROXY_FRAGMENT_OUT ? p->daddr : p->saddr, addr = 0;
+	proxy_addr known = kind == PROXY_FRAGMENT_OUT ? p->from.daddr : p->from.saddr,
+		   addr = ADDR_NONE;
+	struct tuple to = { .saddr = p->from.saddr, .daddr = p->from.daddr };
 	struct proxy_fragment_rule *rule;
 	struct proxy_fragment key = fragment_key(p, kind);
 	struct proxy_host *host;
@@ -68,7 +70,7 @@ static __noinline enum proxy_counter fragment_later(struct __sk_buff *skb, const
 	rule = bpf_map_lookup_elem(&fragments, &key);
 	if (rule && bpf_ktime_get_coarse_ns() - rule->when < FRAGMENT_NS) {
 		addr = rule->addr;
-		if (!addr)
+		if (!addr_is_set(addr))
 			return PROXY_OK;
 		*nexthop = rule->nexthop;
 	} else {
@@ -79,13 +81,13 @@ static __noinline enum proxy_counter fragment_later(struct __sk_buff *skb, const
 		key.id = 0;
 		key.kind = kind == PROXY_FRAGMENT_OUT ? PROXY_FRAGMENT_PEER_OUT
 						      : PROXY_FRAGMENT_PEER_IN;
-		if (!addr || local_mappings() || bpf_map_lookup_elem(&fragments, &key))
+		if (!addr_is_set(addr) || local_mappings() || bpf_map_lookup_elem(&fragments, &key))
 			return PROXY_FRAGMENT;
 		*nexthop = kind == PROXY_FRAGMENT_OUT ? host->nexthop : PROXY_NEXTHOP_NONE;
 		count(PROXY_GUESSED);
 	}
 	if (*nexthop == NEXTHOP_BACK)
-		to.saddr = p->daddr;
+		to.saddr = p->from.daddr;
 	if (kind == PROXY_FRAGMENT_OUT)
 		to.daddr = addr;
 	else

@@ -5,7 +5,6 @@
 
 #include <linux/bpf.h>
 #include <linux/in.h>
-#include <linux/ip.h>
 #include <linux/types.h>
 
 #include <bpf/bpf_endian.h>
@@ -17,10 +16,25 @@
 #include "proxy-parse.h"
 #include "proxy-rewrite.h"
 
+/* Update the checksum of an ICMP message whose addresses have changed: that of ICMPv6 covers them.
+ */
+static __always_inline int icmp_readdress(struct __sk_buff *skb, const struct packet *p,
+					  const struct tuple *to)
+{
+	__u64 sum;
+
+	if (PROXY_FAMILY == 4)
+		return 0;
+	sum = addr_csum_add(addr_csum_add(0, p->from.saddr, to->saddr), p->from.daddr, to->daddr);
+	return bpf_l4_csum_replace(skb, p->l4 + offsetof(struct icmphdr, checksum), 0,
+				   csum_fold(sum), BPF_F_PSEUDO_HDR | sizeof(__u16));
+}
+
 /*
  * Give the quoted packet the addresses and ports of @to, and the error itself those of @outer_to:
- * This changes three checksums and the ICMP checksum over them. The lengths decide whether the
- * transport checksum is quoted: that of TCP lies behind the 8 bytes that are always quoted.
+ * This changes the checksums of the quote and the ICMP checksum over them. The lengths decide
+ * whether the transport checksum is quoted: that of TCP lies behind the 8 bytes that are always
+ * quoted.
  */
 static __noinline enum proxy_counter icmp_rewrite(struct __sk_buff *skb, const struct packet *outer,
 						  const struct tuple *outer_to,
@@ -44,14 +58,13 @@ static __noinline enum proxy_counter icmp_rewrite(struct __sk_buff *skb, const s
 			return PROXY_FAILED;
 	}
 	ip_tail_set(&tail, p, &change);
-	if (bpf_skb_store_bytes(skb, quote->ip + IP_TAIL, &tail, offsetof(struct ip_tail, ports),
-				0) ||
+	if (bpf_skb_store_bytes(skb, quote->ip + IP_TAIL, &tail, IP_TAIL_LEN, 0) ||
 	    bpf_skb_store_bytes(skb, p->l4, tail.ports, sizeof(tail.ports), 0))
 		return PROXY_FAILED;
-	sum = csum_add(csum_add(sum, p->check, tail.check), old_check, new_check);
+	sum = csum_add(ip_tail_sum(sum, &tail, p), old_check, new_check);
 	if (bpf_l4_csum_replace(skb, outer->l4 + offsetof(struct icmphdr, checksum), 0,
 				csum_fold(sum), 0) ||
-	    packet_rewrite_ip(skb, outer, outer_to))
+	    packet_rewrite_ip(skb, outer, outer_to) || icmp_readdress(skb, outer, outer_to))
 		return PROXY_FAILED;
 	return PROXY_OK;
 }
@@ -67,19 +80,19 @@ static __noinline enum proxy_counter icmp_rewrite(struct __sk_buff *skb, const s
 static __noinline enum proxy_counter
 icmp_to_client(struct __sk_buff *skb, const struct packet *outer, __u32 local, int *found)
 {
-	struct tuple to, outer_to = { .saddr = outer->saddr, .daddr = outer->daddr };
+	struct tuple to, outer_to = { .saddr = outer->from.saddr, .daddr = outer->from.daddr };
 	const struct proxy_flow *flow;
 	struct proxy_reply key = {};
 	struct quote quote = {};
 	__u32 number;
 
 	*found = 0;
-	if (quote_read(skb, outer, &quote) || !known_address(quote.p.daddr))
+	if (quote_read(skb, outer, &quote) || !known_address(quote.p.from.daddr))
 		return PROXY_OK;
-	key.remote = quote.p.daddr;
-	key.local = quote.p.saddr;
-	key.rport = quote.p.dport;
-	key.lport = quote.p.sport;
+	key.remote = quote.p.from.daddr;
+	key.local = quote.p.from.saddr;
+	key.rport = quote.p.from.dport;
+	key.lport = quote.p.from.sport;
 	key.proto = quote.p.proto;
 	flow = flow_lookup(&key, &number);
 	if (!flow || flow_is_identity(flow) || (flow->state & PROXY_FLOW_LOCAL) != local)
@@ -90,7 +103,7 @@ icmp_to_client(struct __sk_buff *skb, const struct packet *outer, __u32 local, i
 	to.sport = flow->cport;
 	to.dport = flow->oport;
 	/* Any router on the path may have sent it; a router's address stays. */
-	if (outer->saddr == key.remote)
+	if (addr_equal(outer->from.saddr, key.remote))
 		outer_to.saddr = flow->orig;
 	if (local)
 		outer_to.daddr = flow->client;
@@ -105,7 +118,7 @@ icmp_to_client(struct __sk_buff *skb, const struct packet *outer, __u32 local, i
 static __noinline enum proxy_counter icmp_egress(struct __sk_buff *skb, const struct packet *outer,
 						 __u32 *nexthop)
 {
-	struct tuple to, outer_to = { .saddr = outer->saddr, .daddr = outer->daddr };
+	struct tuple to, outer_to = { .saddr = outer->from.saddr, .daddr = outer->from.daddr };
 	const struct proxy_mapping *mapping;
 	const struct proxy_flow *flow;
 	struct packet sent = {};
@@ -115,12 +128,12 @@ static __noinline enum proxy_counter icmp_egress(struct __sk_buff *skb, const st
 	if (quote_read(skb, outer, &quote))
 		return PROXY_OK;
 	/* The flow is that of a packet which the client sends the other way. */
-	sent.saddr = quote.p.daddr;
-	sent.daddr = quote.p.saddr;
-	sent.sport = quote.p.dport;
-	sent.dport = quote.p.sport;
+	sent.from.saddr = quote.p.from.daddr;
+	sent.from.daddr = quote.p.from.saddr;
+	sent.from.sport = quote.p.from.dport;
+	sent.from.dport = quote.p.from.sport;
 	sent.proto = quote.p.proto;
-	mapping = mapping_find(sent.daddr, sent.dport, sent.proto, &unmapped);
+	mapping = mapping_find(sent.from.daddr, sent.from.dport, sent.proto, &unmapped);
 	if (!mapping && !unmapped)
 		return PROXY_OK;
 	flow = flow_find(mapping, &sent);
@@ -132,7 +145,7 @@ static __noinline enum proxy_counter icmp_egress(struct __sk_buff *skb, const st
 	to.daddr = flow->key.local;
 	to.sport = flow->key.rport;
 	to.dport = flow->key.lport;
-	if (outer->daddr == flow->orig)
+	if (addr_equal(outer->from.daddr, flow->orig))
 		outer_to.daddr = flow->key.remote;
 	if (flow->state & PROXY_FLOW_LOCAL)
 		outer_to.saddr = flow->orig;

@@ -50,7 +50,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 16384);
-	__type(key, __be32);
+	__type(key, proxy_addr);
 	__type(value, struct proxy_host);
 } hosts SEC(".maps");
 
@@ -137,6 +137,9 @@ static __always_inline int ticks_passed(__u32 tick)
 	return (__u32)bpf_jiffies64() - tick >= TICKS;
 }
 
+/* No slot of "flows" has this number. */
+#define FLOW_NONE 0xffffffffU
+
 /** flow_at - a slot of "flows", or NULL if there is none of this number */
 static __always_inline struct proxy_flow *flow_at(__u32 number)
 {
@@ -144,7 +147,7 @@ static __always_inline struct proxy_flow *flow_at(__u32 number)
 }
 
 /** maybe_known - false if @addr is surely neither an original nor a target */
-static __always_inline int maybe_known(__be32 addr)
+static __always_inline int maybe_known(proxy_addr addr)
 {
 	__u32 bit = proxy_prefilter_bit(addr) / PROXY_SUMMARY_SPAN;
 
@@ -152,7 +155,7 @@ static __always_inline int maybe_known(__be32 addr)
 }
 
 /** known_address - the same, but rarely true for others */
-static __always_inline int known_address(__be32 addr)
+static __always_inline int known_address(proxy_addr addr)
 {
 	struct proxy_prefilter *filter;
 	__u32 zero = 0, bit = proxy_prefilter_bit(addr);

@@ -10,7 +10,6 @@
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
-#include <linux/ip.h>
 #include <linux/types.h>
 
 #include <bpf/bpf_endian.h>
@@ -21,49 +20,111 @@
 #include "proxy-nexthop.h"
 #include "proxy-parse.h"
 
+#if PROXY_FAMILY == 4
 enum { ICMP_HOST_UNREACH = 1, ICMP_FRAG_NEEDED = 4 };
+#else
+enum { ICMP_ADDR_UNREACH = 3 };
+#endif
 
 /* The error, up to the end of the quote: a header without options and 8 bytes. */
 struct unreachable {
-	struct iphdr ip;
+	struct ip_head ip;
 	struct icmphdr icmp;
-	__u8 quote[sizeof(struct iphdr) + 8];
+	struct ip_head quoted;
+	__u8 l4[8];
 };
-_Static_assert(sizeof(struct unreachable) == 56, "summed up in words");
+_Static_assert(sizeof(struct unreachable) == PROXY_SIZE(56, 96), "summed up in words");
+
+#define UNREACHABLE_ICMP_LEN (sizeof(struct unreachable) - offsetof(struct unreachable, icmp))
+
+#if PROXY_FAMILY == 4
+
+/* Read what is quoted of @p. Return: whether there is all of it. */
+static __always_inline int unreachable_quote(struct __sk_buff *skb, const struct packet *p,
+					     struct unreachable *error)
+{
+	return p->l4 == cfg_l2_len + sizeof(error->quoted) &&
+	       !bpf_skb_load_bytes(skb, cfg_l2_len, &error->quoted,
+				   sizeof(error->quoted) + sizeof(error->l4));
+}
+
+/* Fill in the headers of an error about @p, with what is quoted there already. */
+static __always_inline void unreachable_heads(struct unreachable *error, const struct packet *p,
+					      enum proxy_counter reason, __u32 mtu)
+{
+	__u32 sum;
+
+	error->ip = (struct ip_head){
+		.version = 4,
+		.ihl = sizeof(error->ip) / 4,
+		.tot_len = bpf_htons(sizeof(*error)),
+		.ttl = 64,
+		.protocol = IPPROTO_ICMP,
+		.saddr = p->from.daddr,
+		.daddr = p->from.saddr,
+	};
+	error->icmp = (struct icmphdr){
+		.type = ICMP_DEST_UNREACH,
+		.code = reason == PROXY_TOO_BIG ? ICMP_FRAG_NEEDED : ICMP_HOST_UNREACH,
+		.rest = bpf_htonl(mtu),
+	};
+	sum = bpf_csum_diff(NULL, 0, (__be32 *)&error->icmp, UNREACHABLE_ICMP_LEN, 0);
+	error->icmp.checksum = ~csum_fold(sum);
+	sum = bpf_csum_diff(NULL, 0, (__be32 *)&error->ip, sizeof(error->ip), 0);
+	error->ip.check = ~csum_fold(sum);
+}
+
+#else
+
+/* Extension headers are left out, so that what is behind them is in the quote. */
+static __always_inline int unreachable_quote(struct __sk_buff *skb, const struct packet *p,
+					     struct unreachable *error)
+{
+	if (bpf_skb_load_bytes(skb, cfg_l2_len, &error->quoted, sizeof(error->quoted)) ||
+	    bpf_skb_load_bytes(skb, p->l4, error->l4, sizeof(error->l4)))
+		return 0;
+	error->quoted.protocol = p->proto;
+	return 1;
+}
+
+static __always_inline void unreachable_heads(struct unreachable *error, const struct packet *p,
+					      enum proxy_counter reason, __u32 mtu)
+{
+	__u32 sum;
+
+	error->ip = (struct ip_head){
+		.flow = bpf_htonl(0x60000000),
+		.payload_len = bpf_htons(UNREACHABLE_ICMP_LEN),
+		.protocol = IPPROTO_ICMPV6,
+		.hop_limit = 64,
+		.saddr = p->from.daddr,
+		.daddr = p->from.saddr,
+	};
+	error->icmp = (struct icmphdr){
+		.type = reason == PROXY_TOO_BIG ? ICMP_PKT_TOOBIG : ICMP_DEST_UNREACH,
+		.code = reason == PROXY_TOO_BIG ? 0 : ICMP_ADDR_UNREACH,
+		.rest = bpf_htonl(mtu),
+	};
+	sum = bpf_csum_diff(NULL, 0, (__be32 *)&error->icmp, UNREACHABLE_ICMP_LEN,
+			    bpf_htonl(UNREACHABLE_ICMP_LEN + IPPROTO_ICMPV6));
+	sum = bpf_csum_diff(NULL, 0, (__be32 *)&error->ip.saddr, 2 * sizeof(proxy_addr), sum);
+	error->icmp.checksum = ~csum_fold(sum);
+}
+
+#endif
 
 /*
  * Turn the packet @p into an error about itself, from the original to the client, whatever DF says:
  * a client that does not set DF fragments its packets once it knows the MTU.
  */
 static __always_inline int make_unreachable(struct __sk_buff *skb, const struct packet *p,
-					    __u8 code, __u32 mtu)
+					    enum proxy_counter reason, __u32 mtu)
 {
-	struct unreachable error = {
-		.ip = {
-			.version = 4,
-			.ihl = sizeof(struct iphdr) / 4,
-			.tot_len = bpf_htons(sizeof(error)),
-			.ttl = 64,
-			.protocol = IPPROTO_ICMP,
-			.saddr = p->daddr,
-			.daddr = p->saddr,
-		},
-		.icmp = {
-			.type = ICMP_DEST_UNREACH,
-			.code = code,
-			.rest = bpf_htonl(mtu),
-		},
-	};
-	__u32 sum;
+	struct unreachable error;
 
-	if (p->l4 != cfg_l2_len + sizeof(struct iphdr) ||
-	    bpf_skb_load_bytes(skb, cfg_l2_len, error.quote, sizeof(error.quote)))
+	if (!unreachable_quote(skb, p, &error))
 		return -1;
-	sum = bpf_csum_diff(NULL, 0, (__be32 *)&error.icmp,
-			    sizeof(error.icmp) + sizeof(error.quote), 0);
-	error.icmp.checksum = ~csum_fold(sum);
-	sum = bpf_csum_diff(NULL, 0, (__be32 *)&error.ip, sizeof(error.ip), 0);
-	error.ip.check = ~csum_fold(sum);
+	unreachable_heads(&error, p, reason, mtu);
 	if (bpf_skb_change_tail(skb, cfg_l2_len + sizeof(error), 0))
 		return -1;
 	return bpf_skb_store_bytes(skb, cfg_l2_len, &error, sizeof(error), 0);
@@ -82,7 +143,6 @@ static __noinline enum proxy_counter mtu_check(struct __sk_buff *skb, const stru
 	__u32 index = *nexthop, len = p->end - cfg_l2_len, mtu = 0;
 	const struct proxy_nexthop *entry = bpf_map_lookup_elem(&nexthops, &index);
 	enum proxy_counter reason = PROXY_UNREACHABLE;
-	__u8 code = ICMP_HOST_UNREACH;
 
 	if (!entry)
 		return PROXY_OK;
@@ -96,9 +156,8 @@ static __noinline enum proxy_counter mtu_check(struct __sk_buff *skb, const stru
 		if (bpf_check_mtu(skb, entry->oif, &mtu, 0, 0) < 0 || len <= mtu)
 			return PROXY_OK;
 		reason = PROXY_TOO_BIG;
-		code = ICMP_FRAG_NEEDED;
 	}
-	if (make_unreachable(skb, p, code, mtu))
+	if (make_unreachable(skb, p, reason, mtu))
 		return reason;
 	count(reason);
 	*nexthop = NEXTHOP_BACK;

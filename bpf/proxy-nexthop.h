@@ -12,10 +12,12 @@
 #include <bpf/bpf_helpers.h>
 
 #include "pkt.h"
+#include "proxy-ip.h"
 #include "proxy-maps.h"
 #include "tc-index.h"
 
-#define AF_INET 2
+/* AF_INET or AF_INET6, for the bpf target. */
+enum { NEXTHOP_FAMILY = PROXY_SIZE(2, 10) };
 
 /* Instead of an index into "nexthops": the destination is this host, so the packet turns back. */
 #define NEXTHOP_BACK 0xffffffffU
@@ -75,7 +77,7 @@ static __always_inline int heartbeat_fresh(void)
 /* Let the kernel resolve the next hop: its MAC address is unknown, or it is on another device. */
 static __noinline int nexthop_redirect(struct __sk_buff *skb, const struct proxy_nexthop *nexthop)
 {
-	struct bpf_redir_neigh params = { .nh_family = AF_INET };
+	struct bpf_redir_neigh params = { .nh_family = NEXTHOP_FAMILY };
 
 	/* Another device may lead back here: a bridge or a macvlan whose packets leave by this one.
 	 */
@@ -84,13 +86,13 @@ static __noinline int nexthop_redirect(struct __sk_buff *skb, const struct proxy
 		return bpf_redirect(nexthop->oif, 0);
 	if (!cfg_l2_len) {
 		/* bpf_redirect_neigh() drops what has no link-layer header for it to replace. */
-		const struct ethhdr eth = { .h_proto = bpf_htons(ETH_P_IP) };
+		const struct ethhdr eth = { .h_proto = bpf_htons(IP_ETHERTYPE) };
 
 		if (bpf_skb_change_head(skb, sizeof(eth), 0) ||
 		    bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0))
 			return TC_ACT_SHOT;
 	}
-	params.ipv4_nh = nexthop->via;
+	__builtin_memcpy(&params.ipv6_nh, &nexthop->via, sizeof(nexthop->via));
 	return bpf_redirect_neigh(nexthop->oif, &params, sizeof(params), 0);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * proxy: reading the headers of an IPv4 packet, and of the packet that an ICMP error quotes. BPF
- * only; tests/bpf-native.h compiles it for this machine, too.
+ * proxy: reading the headers of a packet, and of the packet that an ICMP error quotes. BPF only;
+ * tests/bpf-native.h compiles it for this machine, too.
  */
 #ifndef BPF_PROXY_PARSE_H
 #define BPF_PROXY_PARSE_H
@@ -10,7 +10,6 @@
 #include <linux/errno.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
-#include <linux/ip.h>
 #include <linux/tcp.h>
 #include <linux/types.h>
 #include <linux/udp.h>
@@ -20,10 +19,8 @@
 #include <bpf/bpf_helpers.h>
 
 #include "pkt.h"
+#include "proxy-ip.h"
 #include "proxy.h"
-
-#define IP_MF 0x2000	 /* more fragments follow */
-#define IP_OFFSET 0x1fff /* in units of 8 bytes */
 
 /* Byte 13 of the TCP header. */
 enum {
@@ -33,60 +30,11 @@ enum {
 	TCP_ACK = 0x10,
 };
 
-/* Zero: the only 4-byte number that verifiers before 5.16 know again after it was on the stack. */
-enum { PACKET_UNREAD };
-
-/* The header fields of a packet that NAT needs. Offsets are from the start of the frame. */
-struct packet {
-	__u32 l4;      /* the transport header; PACKET_UNREAD: nothing else is set yet */
-	__u32 end;     /* end of the IP packet: link-layer padding may follow */
-	__u32 headers; /* length of all headers: each segment of a GSO packet repeats them */
-	__be32 saddr;
-	__be32 daddr;
-	union {
-		struct {
-			__be16 sport;
-			__be16 dport;
-		};
-		__u32 ports; /* as they lie in the packet */
-	};
-	__be16 check; /* of the IP header */
-	__be16 id;
-	__u16 fragment; /* in host byte order: IP_MF and IP_OFFSET */
-	__u8 proto;
-	__u8 tcp_flags; /* 0 for UDP */
-};
-
-/* Read the IP header: everything of @p except the ports. Return: PROXY_OK or PROXY_MALFORMED. */
-static __always_inline enum proxy_counter packet_read_ip(struct __sk_buff *skb, struct packet *p,
-							 __u32 l2_len)
-{
-	struct iphdr ip;
-	__u32 len;
-
-	if (pkt_read(skb, l2_len, &ip, sizeof(ip)))
-		return PROXY_MALFORMED;
-	len = bpf_ntohs(ip.tot_len);
-	if (!len && skb->gso_segs) /* more than 64 KB: the field cannot hold it (BIG TCP) */
-		len = skb->len - l2_len;
-	if (ip.version != 4 || ip.ihl < 5 || len < ip.ihl * 4U || l2_len + len > skb->len)
-		return PROXY_MALFORMED;
-
-	p->l4 = l2_len + ip.ihl * 4;
-	p->end = l2_len + len;
-	p->saddr = ip.saddr;
-	p->daddr = ip.daddr;
-	p->check = ip.check;
-	p->id = ip.id;
-	p->fragment = bpf_ntohs(ip.frag_off) & (IP_MF | IP_OFFSET);
-	p->proto = ip.protocol;
-	return PROXY_OK;
-}
-
 /*
  * Read the transport header of a TCP or UDP packet that is not a later fragment. A packet that
  * conntrack calls invalid is malformed here, too, and is not translated.
- * Return: PROXY_OK or PROXY_MALFORMED.
+ * Return: PROXY_OK; PROXY_MALFORMED; or PROXY_NO_CHECKSUM: UDP over IPv6 needs one, and a datagram
+ * without may be of a tunnel that has its own rules (RFC 8200, section 8.1).
  */
 static __always_inline enum proxy_counter packet_read_ports(struct __sk_buff *skb, struct packet *p)
 {
@@ -105,8 +53,8 @@ static __always_inline enum proxy_counter packet_read_ports(struct __sk_buff *sk
 		p->headers = p->l4 + len;
 		if (len < sizeof(struct tcphdr) || p->headers > p->end)
 			return PROXY_MALFORMED;
-		p->sport = tcp.source;
-		p->dport = tcp.dest;
+		p->from.sport = tcp.source;
+		p->from.dport = tcp.dest;
 		p->tcp_flags = tcp.flags;
 	} else {
 		struct udphdr udp;
@@ -120,8 +68,10 @@ static __always_inline enum proxy_counter packet_read_ports(struct __sk_buff *sk
 			return PROXY_MALFORMED;
 		if (!p->fragment && p->l4 + len > p->end)
 			return PROXY_MALFORMED;
-		p->sport = udp.source;
-		p->dport = udp.dest;
+		if (PROXY_FAMILY == 6 && !udp.check)
+			return PROXY_NO_CHECKSUM;
+		p->from.sport = udp.source;
+		p->from.dport = udp.dest;
 		p->tcp_flags = 0;
 	}
 	return PROXY_OK;
@@ -134,26 +84,25 @@ static __always_inline enum proxy_counter packet_read_ports(struct __sk_buff *sk
 struct plain_head {
 	__u16 pad;
 	struct ethhdr eth;
-	struct iphdr ip;
+	struct ip_head ip;
 	union {
 		struct tcphdr tcp;
 		struct udphdr udp; /* the ports are at the same place */
 		__u32 ports;	   /* both of them */
 	};
 } __attribute__((aligned(8)));
-_Static_assert(sizeof(struct plain_head) == 56, "laid out as said");
+_Static_assert(offsetof(struct plain_head, tcp) == PROXY_SIZE(36, 56), "laid out as said");
 
 #define PLAIN_OFF offsetof(struct plain_head, eth)
 #define PLAIN_UDP_LEN (offsetof(struct plain_head, udp) + sizeof(struct udphdr) - PLAIN_OFF)
-#define PLAIN_TCP_LEN (sizeof(struct plain_head) - PLAIN_OFF)
+#define PLAIN_TCP_LEN (offsetof(struct plain_head, tcp) + sizeof(struct tcphdr) - PLAIN_OFF)
 
 /**
  * packet_read_plain - read a plain packet of an Ethernet device with one bounds check
  *
- * A plain packet is well-formed IPv4 over Ethernet without IP options, not a fragment, with TCP or
- * UDP; all headers lie in the linear part. packet_read_other() gives the same result for it, but
- * takes longer.
- * Return: whether the packet is plain; if not, @p is unchanged.
+ * A plain packet is well-formed IP over Ethernet without IP options or extension headers, not a
+ * fragment, with TCP or UDP; all headers lie in the linear part. packet_read_other() gives the same
+ * result for it, but takes longer. Return: whether the packet is plain; if not, @p is unchanged.
  */
 static __always_inline int packet_read_plain(struct __sk_buff *skb, struct packet *p)
 {
@@ -163,9 +112,9 @@ static __always_inline int packet_read_plain(struct __sk_buff *skb, struct packe
 
 	if (data + PLAIN_UDP_LEN > end)
 		return 0;
-	if (*(const __u8 *)&head->ip != 0x45 || head->ip.frag_off & bpf_htons(IP_MF | IP_OFFSET))
+	if (!ip_is_plain(&head->ip))
 		return 0;
-	len = bpf_ntohs(head->ip.tot_len);
+	len = ip_packet_len(&head->ip);
 	if (ETH_HLEN + len > skb->len)
 		return 0;
 	if (head->ip.protocol == IPPROTO_TCP) {
@@ -183,6 +132,8 @@ static __always_inline int packet_read_plain(struct __sk_buff *skb, struct packe
 		headers = sizeof(head->udp);
 		if (udp_len < headers || sizeof(head->ip) + udp_len > len)
 			return 0;
+		if (PROXY_FAMILY == 6 && !head->udp.check)
+			return 0;
 		p->tcp_flags = 0;
 	} else {
 		return 0;
@@ -190,20 +141,24 @@ static __always_inline int packet_read_plain(struct __sk_buff *skb, struct packe
 	p->l4 = ETH_HLEN + sizeof(head->ip);
 	p->end = ETH_HLEN + len;
 	p->headers = p->l4 + headers;
-	p->saddr = head->ip.saddr;
-	p->daddr = head->ip.daddr;
-	p->ports = head->ports;
-	p->check = head->ip.check;
-	p->id = head->ip.id;
+	p->from.saddr = head->ip.saddr;
+	p->from.daddr = head->ip.daddr;
+	p->from.ports = head->ports;
+	packet_set_id(p, &head->ip);
 	p->fragment = 0;
 	p->proto = head->ip.protocol;
 	return 1;
 }
 
-/** is_later_fragment - tell whether @p is a TCP or UDP fragment without ports */
+/**
+ * is_later_fragment - tell whether @p is a fragment without ports that may be TCP or UDP
+ *
+ * One of IPv6 names the first header of what was fragmented, which may be an extension header.
+ */
 static __always_inline int is_later_fragment(const struct packet *p)
 {
-	return (p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP) && p->fragment & IP_OFFSET;
+	return (p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP || ip_is_extension(p->proto)) &&
+	       p->fragment & IP_OFFSET;
 }
 
 /** packet_has_ports - tell whether @p is TCP or UDP and not a later fragment */
@@ -213,11 +168,11 @@ static __always_inline int packet_has_ports(const struct packet *p)
 }
 
 /**
- * packet_read_other - read the headers of any IPv4 packet
+ * packet_read_other - read the headers of any packet
  * @p: filled in; a field that the packet does not have is 0
  * @l2_len: bytes before the IP header: ETH_HLEN, or 0 without a link layer
  *
- * Return: PROXY_OK or PROXY_MALFORMED.
+ * Return: PROXY_OK, or why it is not to be translated.
  */
 static __noinline enum proxy_counter packet_read_other(struct __sk_buff *skb, struct packet *p,
 						       __u32 l2_len)
@@ -244,13 +199,6 @@ static __always_inline enum proxy_counter packet_read(struct __sk_buff *skb, str
 	return *l4 == PACKET_UNREAD ? packet_read_other(skb, p, l2_len) : PROXY_OK;
 }
 
-/* <linux/icmp.h> cannot be included for the bpf target. */
-enum {
-	ICMP_DEST_UNREACH = 3,
-	ICMP_TIME_EXCEEDED = 11,
-	ICMP_PARAMETERPROB = 12,
-};
-
 struct icmphdr {
 	__u8 type;
 	__u8 code;
@@ -264,12 +212,6 @@ struct quote {
 	__u32 ip;	 /* offset of its IP header */
 };
 
-static __always_inline int icmp_is_error(__u8 type)
-{
-	return type == ICMP_DEST_UNREACH || type == ICMP_TIME_EXCEEDED ||
-	       type == ICMP_PARAMETERPROB;
-}
-
 /**
  * quote_read - read the packet that ICMP error @outer quotes
  * Return: 0; -ENOENT if @outer is not an error, or the quoted packet has no ports.
@@ -279,7 +221,7 @@ static __always_inline int quote_read(struct __sk_buff *skb, const struct packet
 {
 	struct {
 		struct icmphdr icmp;
-		struct iphdr ip;
+		struct ip_head ip;
 	} head;
 	struct packet *p = &quote->p;
 	__be16 ports[2];
@@ -287,23 +229,20 @@ static __always_inline int quote_read(struct __sk_buff *skb, const struct packet
 	if (outer->fragment || pkt_read(skb, outer->l4, &head, sizeof(head)) ||
 	    !icmp_is_error(head.icmp.type))
 		return -ENOENT;
-	if (head.ip.version != 4 || head.ip.ihl < 5 || head.ip.frag_off & bpf_htons(IP_OFFSET) ||
-	    (head.ip.protocol != IPPROTO_TCP && head.ip.protocol != IPPROTO_UDP))
-		return -ENOENT;
 	quote->ip = outer->l4 + sizeof(head.icmp);
-	p->l4 = quote->ip + head.ip.ihl * 4;
+	p->l4 = quote->ip;
 	/* Behind a short datagram there may be padding and an extension (RFC 4884). */
-	p->end = quote->ip + bpf_ntohs(head.ip.tot_len);
+	p->end = quote->ip + ip_packet_len(&head.ip);
 	if (p->end > outer->end)
 		p->end = outer->end;
-	if (p->l4 + 8 > p->end || pkt_read(skb, p->l4, ports, sizeof(ports)))
+	if (!quote_read_ip(skb, &head.ip, p) ||
+	    (p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP) || p->l4 + 8 > p->end ||
+	    pkt_read(skb, p->l4, ports, sizeof(ports)))
 		return -ENOENT;
-	p->saddr = head.ip.saddr;
-	p->daddr = head.ip.daddr;
-	p->check = head.ip.check;
-	p->proto = head.ip.protocol;
-	p->sport = ports[0];
-	p->dport = ports[1];
+	p->from.saddr = head.ip.saddr;
+	p->from.daddr = head.ip.daddr;
+	p->from.sport = ports[0];
+	p->from.dport = ports[1];
 	return 0;
 }
 

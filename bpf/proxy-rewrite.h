@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * proxy: giving an IPv4 packet other addresses and ports. BPF only; tests/bpf-native.h compiles it
+ * proxy: giving a packet other addresses and ports. BPF only; tests/bpf-native.h compiles it
  * for this machine, too.
  */
 #ifndef BPF_PROXY_REWRITE_H
@@ -10,7 +10,6 @@
 #include <linux/errno.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
-#include <linux/ip.h>
 #include <linux/tcp.h>
 #include <linux/types.h>
 #include <linux/udp.h>
@@ -20,28 +19,6 @@
 #include "csum.h"
 #include "proxy-maps.h"
 #include "proxy-parse.h"
-
-/* The new addresses and ports of a packet. */
-struct tuple {
-	__be32 saddr;
-	__be32 daddr;
-	union {
-		struct {
-			__be16 sport;
-			__be16 dport;
-		};
-		__u32 ports; /* as they lie in the packet */
-	};
-};
-
-/** struct change - the new addresses and ports of a packet, and the differences of its checksums */
-struct change {
-	__be32 saddr;
-	__be32 daddr;
-	__u32 ports;	  /* source and destination, as they lie in the packet */
-	__u16 addr_sum;	  /* the difference that the addresses make */
-	__u16 ports_half; /* half of the difference that the ports make: packet_rewrite_plain() */
-};
 
 /** change_sum - add up the differences that the addresses and the ports make */
 static __always_inline __u16 change_sum(const struct change *change)
@@ -53,32 +30,11 @@ static __always_inline __u16 change_sum(const struct change *change)
 static __always_inline struct change change_of(const struct packet *p, const struct tuple *to)
 {
 	return (struct change){
-		.saddr = to->saddr,
-		.daddr = to->daddr,
-		.ports = to->ports,
-		.addr_sum =
-			csum_fold(csum_add(csum_add(0, p->saddr, to->saddr), p->daddr, to->daddr)),
-		.ports_half = csum_half(csum_fold(csum_add(0, p->ports, to->ports))),
+		.to = *to,
+		.addr_sum = csum_fold(addr_csum_add(addr_csum_add(0, p->from.saddr, to->saddr),
+						    p->from.daddr, to->daddr)),
+		.ports_half = csum_half(csum_fold(csum_add(0, p->from.ports, to->ports))),
 	};
-}
-
-/* The last fields of the IP header, and the ports, which follow if it has no options. */
-struct ip_tail {
-	__be16 check;
-	__be16 addrs[4]; /* source, destination: only 2-byte aligned here */
-	__be16 ports[2];
-};
-_Static_assert(sizeof(struct ip_tail) == 14, "contiguous in the packet");
-
-#define IP_TAIL offsetof(struct iphdr, check)
-
-static __always_inline void ip_tail_set(struct ip_tail *tail, const struct packet *p,
-					const struct change *change)
-{
-	tail->check = csum_apply(p->check, change->addr_sum);
-	__builtin_memcpy(&tail->addrs[0], &change->saddr, 4);
-	__builtin_memcpy(&tail->addrs[2], &change->daddr, 4);
-	__builtin_memcpy(tail->ports, &change->ports, 4);
 }
 
 /**
@@ -94,8 +50,7 @@ static __always_inline int packet_rewrite_ip(struct __sk_buff *skb, const struct
 	struct ip_tail tail;
 
 	ip_tail_set(&tail, p, &change);
-	return bpf_skb_store_bytes(skb, cfg_l2_len + IP_TAIL, &tail,
-				   offsetof(struct ip_tail, ports), 0);
+	return bpf_skb_store_bytes(skb, cfg_l2_len + IP_TAIL, &tail, IP_TAIL_LEN, IP_TAIL_FLAGS);
 }
 
 /*
@@ -136,7 +91,8 @@ static __always_inline int l4_csum_change(struct __sk_buff *skb, const struct pa
  * CHECKSUM_COMPLETE: skb->csum, the sum of the whole packet, has to change by -A. (The IP checksum
  * cancels the addresses and the transport checksum cancels the ports, but that also contains -A.)
  * The store changes it by the sum of all that it changes, which is P/2. The helper subtracts
- * A + P/2. At egress, where the store may contain a MAC address, skb->csum means nothing.
+ * A + P/2. IPv6 has no IP checksum: skb->csum has to stay, and the store changes it by A + P/2.
+ * At egress, where the store may contain a MAC address, skb->csum means nothing.
  *
  * Return: 0 or a negative errno; the packet is unusable after a failure.
  */
@@ -158,10 +114,8 @@ static __always_inline int packet_rewrite_plain(struct __sk_buff *skb, const str
 		__builtin_memcpy(&new.ip, __builtin_assume_aligned(&old->ip, 8), IP_TAIL);
 		from = 0; /* here: a second branch on @dmac makes a path that reads unset stack */
 	}
-	new.ip.check = csum_apply(old->ip.check, change->addr_sum);
-	new.ip.saddr = change->saddr;
-	new.ip.daddr = change->daddr;
-	new.ports = change->ports;
+	ip_head_change(&new.ip, &old->ip, change);
+	new.ports = change->to.ports;
 	if (p->proto == IPPROTO_UDP) {
 		new.udp.len = old->udp.len;
 		new.udp.check = old->udp.check ? csum_add16(old->udp.check, less) : 0;
@@ -190,13 +144,12 @@ static __noinline int packet_rewrite(struct __sk_buff *skb, const struct packet 
 	struct ip_tail tail;
 
 	/* An offset that only Ethernet makes: the length of an IP header is a multiple of 4. */
-	if (likely(p->l4 == ETH_HLEN + sizeof(struct iphdr) && data + plain_len <= end))
+	if (likely(p->l4 == ETH_HLEN + sizeof(struct ip_head) && data + plain_len <= end))
 		return packet_rewrite_plain(skb, p, change, dmac);
 	if (dmac && bpf_skb_store_bytes(skb, 0, dmac, ETH_ALEN, 0))
 		return -EFAULT;
 	ip_tail_set(&tail, p, change);
-	if (bpf_skb_store_bytes(skb, cfg_l2_len + IP_TAIL, &tail, offsetof(struct ip_tail, ports),
-				0) ||
+	if (bpf_skb_store_bytes(skb, cfg_l2_len + IP_TAIL, &tail, IP_TAIL_LEN, IP_TAIL_FLAGS) ||
 	    bpf_skb_store_bytes(skb, p->l4, tail.ports, sizeof(tail.ports), 0) ||
 	    l4_csum_change(skb, p, csum_add16(change->ports_half, change->ports_half), 0))
 		return -EFAULT;

@@ -9,6 +9,46 @@
 #include "slots.h"
 
 /*
+ * The family of the addresses below: 4 or 6. Each family has a datapath of its own, made of the
+ * same sources; the structs have the same names and fields, and their sizes differ.
+ */
+#ifndef PROXY_FAMILY
+#define PROXY_FAMILY 4
+#endif
+
+#if PROXY_FAMILY == 4
+typedef __be32 proxy_addr;
+enum { PROXY_ADDR_WORDS = 1 };
+
+/* Padding of the structs of IPv6. */
+#define PROXY_PAD6(name, bytes)
+#else
+typedef struct {
+	__u64 half[2]; /* in network byte order, as they lie in the packet */
+} proxy_addr;
+enum { PROXY_ADDR_WORDS = 4 };
+
+#define PROXY_PAD6(name, bytes) __u8 name[bytes]; /* 0 */
+#endif
+
+/* The size of a struct of either family. */
+#define PROXY_SIZE(ipv4, ipv6) (PROXY_FAMILY == 4 ? (ipv4) : (ipv6))
+
+/** proxy_addr_word - return word @i of @addr, as it lies in memory */
+static inline __u32 proxy_addr_word(proxy_addr addr, __u32 i)
+{
+#if PROXY_FAMILY == 4
+	(void)i;
+	return addr;
+#else
+	__u32 words[PROXY_ADDR_WORDS];
+
+	__builtin_memcpy(words, &addr, sizeof(words));
+	return words[i];
+#endif
+}
+
+/*
  * Addresses and ports are in network byte order, times in nanoseconds of CLOCK_MONOTONIC_COARSE.
  *
  * A packet of a client to an original address and port ("from") is sent to the target ("to");
@@ -20,11 +60,11 @@
  * Raised whenever a struct of this file changes: a new proxy takes over the maps of an old one only
  * if both agree on it.
  */
-enum { PROXY_LAYOUT = 11 };
+enum { PROXY_LAYOUT = 12 };
 
-/* Key of "mappings": the original destination. 8 bytes, for a cheap hash on every packet. */
+/* Key of "mappings": the original destination. Short, for a cheap hash on every packet. */
 struct proxy_dest {
-	__be32 addr;
+	proxy_addr addr;
 	__be16 port; /* 0: any port of this address (an exact match wins) */
 	__u8 proto;  /* IPPROTO_TCP or IPPROTO_UDP */
 	/*
@@ -32,8 +72,10 @@ struct proxy_dest {
 	 * with 1, as long as flows have its id.
 	 */
 	__u8 deleted;
+	PROXY_PAD6(reserved, 4)
 };
-_Static_assert(sizeof(struct proxy_dest) == 8, "proxy_dest is shared with user space");
+_Static_assert(sizeof(struct proxy_dest) == PROXY_SIZE(8, 24),
+	       "proxy_dest is shared with user space");
 
 enum proxy_mapping_flags {
 	/*
@@ -53,13 +95,15 @@ enum proxy_mapping_flags {
 
 /* Value of "mappings": the new destination. */
 struct proxy_mapping {
-	__be32 addr;
+	proxy_addr addr;
 	__be16 port;   /* 0: keep the packet's */
 	__u16 flags;   /* enum proxy_mapping_flags */
 	__u32 id;      /* index into "mapping_stats" */
 	__u32 nexthop; /* index into "nexthops" */
+	PROXY_PAD6(reserved, 4)
 };
-_Static_assert(sizeof(struct proxy_mapping) == 16, "proxy_mapping is shared with user space");
+_Static_assert(sizeof(struct proxy_mapping) == PROXY_SIZE(16, 32),
+	       "proxy_mapping is shared with user space");
 
 /*
  * The side from which a flow is looked up. A flow is pinned, which is to have a second index entry,
@@ -74,15 +118,16 @@ enum { PROXY_FLOW_KEYS = 2 }; /* index entries of one slot at most: one for eith
 
 /* Key of a slot of "flows": the tuple of a reply. */
 struct proxy_reply {
-	__be32 remote; /* the target; by the client's side, the original */
-	__be32 local;  /* the client; if the target is this host, the original in its place */
+	proxy_addr remote; /* the target; by the client's side, the original */
+	proxy_addr local;  /* the client; if the target is this host, the original in its place */
 	__be16 rport;
 	__be16 lport; /* the client's port as the target sees it */
 	__u8 proto;
 	__u8 side;	  /* enum proxy_side */
-	__u8 reserved[2]; /* 0, since keys are compared as two words */
+	__u8 reserved[2]; /* 0, since keys are compared in words of 8 bytes */
 } __attribute__((aligned(8)));
-_Static_assert(sizeof(struct proxy_reply) == 16, "proxy_reply is shared with user space");
+_Static_assert(sizeof(struct proxy_reply) == PROXY_SIZE(16, 40),
+	       "proxy_reply is shared with user space");
 
 /* The kind of a flow, fixed when it is made (from bit 16 on), and the packets seen of it. */
 enum proxy_flow_state {
@@ -98,13 +143,14 @@ enum proxy_flow_state {
 	PROXY_FLOW_PINNED = 1 << 19, /* or about to be: the CPU that sets this bit adds the entry */
 };
 
-/* Slot of "flows", a cache line: the tuples of a flow on both sides. All zero: free. */
+/* Slot of "flows", one or two cache lines: the tuples of a flow on both sides. All zero: free. */
 struct proxy_flow {
 	struct proxy_reply key;
 	__u64 last_seen; /* up to a second late: not every packet stores it */
 	__u32 state;	 /* enum proxy_flow_state */
-	__be32 orig;
-	__be32 client;
+	PROXY_PAD6(reserved, 4)
+	proxy_addr orig;
+	proxy_addr client;
 	__be16 oport;
 	__be16 cport;  /* the client's own port */
 	__u32 mapping; /* index into "mapping_stats" */
@@ -122,8 +168,9 @@ struct proxy_flow {
 	 */
 	__u32 ended;
 	__u32 pin; /* if pinned: where "buckets" refers to this slot for the client's side */
+	PROXY_PAD6(spare, 12)
 };
-_Static_assert(sizeof(struct proxy_flow) == 64, "a cache line, shared with user space");
+_Static_assert(sizeof(struct proxy_flow) == PROXY_SIZE(64, 128), "shared with user space");
 
 /* The slot has no flow, or one that is being made or removed: no packet may use it. */
 enum { PROXY_TICK_GONE = 0 };
@@ -174,9 +221,12 @@ static inline struct proxy_reply proxy_client_side(const struct proxy_flow *flow
 /** proxy_flow_hash - return the hash of @key in a table with the secret numbers @keys (slots.h) */
 static inline __u64 proxy_flow_hash(const volatile __u64 *keys, const struct proxy_reply *key)
 {
-	__u64 sum = slot_hash_add(0, keys, 0, key->remote, key->local);
+	__u64 sum = 0;
 
-	sum = slot_hash_add(sum, keys, 1, key->side << 8 | key->proto, key->rport);
+	for (__u32 i = 0; i < PROXY_ADDR_WORDS; i++)
+		sum = slot_hash_add(sum, keys, i, proxy_addr_word(key->remote, i),
+				    proxy_addr_word(key->local, i));
+	sum = slot_hash_add(sum, keys, PROXY_ADDR_WORDS, key->side << 8 | key->proto, key->rport);
 	return slot_hash_end(sum, __builtin_bswap16(key->lport));
 }
 
@@ -202,41 +252,46 @@ struct proxy_nexthop {
 		};
 		__u64 link; /* both: user space stores and programs load this at once */
 	};
-	__u32 oif;  /* 0: no route; programs leave the link-layer header as it is */
-	__be32 via; /* the gateway, or the target itself if it is on the link */
+	__u32 oif; /* 0: no route; programs leave the link-layer header as it is */
+	PROXY_PAD6(reserved, 4)
+	proxy_addr via; /* the gateway, or the target itself if it is on the link */
 };
-_Static_assert(sizeof(struct proxy_nexthop) == 16, "proxy_nexthop is shared with user space");
+_Static_assert(sizeof(struct proxy_nexthop) == PROXY_SIZE(16, 32),
+	       "proxy_nexthop is shared with user space");
 
 /*
- * The source of ARP replies for an original address that no host has: "\x02proxy". (The versions of
- * clang-format do not agree on where an initialiser's lines end.)
+ * The source of ARP replies and neighbour advertisements for an original address that no host has:
+ * "\x02proxy". (The versions of clang-format do not agree on where an initialiser's lines end.)
  */
 /* clang-format off */
 #define PROXY_MAC { 0x02, 0x70, 0x72, 0x6f, 0x78, 0x79 }
 /* clang-format on */
 
 enum proxy_host_flags {
-	PROXY_HOST_ANSWER = 1 << 0, /* an original: answer ARP requests if no host does */
+	PROXY_HOST_ANSWER = 1 << 0, /* an original: answer requests for it if no host does */
 };
 
 /*
- * Value of "hosts", whose key is the __be32 address of an original or a target. User space makes
- * the entry; @asked and @heard belong to the program.
+ * Value of "hosts", whose key is the address of an original or a target. User space makes the
+ * entry; @asked and @heard belong to the program.
  */
 struct proxy_host {
-	__u64 asked; /* time of the first ARP request without an answer so far; 0: none */
-	__u64 heard; /* time of the last ARP message from this address; 0: none yet */
+	__u64 asked; /* time of the first request for it without an answer so far; 0: none */
+	__u64 heard; /* time of the last ARP or ND message from this address; 0: none yet */
 	__u32 flags; /* enum proxy_host_flags */
+	PROXY_PAD6(reserved, 4)
 	/*
 	 * For fragments that arrive before the first of their datagram. The target, with its next
 	 * hop, if all mappings of this original have the same; and the original, if all mappings
 	 * to this target have the same. Else 0.
 	 */
-	__be32 sole_target;
-	__be32 sole_orig;
+	proxy_addr sole_target;
+	proxy_addr sole_orig;
 	__u32 nexthop;
+	PROXY_PAD6(spare, 4)
 };
-_Static_assert(sizeof(struct proxy_host) == 32, "proxy_host is shared with user space");
+_Static_assert(sizeof(struct proxy_host) == PROXY_SIZE(32, 64),
+	       "proxy_host is shared with user space");
 
 enum proxy_fragment_kind {
 	PROXY_FRAGMENT_OUT,	 /* a datagram at egress */
@@ -246,23 +301,36 @@ enum proxy_fragment_kind {
 	PROXY_FRAGMENT_PEER_IN,
 };
 
-/* Key of "fragments": a fragmented datagram (RFC 791), addresses as they arrive at the hook. */
+/*
+ * Key of "fragments": a fragmented datagram (RFC 791, RFC 8200 section 4.5), addresses as they
+ * arrive at the hook.
+ */
 struct proxy_fragment {
-	__be32 saddr;
-	__be32 daddr;
+	proxy_addr saddr;
+	proxy_addr daddr;
+#if PROXY_FAMILY == 4
 	__be16 id;
 	__u8 proto;
 	__u8 kind; /* enum proxy_fragment_kind */
+#else
+	__be32 id;
+	__u8 proto; /* 0: fragments of one IPv6 datagram may name different ones */
+	__u8 kind;
+	__u8 reserved[2]; /* 0 */
+#endif
 };
-_Static_assert(sizeof(struct proxy_fragment) == 12, "proxy_fragment is shared with user space");
+_Static_assert(sizeof(struct proxy_fragment) == PROXY_SIZE(12, 40),
+	       "proxy_fragment is shared with user space");
 
 /* Value of "fragments": the translation of the first fragment. */
 struct proxy_fragment_rule {
 	__u64 when;
-	__be32 addr; /* new destination (egress) or source (ingress); 0: untouched */
+	proxy_addr addr; /* new destination (egress) or source (ingress); 0: untouched */
 	__u32 nexthop;
+	PROXY_PAD6(reserved, 4)
 };
-_Static_assert(sizeof(struct proxy_fragment_rule) == 16, "proxy_fragment_rule is shared");
+_Static_assert(sizeof(struct proxy_fragment_rule) == PROXY_SIZE(16, 32),
+	       "proxy_fragment_rule is shared");
 
 enum proxy_state_flags {
 	PROXY_STATE_WILDCARDS = 1 << 0, /* some key of "mappings" has port 0 */
@@ -313,10 +381,14 @@ struct proxy_prefilter {
 };
 
 /** proxy_prefilter_bit - return the number of @addr's bit: in word number / 64, bit number % 64 */
-static inline __u32 proxy_prefilter_bit(__be32 addr)
+static inline __u32 proxy_prefilter_bit(proxy_addr addr)
 {
+#if PROXY_FAMILY == 4
 	/* Fibonacci hashing: the upper half of the product depends on all bits of the address. */
 	return ((__u32)addr * 0x9e3779b1U) >> 16;
+#else
+	return (addr.half[0] * 0xd6e8feb86659fd93ULL + addr.half[1]) * 0x9e3779b97f4a7c15ULL >> 48;
+#endif
 }
 
 /*
@@ -339,6 +411,8 @@ _Static_assert(sizeof(struct proxy_mapping_stats) == 32, "proxy_mapping_stats is
 #define PROXY_REASONS(X)                                                                           \
 	X(MALFORMED, malformed, "headers cut short or at odds with each other: passed")            \
 	X(VLAN, vlan, "tagged, so not of this network: passed")                                    \
+	X(NO_CHECKSUM, no_checksum, "UDP over IPv6 without a checksum: passed")                    \
+	X(ROUTED, routed, "IPv6 routing header that leads further: passed")                        \
 	X(FRAGMENT, fragment, "fragment whose first one has not been seen: passed")                \
 	X(ICMP, icmp, "ICMP error about no known flow: passed")                                    \
 	X(NO_FLOW, no_flow, "TCP segment that cannot begin a flow: passed")                        \
@@ -352,7 +426,8 @@ _Static_assert(sizeof(struct proxy_mapping_stats) == 32, "proxy_mapping_stats is
 	X(FLOWS, flows_new, "flows made")                                                          \
 	X(PORTS, ports_changed, "flows that were given another source port")                       \
 	X(GUESSED, fragments_guessed, "fragments translated before their first one")               \
-	X(ARP, arp_answered, "ARP requests answered for an original without a host")
+	X(ARP, arp_answered, "ARP requests answered for an original without a host")               \
+	X(ND, nd_answered, "neighbour solicitations answered for an original without a host")
 
 #define PROXY_COUNTER(name, field, text) PROXY_##name,
 enum proxy_counter {

@@ -157,11 +157,14 @@ lint_spelling()
 # No struct that user space shares with BPF has padding that the compiler chose.
 lint_padding()
 {
-	local header compiler status=0
+	local header compiler family status=0
 	for header in include/*.h; do
 		for compiler in gcc clang; do
-			"$compiler" -std=gnu11 -Wall -Wextra -Wpadded -Werror -fsyntax-only \
-				-include "$header" -x c /dev/null || status=1
+			for family in 4 6; do
+				"$compiler" -std=gnu11 -Wall -Wextra -Wpadded -Werror -fsyntax-only \
+					-DPROXY_FAMILY=$family -include "$header" -x c /dev/null ||
+					status=1
+			done
 		done
 	done
 	return "$status"

@@ -65,7 +65,7 @@ static void rewrite(struct native_skb *skb, struct parse_outcome *out, const uin
 	const __u8 *ip = skb->bytes + ETH_HLEN;
 	__u32 ip_len = out->p.l4 - ETH_HLEN, before = native_sum(0, ip, ip_len);
 	struct change change;
-	struct tuple to = { .saddr = out->p.saddr };
+	struct tuple to = { .saddr = out->p.from.saddr };
 
 	memcpy(&to.daddr, data + 2, 4);
 	memcpy(&to.ports, data + 4, 4);

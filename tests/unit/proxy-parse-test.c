@@ -73,8 +73,8 @@ static enum proxy_counter read_both(const struct frame *f, __u32 len, __u32 line
 		       "%s, %u of %u bytes: plain, but not so for packet_read_other()", f->name,
 		       linear, len);
 	if (reason == PROXY_OK && f->payload)
-		EXPECT(p.headers == f->headers && p.sport == bpf_htons(1000) &&
-			       p.dport == bpf_htons(2000),
+		EXPECT(p.headers == f->headers && p.from.sport == bpf_htons(1000) &&
+			       p.from.dport == bpf_htons(2000),
 		       "%s, %u of %u bytes: ports", f->name, linear, len);
 	native_skb_free(&skb);
 	return reason;
@@ -152,8 +152,8 @@ static void check_quotes(void)
 				       linear, err);
 				EXPECT(err || (quote.p.end == len && quote.ip == L4 + 8 &&
 					       quote.p.l4 == enough - 8 &&
-					       quote.p.sport == bpf_htons(3000) &&
-					       quote.p.dport == bpf_htons(4000)),
+					       quote.p.from.sport == bpf_htons(3000) &&
+					       quote.p.from.dport == bpf_htons(4000)),
 				       "%u bytes, %u linear: fields", len, linear);
 			}
 		}
