@@ -111,7 +111,7 @@ static __always_inline enum proxy_counter packet_read_ip(struct __sk_buff *skb, 
 	return PROXY_OK;
 }
 
-/** ip_is_extension - tell whether @proto is that of an extension header which may be stepped over */
+/** ip_is_extension - tell whether @proto is an extension header that may be stepped over */
 static __always_inline int ip_is_extension(__u8 proto)
 {
 	(void)proto;

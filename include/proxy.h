@@ -277,7 +277,7 @@ enum proxy_host_flags {
  */
 struct proxy_host {
 	__u64 asked; /* time of the first request for it without an answer so far; 0: none */
-	__u64 heard; /* time of the last ARP or ND message from this address; 0: none yet */
+	__u64 heard; /* time of the last ARP or neighbour message from this address; 0: none yet */
 	__u32 flags; /* enum proxy_host_flags */
 	PROXY_PAD6(reserved, 4)
 	/*
@@ -427,7 +427,7 @@ _Static_assert(sizeof(struct proxy_mapping_stats) == 32, "proxy_mapping_stats is
 	X(PORTS, ports_changed, "flows that were given another source port")                       \
 	X(GUESSED, fragments_guessed, "fragments translated before their first one")               \
 	X(ARP, arp_answered, "ARP requests answered for an original without a host")               \
-	X(ND, nd_answered, "neighbour solicitations answered for an original without a host")
+	X(SOLICITED, nd_answered, "neighbour solicitations answered for an original without a host")
 
 #define PROXY_COUNTER(name, field, text) PROXY_##name,
 enum proxy_counter {
