@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -81,13 +83,72 @@ static int open_file(struct writer *writer)
 	return fd;
 }
 
-int writer_open(struct writer *writer, struct loop *loop, const char *path)
+/* Anything else in its place, a device for example, would be gone. */
+static int writer_check_regular(const char *path)
+{
+	struct stat status;
+
+	if (lstat(path, &status) || S_ISREG(status.st_mode))
+		return 0;
+	log_note("cannot replace %s, as prom does: it is no regular file", path);
+	return -EINVAL;
+}
+
+/* Make a file beside @path that nobody can have prepared. @name: set to its name */
+static int writer_open_beside(const char *path, char name[PATH_MAX])
+{
+	unsigned long long nonce;
+	int fd;
+
+	if (getrandom(&nonce, sizeof(nonce), 0) < 0)
+		return -errno;
+	if (snprintf(name, PATH_MAX, "%s.%016llx.tmp", path, nonce) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Put the report into a file beside the old one, and that in its place. */
+static int writer_replace(struct writer *writer, const struct writer_text *text)
+{
+	int fd, err = writer_check_regular(writer->path);
+	char temporary[PATH_MAX];
+
+	if (err)
+		return err;
+	fd = writer_open_beside(writer->path, temporary);
+	if (fd < 0)
+		return log_err(fd, "cannot write %s", writer->path);
+	for (size_t done = 0; done < text->len && !err;) {
+		ssize_t got = write(fd, text->bytes + done, text->len - done);
+
+		if (got < 0)
+			err = -errno;
+		else
+			done += (size_t)got;
+	}
+	if (close(fd) && !err)
+		err = -errno;
+	if (!err && rename(temporary, writer->path))
+		err = -errno;
+	if (!err)
+		return 0;
+	unlink(temporary);
+	return log_err(err, "cannot write %s", writer->path);
+}
+
+int writer_open(struct writer *writer, struct loop *loop, const char *path, bool replace)
 {
 	*writer = (struct writer){
 		.path = path,
+		.replace = path && replace,
 		.loop = loop,
 		.watch = { .fd = STDOUT_FILENO, .ready = on_ready, .arg = writer, .write = true },
 	};
+	if (writer->replace) {
+		writer->watch.fd = -1;
+		return writer_check_regular(path);
+	}
 	if (path)
 		writer->watch.fd = open_file(writer);
 	return writer->watch.fd < 0 ? writer->watch.fd : 0;
@@ -133,7 +194,9 @@ int writer_end(struct writer *writer, int err)
 	if (fclose(writer->stream) && !err)
 		err = log_err(-errno, "cannot write the report");
 	writer->stream = NULL;
-	if (err) {
+	if (!err && writer->replace)
+		err = writer_replace(writer, &writer->next);
+	if (err || writer->replace) {
 		forget(&writer->next);
 		return err;
 	}

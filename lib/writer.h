@@ -23,6 +23,7 @@ struct writer {
 	struct loop *loop;
 	struct loop_fd watch;
 	FILE *stream; /* between writer_begin() and writer_end() */
+	bool replace; /* each report takes the place of the file */
 	bool begun;   /* something has been written to the file */
 	struct writer_text now, next;
 	bool progress; /* something was read at the last attempt */
@@ -31,18 +32,21 @@ struct writer {
 };
 
 /**
- * writer_open - prepare to write to standard output, or to append to a file
+ * writer_open - prepare to write to standard output or to a file
  * @path: of the file; borrowed; NULL: standard output
+ * @replace: each report replaces the file atomically; else reports are appended to it
  *
- * When writing fails, -EPIPE for a reader that has gone included, @loop ends with that error. Any
- * other error is reported. Return: 0 or a negative errno; writer_close() is right in either case.
+ * A file that is no regular one is not replaced: a device would be lost. The new file is made in
+ * the same directory, under a name that nobody can guess. When writing fails, -EPIPE for a reader
+ * that has gone included, @loop ends with that error. Any other error is reported. Return: 0 or a
+ * negative errno; writer_close() is right in either case.
  */
-int writer_open(struct writer *writer, struct loop *loop, const char *path);
+int writer_open(struct writer *writer, struct loop *loop, const char *path, bool replace);
 
 /**
  * writer_reopen - open the file again, which has been renamed; if that fails, keep the old one
  *
- * Does nothing if no file is open.
+ * Does nothing if no file is open, as with @replace.
  */
 void writer_reopen(struct writer *writer);
 

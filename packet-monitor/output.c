@@ -2,38 +2,15 @@
 #include "output.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
-#include <sys/random.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "log.h"
-
-static bool replaces(const struct output *output)
-{
-	return output->path && output->format == OUTPUT_PROM;
-}
-
-/* Anything else in its place, a device for example, would be gone. */
-static int check_regular(const char *path)
-{
-	struct stat status;
-
-	if (lstat(path, &status) || S_ISREG(status.st_mode))
-		return 0;
-	log_note("cannot replace %s, as prom does: it is no regular file", path);
-	return -EINVAL;
-}
 
 int output_open(struct output *output, struct loop *loop)
 {
 	if (output->format == OUTPUT_TABLE && !output->path)
 		terminal_open(&output->terminal);
-	if (!replaces(output))
-		return writer_open(&output->writer, loop, output->path);
-	return writer_open(&output->writer, loop, NULL) ?: check_regular(output->path);
+	return writer_open(&output->writer, loop, output->path, output->format == OUTPUT_PROM);
 }
 
 static void print(struct output *output, FILE *out, const struct report *report)
@@ -66,7 +43,7 @@ static int draw(struct output *output, FILE *out, const struct report *report)
 	return err ? log_err(err, "cannot write the report") : 0;
 }
 
-static int append(struct output *output, const struct report *report, bool last)
+int output_write(struct output *output, const struct report *report, bool last)
 {
 	FILE *out;
 	int err = writer_begin(&output->writer, last, &out);
@@ -83,61 +60,11 @@ static int append(struct output *output, const struct report *report, bool last)
 	return writer_end(&output->writer, err);
 }
 
-/* Make a file beside @path that nobody can have prepared. @name: set to its name */
-static int open_beside(const char *path, char name[PATH_MAX])
-{
-	unsigned long long nonce;
-	int fd;
-
-	if (getrandom(&nonce, sizeof(nonce), 0) < 0)
-		return -errno;
-	if (snprintf(name, PATH_MAX, "%s.%016llx.tmp", path, nonce) >= PATH_MAX)
-		return -ENAMETOOLONG;
-	fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	return fd < 0 ? -errno : fd;
-}
-
-/* Beside the file, then in its place. */
-static int replace(struct output *output, const struct report *report)
-{
-	int fd, err = check_regular(output->path);
-	char temporary[PATH_MAX];
-	FILE *out;
-
-	if (err)
-		return err;
-	fd = open_beside(output->path, temporary);
-	if (fd < 0)
-		return log_err(fd, "cannot write %s", output->path);
-	out = fdopen(fd, "w");
-	if (!out) {
-		err = -errno;
-		close(fd);
-	} else {
-		print(output, out, report);
-		err = ferror(out) ? -EIO : 0;
-		if (fclose(out) && !err)
-			err = -errno;
-	}
-	if (!err && rename(temporary, output->path))
-		err = -errno;
-	if (!err)
-		return 0;
-	unlink(temporary);
-	return log_err(err, "cannot write %s", output->path);
-}
-
-int output_write(struct output *output, const struct report *report, bool last)
-{
-	return replaces(output) ? replace(output, report) : append(output, report, last);
-}
-
 int output_reopen(struct output *output)
 {
 	if (!output->path)
 		return -ENOENT;
-	if (!replaces(output))
-		writer_reopen(&output->writer);
+	writer_reopen(&output->writer);
 	return 0;
 }
 

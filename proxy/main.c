@@ -291,7 +291,7 @@ static int proxy_serve(struct proxy_session *session, const struct iface *iface)
 		owner_release(&session->owner);
 		return err;
 	}
-	err = writer_open(&session->writer, &session->loop, session->opt->file);
+	err = writer_open(&session->writer, &session->loop, session->opt->file, false);
 	if (err)
 		goto out;
 	loop_every(&session->loop, &session->report_timer, session->opt->interval_ns);
