@@ -343,6 +343,17 @@ listening()
 	in_host "$1" ss -Hln"${2:0:1}" "sport = :$3" | grep -q .
 }
 
+# answering HOST WORDS: servers for TCP and UDP on $TARGET_PORT of HOST, which answer each line with
+# WORDS and that line; their IDs are tcp-HOST and udp-HOST
+answering()
+{
+	local script="while read line; do echo $2 \\\$line; done"
+	start "tcp-$1" "$1" socat TCP-LISTEN:$TARGET_PORT,reuseaddr,fork SYSTEM:"$script"
+	start "udp-$1" "$1" socat -T 30 UDP-LISTEN:$TARGET_PORT,reuseaddr,fork SYSTEM:"$script"
+	wait_for 10 listening "$1" tcp $TARGET_PORT
+	wait_for 10 listening "$1" udp $TARGET_PORT
+}
+
 # --- connections that stay open ------------------------------------------------------------------
 
 declare -A lines=()

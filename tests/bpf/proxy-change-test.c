@@ -16,6 +16,7 @@
 #include "check.h"
 #include "proxy-plan-model.h"
 #include "proxy-rig.h"
+#include "random.h"
 
 enum { CHANGES = 1000, FLOWS = 200, MAPPINGS = 10, FIRST_PORT = 2000, RACE_CHANGES = 200 };
 
@@ -39,25 +40,13 @@ struct live {
 	__u16 port;
 };
 
-static __u64 random_state = 1;
-
-static __u32 change_rnd(__u32 below)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return (random_state * 0x2545f4914f6cdd1dULL >> 32) % below;
-}
-
-#define PICK(list) list[change_rnd(sizeof(list) / sizeof((list)[0]))]
-
 static const char *const originals[] = { ORIGINAL, ORIGINAL_2, "10.0.0.12" };
 static const char *const targets[] = { TARGET, TARGET_2, "10.0.0.12" }; /* one is either */
 static const __u16 ports[] = { 0, 80, 81, 82 };
 
 static __u8 change_random_proto(void)
 {
-	return change_rnd(3) ? IPPROTO_TCP : IPPROTO_UDP;
+	return random_below(3) ? IPPROTO_TCP : IPPROTO_UDP;
 }
 
 static int map(struct change_plan *plan, const char *from, __u16 from_port, __u8 proto,
@@ -86,11 +75,11 @@ static void change_random_plan(struct change_plan *plan)
 	do {
 		plan->list.count = 0;
 		err = 0;
-		for (__u32 left = change_rnd(MAPPINGS); left && !err; left--) {
-			__u16 from_port = PICK(ports), to_port = PICK(ports);
+		for (__u32 left = random_below(MAPPINGS); left && !err; left--) {
+			__u16 from_port = RANDOM_OF(ports), to_port = RANDOM_OF(ports);
 
-			err = map(plan, PICK(originals), from_port, change_random_proto(),
-				  PICK(targets), to_port ? to_port : from_port);
+			err = map(plan, RANDOM_OF(originals), from_port, change_random_proto(),
+				  RANDOM_OF(targets), to_port ? to_port : from_port);
 		}
 	} while (err || mapping_list_finish(&plan->list, &error));
 }
@@ -170,8 +159,8 @@ static void begin_new(const struct change_plan *plan, struct live *live)
 
 	*live = (struct live){ .proto = change_random_proto(),
 			       .cport = cport,
-			       .orig = PICK(originals),
-			       .oport = ports[1 + change_rnd(3)] };
+			       .orig = RANDOM_OF(originals),
+			       .oport = ports[1 + random_below(3)] };
 	cport++;
 	change_begin(plan, live, "new");
 }
@@ -234,12 +223,12 @@ static void test_changes(void)
 		begin_new(&before, &lives[i]);
 	for (int change = 0; change < CHANGES && check_case_failures < 5; change++) {
 		enum knowledge known[FLOWS];
-		bool kill = !change_rnd(6);
+		bool kill = !random_below(6);
 
 		for (int i = 0; i < 20; i++) {
-			struct live *live = &lives[change_rnd(FLOWS)];
+			struct live *live = &lives[random_below(FLOWS)];
 
-			if (live->proto == IPPROTO_TCP && !change_rnd(3)) {
+			if (live->proto == IPPROTO_TCP && !random_below(3)) {
 				change_end(live);
 				change_begin(&before, live, "reopened");
 			} else {

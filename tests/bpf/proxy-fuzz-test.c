@@ -15,24 +15,13 @@
 #include "frame-fields.h"
 #include "proxy-model.h"
 #include "proxy-rig.h"
+#include "random.h"
 
 enum { SHORT_FRAMES = 300000, LONG_FRAMES = 10000000, ROUND = 20000 };
 
 static struct rig rig;
 static struct model model;
-static __u64 random_state;
 static __u64 runs, intact, round_trips, mutated;
-
-/* xorshift64*: the same frames for the same seed, everywhere. */
-static __u32 fuzz_rnd(__u32 below)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return (random_state * 0x2545f4914f6cdd1dULL >> 32) % below;
-}
-
-#define PICK(list) list[fuzz_rnd(sizeof(list) / sizeof((list)[0]))]
 
 static const char *const clients[] = { CLIENT, "10.0.0.2", "192.0.2.77" };
 static const __u16 client_ports[] = { 40000, 40001, 513, 1023, 1024, 65535, 53 };
@@ -100,11 +89,11 @@ static void map_all(void)
  */
 static void change_mapping(void)
 {
-	size_t which = fuzz_rnd(4), i;
-	bool deleted = !fuzz_rnd(5);
-	__u16 port = fuzz_rnd(4) ? TARGET_PORT : TARGET_PORT + 1;
+	size_t which = random_below(4), i;
+	bool deleted = !random_below(5);
+	__u16 port = random_below(4) ? TARGET_PORT : TARGET_PORT + 1;
 
-	model.pin_new = !fuzz_rnd(4);
+	model.pin_new = !random_below(4);
 	rig_pin_new(&rig, model.pin_new);
 	if (deleted)
 		rig_mapping_delete(&rig, setup[which].from, setup[which].from_port,
@@ -132,36 +121,36 @@ static struct spec random_spec(enum rig_direction direction)
 				      TCP_ACK,		 TCP_ACK, TCP_ACK | TCP_PSH,
 				      TCP_ACK | TCP_FIN, TCP_RST, TCP_RST | TCP_ACK };
 	struct spec spec = {
-		.src = PICK(clients),
-		.sport = PICK(client_ports),
-		.dst = PICK(servers),
-		.dport = PICK(server_ports),
-		.proto = protos[fuzz_rnd(16) ? fuzz_rnd(4) : 4],
-		.tcp_flags = fuzz_rnd(8) ? PICK(flags) : fuzz_rnd(256),
-		.options = fuzz_rnd(8) ? 0 : fuzz_rnd(11),
-		.no_check = !fuzz_rnd(8),
-		.id = fuzz_rnd(16),
-		.payload = fuzz_rnd(8) ? fuzz_rnd(64) : fuzz_rnd(1400),
+		.src = RANDOM_OF(clients),
+		.sport = RANDOM_OF(client_ports),
+		.dst = RANDOM_OF(servers),
+		.dport = RANDOM_OF(server_ports),
+		.proto = protos[random_below(16) ? random_below(4) : 4],
+		.tcp_flags = random_below(8) ? RANDOM_OF(flags) : random_below(256),
+		.options = random_below(8) ? 0 : random_below(11),
+		.no_check = !random_below(8),
+		.id = random_below(16),
+		.payload = random_below(8) ? random_below(64) : random_below(1400),
 	};
 	struct model_flow *flow;
 
-	if (!fuzz_rnd(6)) {
+	if (!random_below(6)) {
 		static const __u16 fragments[] = { FRAGMENT_MORE, FRAGMENT_MORE, FRAGMENT_MORE | 9,
 						   9, 18 };
 
-		spec.fragment = PICK(fragments);
+		spec.fragment = RANDOM_OF(fragments);
 	}
 	if (direction == RIG_EGRESS)
 		return spec;
-	spec.src = PICK(servers);
-	spec.sport = PICK(server_ports);
-	spec.dst = PICK(clients);
-	spec.dport = PICK(client_ports);
-	if (model.n_flows && fuzz_rnd(4)) { /* mostly something that is a reply */
+	spec.src = RANDOM_OF(servers);
+	spec.sport = RANDOM_OF(server_ports);
+	spec.dst = RANDOM_OF(clients);
+	spec.dport = RANDOM_OF(client_ports);
+	if (model.n_flows && random_below(4)) { /* mostly something that is a reply */
 		static char remote[INET_ADDRSTRLEN], local[INET_ADDRSTRLEN];
 		struct in_addr addr;
 
-		flow = &model.flows[fuzz_rnd(model.n_flows)];
+		flow = &model.flows[random_below(model.n_flows)];
 		addr.s_addr = htonl(flow->remote);
 		inet_ntop(AF_INET, &addr, remote, sizeof(remote));
 		addr.s_addr = htonl(flow->local);
@@ -182,12 +171,12 @@ static size_t random_frame(__u8 *frame, enum rig_direction direction)
 	size_t len = frame_build(frame, &spec), most;
 	__u8 about[FRAME_MAX];
 
-	if (fuzz_rnd(5))
+	if (random_below(5))
 		return len;
 	/* An error about a packet that came the other way. */
 	spec = random_spec(direction == RIG_EGRESS ? RIG_INGRESS : RIG_EGRESS);
-	if (direction == RIG_EGRESS && model.n_flows && fuzz_rnd(4)) {
-		const struct model_flow *flow = &model.flows[fuzz_rnd(model.n_flows)];
+	if (direction == RIG_EGRESS && model.n_flows && random_below(4)) {
+		const struct model_flow *flow = &model.flows[random_below(model.n_flows)];
 
 		most = frame_build(about, &spec) - L2_LEN;
 		put32(about + L2_LEN + 12, flow->orig);
@@ -195,8 +184,8 @@ static size_t random_frame(__u8 *frame, enum rig_direction direction)
 		put16(about + L2_LEN + (about[L2_LEN] & 15) * 4, flow->oport);
 		put16(about + L2_LEN + (about[L2_LEN] & 15) * 4 + 2, flow->cport);
 		about[L2_LEN + 9] = flow->proto;
-	} else if (direction == RIG_INGRESS && model.n_flows && fuzz_rnd(4)) {
-		const struct model_flow *flow = &model.flows[fuzz_rnd(model.n_flows)];
+	} else if (direction == RIG_INGRESS && model.n_flows && random_below(4)) {
+		const struct model_flow *flow = &model.flows[random_below(model.n_flows)];
 
 		most = frame_build(about, &spec) - L2_LEN;
 		put32(about + L2_LEN + 12, flow->local);
@@ -207,40 +196,40 @@ static size_t random_frame(__u8 *frame, enum rig_direction direction)
 	} else {
 		most = frame_build(about, &spec) - L2_LEN;
 	}
-	if (most > 28 && fuzz_rnd(2))
-		most = 28 + fuzz_rnd(most - 28);
-	return frame_error(frame, direction == RIG_EGRESS ? PICK(clients) : PICK(servers),
-			   direction == RIG_EGRESS ? PICK(servers) : PICK(clients), PICK(types),
-			   fuzz_rnd(16), about, most);
+	if (most > 28 && random_below(2))
+		most = 28 + random_below(most - 28);
+	return frame_error(frame, direction == RIG_EGRESS ? RANDOM_OF(clients) : RANDOM_OF(servers),
+			   direction == RIG_EGRESS ? RANDOM_OF(servers) : RANDOM_OF(clients),
+			   RANDOM_OF(types), random_below(16), about, most);
 }
 
 static size_t mutate(__u8 *frame, size_t len)
 {
-	__u32 n = 1 + fuzz_rnd(3);
+	__u32 n = 1 + random_below(3);
 
 	while (n--) {
-		switch (fuzz_rnd(6)) {
+		switch (random_below(6)) {
 		case 0: /* cut; the kernel refuses test runs with less than an IP header */
-			len = L2_LEN + 20 + fuzz_rnd(len - L2_LEN - 19);
+			len = L2_LEN + 20 + random_below(len - L2_LEN - 19);
 			break;
 		case 1: /* pad */
 			if (len < FRAME_MAX - 64) {
-				size_t more = fuzz_rnd(64);
+				size_t more = random_below(64);
 
 				memset(frame + len, 0x5a, more);
 				len += more;
 			}
 			break;
 		case 2: /* any byte */
-			frame[12 + fuzz_rnd(len - 12)] = fuzz_rnd(256);
+			frame[12 + random_below(len - 12)] = random_below(256);
 			break;
 		case 3: /* one bit */
-			frame[12 + fuzz_rnd(len - 12)] ^= 1 << fuzz_rnd(8);
+			frame[12 + random_below(len - 12)] ^= 1 << random_below(8);
 			break;
 		default: /* a byte of the headers, more likely to matter */
 			if (len > L2_LEN + 60)
-				frame[L2_LEN + fuzz_rnd(60)] =
-					fuzz_rnd(4) ? fuzz_rnd(256) : fuzz_rnd(2) * 255;
+				frame[L2_LEN + random_below(60)] =
+					random_below(4) ? random_below(256) : random_below(2) * 255;
 		}
 	}
 	return len;
@@ -330,9 +319,9 @@ static void fuzz(__u64 frames, __u64 seed)
 		 seed);
 	check_begin(name);
 	while (runs < frames && check_case_failures < 10) {
-		enum rig_direction direction = fuzz_rnd(2) ? RIG_EGRESS : RIG_INGRESS;
+		enum rig_direction direction = random_below(2) ? RIG_EGRESS : RIG_INGRESS;
 		size_t len = random_frame(in, direction);
-		bool whole = fuzz_rnd(3);
+		bool whole = random_below(3);
 
 		if (!whole) {
 			len = mutate(in, len);
@@ -347,7 +336,7 @@ static void fuzz(__u64 frames, __u64 seed)
 			if (direction == RIG_EGRESS && model.last_translated && fuzz_has_ports(in))
 				round_trip(in, len, out);
 		}
-		if (!fuzz_rnd(2000))
+		if (!random_below(2000))
 			change_mapping();
 		if (runs / ROUND != (runs - 1) / ROUND) {
 			rig_heartbeat(&rig, 0);

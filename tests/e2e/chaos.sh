@@ -19,12 +19,7 @@ link other eth0 switch p-other
 ip -n switch link set p-other master br0
 address other eth0 10.0.0.139/24
 for name in target other; do
-	start tcp-$name $name socat TCP-LISTEN:$TARGET_PORT,reuseaddr,fork \
-		SYSTEM:"while read line; do echo $name \\\$SOCAT_PEERADDR \\\$line; done"
-	start udp-$name $name socat -T 5 UDP-LISTEN:$TARGET_PORT,reuseaddr,fork \
-		SYSTEM:"while read line; do echo $name \\\$SOCAT_PEERADDR \\\$line; done"
-	wait_for 10 listening $name tcp $TARGET_PORT
-	wait_for 10 listening $name udp $TARGET_PORT
+	answering $name "$name \\\$SOCAT_PEERADDR"
 done
 
 MAP_FILE=$TMP/map

@@ -28,6 +28,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "random.h"
+
 enum { TWINS = 2, FLOWS = 160, PACKET_MAX = 2000, OUTPUTS = 16, OPTIONS_MAX = 40 };
 enum side { CLIENT, TARGET };
 enum { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16 };
@@ -80,16 +82,8 @@ struct twin_flow {
 
 static int sockets[TWINS][2];
 static struct twin_flow flows[FLOWS];
-static uint64_t random_state, steps, packets, compared, ported, failures;
+static uint64_t steps, packets, compared, ported, failures;
 static uint16_t next_id, next_port = 20000;
-
-static uint32_t twin_rnd(uint32_t below)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return (random_state * 0x2545f4914f6cdd1dULL >> 32) % below;
-}
 
 static void twin_die(const char *what)
 {
@@ -518,24 +512,24 @@ static void twin_step(const char *what, enum side from, struct twin_flow *flow,
 
 static void flow_begin(struct twin_flow *flow)
 {
-	size_t server = twin_rnd(sizeof(servers) / sizeof(servers[0]));
-	const struct twin_flow *other = &flows[twin_rnd(FLOWS)];
+	size_t server = random_below(sizeof(servers) / sizeof(servers[0]));
+	const struct twin_flow *other = &flows[random_below(FLOWS)];
 
 	memset(flow, 0, sizeof(*flow));
-	flow->proto = twin_rnd(2) ? IPPROTO_TCP : IPPROTO_UDP;
-	flow->client = clients[twin_rnd(2)];
+	flow->proto = random_below(2) ? IPPROTO_TCP : IPPROTO_UDP;
+	flow->client = clients[random_below(2)];
 	/* Often the port of another flow, so that they collide. */
-	flow->cport = other->cport && twin_rnd(2) ? other->cport : next_port++;
+	flow->cport = other->cport && random_below(2) ? other->cport : next_port++;
 	if (next_port > 60000)
 		next_port = 20000;
-	if (!twin_rnd(20))
-		flow->cport = 600 + twin_rnd(400);
+	if (!random_below(20))
+		flow->cport = 600 + random_below(400);
 	flow->server = servers[server].addr;
 	flow->sport = servers[server].port;
 	flow->answers = server < MAPPED ? target : flow->server;
 	flow->answers_port = server < MAPPED ? TARGET_PORT : flow->sport;
-	flow->client_seq = twin_rnd(UINT32_MAX);
-	flow->server_seq = twin_rnd(UINT32_MAX);
+	flow->client_seq = random_below(UINT32_MAX);
+	flow->server_seq = random_below(UINT32_MAX);
 	for (other = flows; other < flows + FLOWS; other++) {
 		if (other == flow || other->proto != flow->proto || other->client != flow->client ||
 		    other->cport != flow->cport || other->server != flow->server ||
@@ -548,16 +542,17 @@ static void flow_begin(struct twin_flow *flow)
 
 static size_t random_options(void)
 {
-	return twin_rnd(6) ? 0 : 4 * (1 + twin_rnd(OPTIONS_MAX / 4));
+	return random_below(6) ? 0 : 4 * (1 + random_below(OPTIONS_MAX / 4));
 }
 
 static void udp_step(struct twin_flow *flow)
 {
-	size_t payload = twin_rnd(4) ? twin_rnd(100) : twin_rnd(1400), options = random_options();
-	bool checked = twin_rnd(6);
+	size_t payload = random_below(4) ? random_below(100) : random_below(1400),
+	       options = random_options();
+	bool checked = random_below(6);
 	struct twin_packet packet;
 
-	if (!flow->port[0] || twin_rnd(2)) {
+	if (!flow->port[0] || random_below(2)) {
 		build_udp(&packet, flow->client, flow->cport, flow->server, flow->sport, payload,
 			  steps, options, checked);
 		twin_step("UDP", CLIENT, flow, &packet);
@@ -595,7 +590,7 @@ static void tcp_step(struct twin_flow *flow)
 		tcp_from(flow, CLIENT, TCP_SYN, 0);
 		break;
 	case 1:
-		if (!twin_rnd(10)) {
+		if (!random_below(10)) {
 			tcp_from(flow, TARGET, TCP_RST | TCP_ACK, 0);
 			/* conntrack forgets a refused connection at once, errors about it too. */
 			memset(flow->got, 0, sizeof(flow->got));
@@ -608,13 +603,13 @@ static void tcp_step(struct twin_flow *flow)
 		tcp_from(flow, CLIENT, TCP_ACK, 0);
 		break;
 	case 3:
-		if (twin_rnd(8)) { /* stays */
-			tcp_from(flow, twin_rnd(2) ? CLIENT : TARGET, TCP_ACK | TCP_PSH,
-				 twin_rnd(1300));
+		if (random_below(8)) { /* stays */
+			tcp_from(flow, random_below(2) ? CLIENT : TARGET, TCP_ACK | TCP_PSH,
+				 random_below(1300));
 			return;
 		}
-		if (!twin_rnd(4)) {
-			tcp_from(flow, twin_rnd(2) ? CLIENT : TARGET, TCP_RST | TCP_ACK, 0);
+		if (!random_below(4)) {
+			tcp_from(flow, random_below(2) ? CLIENT : TARGET, TCP_RST | TCP_ACK, 0);
 			flow->stage = 9;
 			return;
 		}
@@ -630,10 +625,10 @@ static void tcp_step(struct twin_flow *flow)
 		tcp_from(flow, CLIENT, TCP_ACK, 0);
 		break;
 	default:
-		if (twin_rnd(2)) { /* the same ports again */
+		if (random_below(2)) { /* the same ports again */
 			flow->stage = 0;
 			flow->client_seq += 1000000;
-			flow->server_seq = twin_rnd(UINT32_MAX);
+			flow->server_seq = random_below(UINT32_MAX);
 			return;
 		}
 		flow_begin(flow);
@@ -649,8 +644,8 @@ static void error_step(struct twin_flow *flow)
 		uint8_t type, code;
 	} kinds[] = { { 3, 0 },	 { 3, 1 },  { 3, 2 },  { 3, 3 }, { 3, 4 },
 		      { 3, 10 }, { 3, 13 }, { 11, 0 }, { 12, 0 } };
-	enum side from = twin_rnd(2) ? CLIENT : TARGET;
-	size_t kind = twin_rnd(sizeof(kinds) / sizeof(kinds[0])), quoted;
+	enum side from = random_below(2) ? CLIENT : TARGET;
+	size_t kind = random_below(sizeof(kinds) / sizeof(kinds[0])), quoted;
 	struct twin_packet packet;
 	int twin;
 
@@ -659,8 +654,8 @@ static void error_step(struct twin_flow *flow)
 			return;
 	/* netfilter corrects a quoted TCP checksum only if the whole header is there. */
 	quoted = header_len(flow->got[0][from].data) + 8;
-	if (twin_rnd(2))
-		quoted += 12 + twin_rnd(600);
+	if (random_below(2))
+		quoted += 12 + random_below(600);
 	if (flow->port[0] != flow->port[1] && from == CLIENT)
 		return; /* the quotes that come out cannot be equal */
 	for (twin = 0; twin < TWINS; twin++) {
@@ -688,21 +683,21 @@ static void error_step(struct twin_flow *flow)
  */
 static void fragment_step(struct twin_flow *flow)
 {
-	enum side from = flow->port[0] && twin_rnd(2) ? TARGET : CLIENT;
+	enum side from = flow->port[0] && random_below(2) ? TARGET : CLIENT;
 	struct twin_packet whole, pieces[4];
-	size_t n = 2 + twin_rnd(3), piece = 8 * (8 + twin_rnd(16)), i, j;
-	size_t payload = piece * n - 8 - twin_rnd(8);
-	bool ordered = from == TARGET || twin_rnd(2);
+	size_t n = 2 + random_below(3), piece = 8 * (8 + random_below(16)), i, j;
+	size_t payload = piece * n - 8 - random_below(8);
+	bool ordered = from == TARGET || random_below(2);
 	int twin;
 
 	if (flow->server != target && flow->sport != 12345)
 		return;
 	if (from == CLIENT)
 		build_udp(&whole, flow->client, flow->cport, flow->server, flow->sport, payload,
-			  steps, 0, twin_rnd(6));
+			  steps, 0, random_below(6));
 	else
 		build_udp(&whole, flow->answers, flow->answers_port, flow->client, flow->cport,
-			  payload, steps, 0, twin_rnd(6));
+			  payload, steps, 0, random_below(6));
 	for (twin = 0; twin < TWINS; twin++) {
 		struct twin_packet mine = whole;
 
@@ -736,7 +731,7 @@ static void other_step(struct twin_flow *flow)
 	build_udp(&packet, flow->client, flow->cport, flow->server, flow->sport, 20, steps, 0,
 		  true);
 	l4 = packet.data + 20;
-	switch (twin_rnd(6)) {
+	switch (random_below(6)) {
 	case 0:
 		build_udp(&about, 1, 1, 1, 1, 20, 0, 0, false);
 		build_error(&packet, flow->client, flow->server, 8, 0, &about, 40);
@@ -748,13 +743,13 @@ static void other_step(struct twin_flow *flow)
 		twin_step("GRE", CLIENT, NULL, &packet);
 		return;
 	case 2:
-		twin_put16(l4 + 4, 7 + twin_rnd(2) * 100);
+		twin_put16(l4 + 4, 7 + random_below(2) * 100);
 		twin_step("UDP of a wrong length", CLIENT, NULL, &packet);
 		return;
 	case 3:
 		build_tcp(&packet, flow->client, next_port++, flow->server, flow->sport, TCP_SYN, 1,
 			  0, 0, 0, 0);
-		packet.data[20 + 12] = (twin_rnd(2) ? 4 : 15) << 4;
+		packet.data[20 + 12] = (random_below(2) ? 4 : 15) << 4;
 		twin_step("TCP of a wrong length", CLIENT, NULL, &packet);
 		return;
 	case 4:
@@ -801,9 +796,9 @@ int main(int argc, char **argv)
 	for (i = 0; i < FLOWS; i++)
 		flow_begin(&flows[i]);
 	for (steps = 1; packets < total * 4 && failures < 20; steps++) {
-		struct twin_flow *flow = &flows[twin_rnd(FLOWS)];
+		struct twin_flow *flow = &flows[random_below(FLOWS)];
 
-		switch (twin_rnd(12)) {
+		switch (random_below(12)) {
 		case 0:
 			error_step(flow);
 			break;

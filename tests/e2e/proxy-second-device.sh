@@ -21,12 +21,7 @@ ip -n far route add default via 10.1.0.1
 ip -n inner route add default via 10.2.0.1
 in_host client sysctl -q -w net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0
 for name in near far; do
-	start tcp-$name $name socat TCP-LISTEN:$TARGET_PORT,reuseaddr,fork \
-		SYSTEM:"while read line; do echo $name \\\$line; done"
-	start udp-$name $name socat -T 30 UDP-LISTEN:$TARGET_PORT,reuseaddr,fork \
-		SYSTEM:"while read line; do echo $name \\\$line; done"
-	wait_for 10 listening $name tcp $TARGET_PORT
-	wait_for 10 listening $name udp $TARGET_PORT
+	answering $name $name
 done
 
 port=41000

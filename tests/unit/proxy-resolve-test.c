@@ -9,6 +9,7 @@
 
 #include "check.h"
 #include "proxy-plan-model.h"
+#include "random.h"
 
 enum { ROUNDS = 100000, MAPPINGS = 12, PORTS = 4, ADDRS = 6 };
 
@@ -18,35 +19,25 @@ struct resolve_plan {
 	struct model_mapping model[MAPPINGS];
 };
 
-static __u64 random_state = 1;
-
-static __u32 resolve_rnd(__u32 below)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return (random_state * 0x2545f4914f6cdd1dULL >> 32) % below;
-}
-
 /* Of few, so that they often meet. */
 static __u32 random_addr(void)
 {
-	return 0x0a000000 + resolve_rnd(ADDRS);
+	return 0x0a000000 + random_below(ADDRS);
 }
 
 static __u8 resolve_random_proto(void)
 {
-	return resolve_rnd(2) ? IPPROTO_TCP : IPPROTO_UDP;
+	return random_below(2) ? IPPROTO_TCP : IPPROTO_UDP;
 }
 
 static struct model_mapping random_mapping(void)
 {
 	struct model_mapping mapping = { .from = random_addr(),
-					 .from_port = (__u16)resolve_rnd(PORTS),
+					 .from_port = (__u16)random_below(PORTS),
 					 .to = random_addr(),
-					 .to_port = (__u16)resolve_rnd(PORTS),
+					 .to_port = (__u16)random_below(PORTS),
 					 .proto = resolve_random_proto(),
-					 .deleted = !resolve_rnd(6) };
+					 .deleted = !random_below(6) };
 
 	if (!mapping.to_port)
 		mapping.to_port = mapping.from_port;
@@ -62,7 +53,7 @@ static bool same_key(const struct model_mapping *a, const struct model_mapping *
 /* No FROM twice; otherwise anything goes: chains, too. */
 static void resolve_random_plan(struct resolve_plan *plan)
 {
-	size_t wanted = resolve_rnd(MAPPINGS + 1);
+	size_t wanted = random_below(MAPPINGS + 1);
 
 	plan->list.count = 0;
 	while (plan->list.count < wanted) {
@@ -92,7 +83,7 @@ static void resolve_random_plan(struct resolve_plan *plan)
 static struct nat_dest random_dest(void)
 {
 	return (struct nat_dest){ .addr = addr_ipv4(htonl(random_addr())),
-				  .port = htons((__u16)(1 + resolve_rnd(PORTS))),
+				  .port = htons((__u16)(1 + random_below(PORTS))),
 				  .proto = resolve_random_proto() };
 }
 
@@ -170,7 +161,7 @@ static struct nat_flow random_flow(const struct resolve_plan *before)
 {
 	const struct nat_dest dest = random_dest();
 	const struct nat_dest own =
-		resolve_rnd(4) ? resolve_model_answer(before, dest) : random_dest();
+		random_below(4) ? resolve_model_answer(before, dest) : random_dest();
 
 	return (struct nat_flow){ .remote = own.addr,
 				  .rport = own.port,
