@@ -14,7 +14,7 @@
 #include "netlink.h"
 
 /* Bytes of link-layer header at the tc hooks, or -EPFNOSUPPORT. */
-static int l2_len_of(unsigned short arphrd)
+static int iface_l2_len(unsigned short arphrd)
 {
 	switch (arphrd) {
 	case ARPHRD_ETHER:
@@ -77,7 +77,7 @@ int iface_open(const char *name, struct iface *iface)
 	close(fd);
 	if (err)
 		return err;
-	found.l2_len = l2_len_of(request.ifr_hwaddr.sa_family);
+	found.l2_len = iface_l2_len(request.ifr_hwaddr.sa_family);
 	if (found.l2_len < 0)
 		return found.l2_len;
 	*iface = found;
@@ -89,7 +89,7 @@ int iface_watch_open(void)
 	return netlink_subscribe(RTMGRP_LINK);
 }
 
-static enum iface_event set_up(struct iface *iface, bool up)
+static enum iface_event iface_set_up(struct iface *iface, bool up)
 {
 	if (iface->up == up)
 		return IFACE_NOTHING;
@@ -97,7 +97,7 @@ static enum iface_event set_up(struct iface *iface, bool up)
 	return up ? IFACE_UP : IFACE_DOWN;
 }
 
-static enum iface_event set_name(struct iface *iface, const char *name)
+static enum iface_event iface_set_name(struct iface *iface, const char *name)
 {
 	size_t len;
 
@@ -110,17 +110,17 @@ static enum iface_event set_name(struct iface *iface, const char *name)
 }
 
 /* The kernel dropped messages: ask for the present state instead. */
-static enum iface_event resync(struct iface *iface)
+static enum iface_event iface_resync(struct iface *iface)
 {
 	char name[IF_NAMESIZE];
 	struct iface now = *iface;
 
 	if (!if_indextoname((unsigned int)iface->ifindex, name) || iface_open(name, &now))
 		return IFACE_GONE;
-	return set_name(iface, name) ?: set_up(iface, now.up);
+	return iface_set_name(iface, name) ?: iface_set_up(iface, now.up);
 }
 
-static enum iface_event link_message(struct nlmsghdr *msg, struct iface *iface)
+static enum iface_event iface_link_message(struct nlmsghdr *msg, struct iface *iface)
 {
 	struct ifinfomsg *info = NLMSG_DATA(msg);
 	int len = (int)IFLA_PAYLOAD(msg);
@@ -135,8 +135,8 @@ static enum iface_event link_message(struct nlmsghdr *msg, struct iface *iface)
 		return IFACE_NOTHING;
 	for (struct rtattr *a = IFLA_RTA(info); RTA_OK(a, len); a = RTA_NEXT(a, len))
 		if (a->rta_type == IFLA_IFNAME)
-			event = set_name(iface, RTA_DATA(a));
-	return event ?: set_up(iface, info->ifi_flags & IFF_UP);
+			event = iface_set_name(iface, RTA_DATA(a));
+	return event ?: iface_set_up(iface, info->ifi_flags & IFF_UP);
 }
 
 enum iface_event iface_watch_next(int watch_fd, struct iface *iface)
@@ -151,11 +151,11 @@ enum iface_event iface_watch_next(int watch_fd, struct iface *iface)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0 && errno == ENOBUFS)
-			event = resync(iface);
+			event = iface_resync(iface);
 		else if (got < 0)
 			return IFACE_NOTHING;
 		else if (NLMSG_OK((struct nlmsghdr *)buf, (size_t)got))
-			event = link_message((struct nlmsghdr *)buf, iface);
+			event = iface_link_message((struct nlmsghdr *)buf, iface);
 		else
 			event = IFACE_NOTHING;
 		if (event)

@@ -57,7 +57,7 @@ static int log_libbpf(enum libbpf_print_level level, const char *fmt, va_list ar
 }
 
 /* The wrong way round, so that its use still fails. */
-static void occupy_stdio(void)
+static void log_occupy_stdio(void)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0)
@@ -66,7 +66,7 @@ static void occupy_stdio(void)
 
 void log_setup(const char *tool, bool verbose)
 {
-	occupy_stdio();
+	log_occupy_stdio();
 	/* A write to a reader that has gone fails with EPIPE instead. */
 	signal(SIGPIPE, SIG_IGN);
 	log_tool = tool;

@@ -31,7 +31,7 @@ void loop_block_signals(void)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
-static void read_signal(void *arg)
+static void loop_read_signal(void *arg)
 {
 	struct signalfd_siginfo info;
 	struct loop *loop = arg;
@@ -52,7 +52,7 @@ int loop_open(struct loop *loop, void (*on_signal)(void *arg, int signal), void 
 	if (loop->epoll_fd < 0)
 		return -errno;
 	loop->signals = (struct loop_fd){ .fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
-					  .ready = read_signal,
+					  .ready = loop_read_signal,
 					  .arg = loop };
 	return loop->signals.fd < 0 ? -errno : loop_add(loop, &loop->signals);
 }
@@ -108,7 +108,7 @@ void loop_every(struct loop *loop, struct loop_timer *timer, __u64 every_ns)
 }
 
 /* Call the first timer if it is due. Return: milliseconds until the first one is, -1 for none. */
-static int run_timer(struct loop *loop)
+static int loop_run_timer(struct loop *loop)
 {
 	struct loop_timer *timer = loop->timers;
 	__u64 now, ms;
@@ -135,7 +135,7 @@ static int run_timer(struct loop *loop)
 int loop_run(struct loop *loop)
 {
 	while (!loop->ended) {
-		int timeout = run_timer(loop), count;
+		int timeout = loop_run_timer(loop), count;
 		struct epoll_event event;
 
 		if (loop->ended)

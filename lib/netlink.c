@@ -46,7 +46,7 @@ void netlink_close(struct netlink *nl)
 	nl->fd = -1;
 }
 
-static void request_init(struct request *req, __u16 type, __u16 flags, size_t body)
+static void netlink_init(struct request *req, __u16 type, __u16 flags, size_t body)
 {
 	memset(req, 0, sizeof(*req));
 	req->header.nlmsg_type = type;
@@ -54,7 +54,7 @@ static void request_init(struct request *req, __u16 type, __u16 flags, size_t bo
 	req->header.nlmsg_len = (__u32)NLMSG_LENGTH(body);
 }
 
-static void request_add(struct request *req, unsigned short type, const void *data, size_t len)
+static void netlink_add(struct request *req, unsigned short type, const void *data, size_t len)
 {
 	struct rtattr *attr = (void *)((char *)req + NLMSG_ALIGN(req->header.nlmsg_len));
 
@@ -64,12 +64,12 @@ static void request_add(struct request *req, unsigned short type, const void *da
 	req->header.nlmsg_len = (__u32)(NLMSG_ALIGN(req->header.nlmsg_len) + RTA_LENGTH(len));
 }
 
-static void request_add_addr(struct request *req, unsigned short type, const struct addr *addr)
+static void netlink_add_addr(struct request *req, unsigned short type, const struct addr *addr)
 {
 	size_t len;
 	const void *bytes = addr_bytes(addr, &len);
 
-	request_add(req, type, bytes, len);
+	netlink_add(req, type, bytes, len);
 }
 
 /* Read an attribute that holds an address. Return: whether it is one of @family. */
@@ -83,7 +83,7 @@ static bool netlink_read_addr(const struct rtattr *a, int family, struct addr *a
 	return true;
 }
 
-static int request_send(struct netlink *nl, struct request *req)
+static int netlink_send(struct netlink *nl, struct request *req)
 {
 	req->header.nlmsg_seq = ++nl->seq;
 	if (send(nl->fd, req, req->header.nlmsg_len, 0) < 0)
@@ -93,7 +93,7 @@ static int request_send(struct netlink *nl, struct request *req)
 
 /* Next datagram; stale ones (of a request whose answer came too late) are for the caller to skip.
  */
-static ssize_t receive(int fd, void *buf, size_t size)
+static ssize_t netlink_receive(int fd, void *buf, size_t size)
 {
 	ssize_t got;
 
@@ -104,7 +104,7 @@ static ssize_t receive(int fd, void *buf, size_t size)
 }
 
 /* Return: the error of an NLMSG_ERROR, 0 for an acknowledgement; never more than 0. */
-static int error_of(const struct nlmsghdr *msg)
+static int netlink_error_of(const struct nlmsghdr *msg)
 {
 	int error = ((const struct nlmsgerr *)NLMSG_DATA(msg))->error;
 
@@ -115,21 +115,22 @@ static int error_of(const struct nlmsghdr *msg)
  * Send a request that one message answers: the object asked for, or an acknowledgement or an error.
  * Return: 0, the error; *answer is NULL for an acknowledgement.
  */
-static int talk(struct netlink *nl, struct request *req, char *buf, struct nlmsghdr **answer)
+static int netlink_talk(struct netlink *nl, struct request *req, char *buf,
+			struct nlmsghdr **answer)
 {
-	int err = request_send(nl, req);
+	int err = netlink_send(nl, req);
 
 	*answer = NULL;
 	while (!err) {
 		struct nlmsghdr *msg = (struct nlmsghdr *)buf;
-		ssize_t got = receive(nl->fd, buf, BUFFER_SIZE);
+		ssize_t got = netlink_receive(nl->fd, buf, BUFFER_SIZE);
 
 		if (got < 0)
 			return (int)got;
 		if (!NLMSG_OK(msg, (size_t)got) || msg->nlmsg_seq != nl->seq)
 			continue;
 		if (msg->nlmsg_type == NLMSG_ERROR)
-			return error_of(msg);
+			return netlink_error_of(msg);
 		*answer = msg;
 		return 0;
 	}
@@ -137,15 +138,15 @@ static int talk(struct netlink *nl, struct request *req, char *buf, struct nlmsg
 }
 
 /* Send a request for many objects, and have @visit see each. Return: 0 or a negative errno. */
-static int dump(struct netlink *nl, struct request *req,
-		void (*visit)(struct nlmsghdr *msg, void *arg), void *arg)
+static int netlink_dump(struct netlink *nl, struct request *req,
+			void (*visit)(struct nlmsghdr *msg, void *arg), void *arg)
 {
 	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
-	int err = request_send(nl, req);
+	int err = netlink_send(nl, req);
 
 	while (!err) {
 		struct nlmsghdr *msg = (struct nlmsghdr *)buf;
-		ssize_t got = receive(nl->fd, buf, sizeof(buf));
+		ssize_t got = netlink_receive(nl->fd, buf, sizeof(buf));
 
 		if (got < 0)
 			return (int)got;
@@ -156,7 +157,7 @@ static int dump(struct netlink *nl, struct request *req,
 			if (msg->nlmsg_type == NLMSG_DONE)
 				return 0;
 			if (msg->nlmsg_type == NLMSG_ERROR)
-				return error_of(msg);
+				return netlink_error_of(msg);
 			visit(msg, arg);
 		}
 	}
@@ -187,11 +188,11 @@ int netlink_route_get(struct netlink *nl, const struct addr *dst, struct netlink
 	struct request req;
 	struct rtmsg *info;
 
-	request_init(&req, RTM_GETROUTE, 0, sizeof(req.route));
+	netlink_init(&req, RTM_GETROUTE, 0, sizeof(req.route));
 	req.route.rtm_family = (__u8)family;
 	req.route.rtm_dst_len = family == AF_INET ? 32 : 128;
-	request_add_addr(&req, RTA_DST, dst);
-	err = talk(nl, &req, buf, &answer);
+	netlink_add_addr(&req, RTA_DST, dst);
+	err = netlink_talk(nl, &req, buf, &answer);
 	if (err)
 		return err;
 	if (!answer || answer->nlmsg_type != RTM_NEWROUTE)
@@ -226,9 +227,9 @@ int netlink_link_name(struct netlink *nl, const char *altname, char name[IF_NAME
 
 	if (size > NETLINK_ALTNAME_LEN)
 		return -ENODEV;
-	request_init(&req, RTM_GETLINK, 0, sizeof(req.link));
-	request_add(&req, IFLA_ALT_IFNAME, altname, size);
-	err = talk(nl, &req, buf, &answer);
+	netlink_init(&req, RTM_GETLINK, 0, sizeof(req.link));
+	netlink_add(&req, IFLA_ALT_IFNAME, altname, size);
+	err = netlink_talk(nl, &req, buf, &answer);
 	if (err || !answer || answer->nlmsg_type != RTM_NEWLINK)
 		return err ?: -ENODEV;
 	len = (int)IFLA_PAYLOAD(answer);
@@ -247,7 +248,7 @@ int netlink_link_name(struct netlink *nl, const char *altname, char name[IF_NAME
 }
 
 /* Return: whether the message is about a neighbour's address. */
-static bool neigh_message(struct nlmsghdr *msg, struct netlink_neigh *neigh)
+static bool netlink_neigh_message(struct nlmsghdr *msg, struct netlink_neigh *neigh)
 {
 	struct ndmsg *info = NLMSG_DATA(msg);
 	struct rtattr *a = (void *)((char *)info + NLMSG_ALIGN(sizeof(*info)));
@@ -271,14 +272,14 @@ static bool neigh_message(struct nlmsghdr *msg, struct netlink_neigh *neigh)
 }
 
 /* @addr: NULL: every one of both families */
-static void neigh_request(struct request *req, __u16 type, __u16 flags, int ifindex,
-			  const struct addr *addr)
+static void netlink_neigh_request(struct request *req, __u16 type, __u16 flags, int ifindex,
+				  const struct addr *addr)
 {
-	request_init(req, type, flags, sizeof(req->neigh));
+	netlink_init(req, type, flags, sizeof(req->neigh));
 	req->neigh.ndm_family = (__u8)(addr ? addr_family(addr) : AF_UNSPEC);
 	req->neigh.ndm_ifindex = ifindex;
 	if (addr)
-		request_add_addr(req, NDA_DST, addr);
+		netlink_add_addr(req, NDA_DST, addr);
 }
 
 int netlink_neigh_get(struct netlink *nl, int ifindex, const struct addr *addr,
@@ -290,11 +291,11 @@ int netlink_neigh_get(struct netlink *nl, int ifindex, const struct addr *addr,
 	struct request req;
 	int err;
 
-	neigh_request(&req, RTM_GETNEIGH, 0, ifindex, addr);
-	err = talk(nl, &req, buf, &answer);
+	netlink_neigh_request(&req, RTM_GETNEIGH, 0, ifindex, addr);
+	err = netlink_talk(nl, &req, buf, &answer);
 	if (err)
 		return err;
-	if (!answer || answer->nlmsg_type != RTM_NEWNEIGH || !neigh_message(answer, &found))
+	if (!answer || answer->nlmsg_type != RTM_NEWNEIGH || !netlink_neigh_message(answer, &found))
 		return -EPROTO;
 	*neigh = found;
 	return 0;
@@ -306,9 +307,9 @@ int netlink_neigh_use(struct netlink *nl, int ifindex, const struct addr *addr)
 	struct nlmsghdr *answer;
 	struct request req;
 
-	neigh_request(&req, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_ACK, ifindex, addr);
+	netlink_neigh_request(&req, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_ACK, ifindex, addr);
 	req.neigh.ndm_flags = NTF_USE;
-	return talk(nl, &req, buf, &answer);
+	return netlink_talk(nl, &req, buf, &answer);
 }
 
 int netlink_neigh_delete(struct netlink *nl, int ifindex, const struct addr *addr)
@@ -317,8 +318,8 @@ int netlink_neigh_delete(struct netlink *nl, int ifindex, const struct addr *add
 	struct nlmsghdr *answer;
 	struct request req;
 
-	neigh_request(&req, RTM_DELNEIGH, NLM_F_ACK, ifindex, addr);
-	return talk(nl, &req, buf, &answer);
+	netlink_neigh_request(&req, RTM_DELNEIGH, NLM_F_ACK, ifindex, addr);
+	return netlink_talk(nl, &req, buf, &answer);
 }
 
 struct mac_search {
@@ -329,12 +330,12 @@ struct mac_search {
 	int room, count;
 };
 
-static void mac_visit(struct nlmsghdr *msg, void *arg)
+static void netlink_mac_visit(struct nlmsghdr *msg, void *arg)
 {
 	struct mac_search *search = arg;
 	struct netlink_neigh neigh;
 
-	if (neigh_message(msg, &neigh) && neigh.ifindex == search->ifindex &&
+	if (netlink_neigh_message(msg, &neigh) && neigh.ifindex == search->ifindex &&
 	    neigh.state & search->states && neigh.has_mac &&
 	    !memcmp(neigh.mac, search->mac, sizeof(neigh.mac)) && search->count < search->room)
 		search->found[search->count++] = neigh.addr;
@@ -349,8 +350,8 @@ int netlink_neigh_with_mac(struct netlink *nl, int ifindex, const __u8 mac[6], _
 	struct request req;
 	int err;
 
-	neigh_request(&req, RTM_GETNEIGH, NLM_F_DUMP, 0, NULL);
-	err = dump(nl, &req, mac_visit, &search);
+	netlink_neigh_request(&req, RTM_GETNEIGH, NLM_F_DUMP, 0, NULL);
+	err = netlink_dump(nl, &req, netlink_mac_visit, &search);
 	return err ?: search.count;
 }
 
@@ -375,7 +376,7 @@ struct qdisc_search {
 	bool found;
 };
 
-static void qdisc_visit(struct nlmsghdr *msg, void *arg)
+static void netlink_qdisc_visit(struct nlmsghdr *msg, void *arg)
 {
 	struct tcmsg *info = NLMSG_DATA(msg);
 	struct qdisc_search *search = arg;
@@ -395,8 +396,8 @@ bool netlink_qdisc_is(struct netlink *nl, int ifindex, __u32 parent, const char 
 	struct request req;
 
 	/* To ask for one qdisc would send the answer to everybody who listens to changes. */
-	request_init(&req, RTM_GETQDISC, NLM_F_DUMP, sizeof(req.tc));
-	return !dump(nl, &req, qdisc_visit, &search) && search.found;
+	netlink_init(&req, RTM_GETQDISC, NLM_F_DUMP, sizeof(req.tc));
+	return !netlink_dump(nl, &req, netlink_qdisc_visit, &search) && search.found;
 }
 
 struct filter_search {
@@ -406,7 +407,7 @@ struct filter_search {
 };
 
 /* The name of a BPF filter, or NULL. @options: attribute TCA_OPTIONS */
-static const char *filter_name(struct rtattr *options)
+static const char *netlink_filter_name(struct rtattr *options)
 {
 	int len = (int)RTA_PAYLOAD(options);
 
@@ -416,7 +417,7 @@ static const char *filter_name(struct rtattr *options)
 	return NULL;
 }
 
-static void filter_visit(struct nlmsghdr *msg, void *arg)
+static void netlink_filter_visit(struct nlmsghdr *msg, void *arg)
 {
 	struct tcmsg *info = NLMSG_DATA(msg);
 	struct filter_search *search = arg;
@@ -432,7 +433,7 @@ static void filter_visit(struct nlmsghdr *msg, void *arg)
 		if (a->rta_type == TCA_KIND)
 			bpf = !strcmp(RTA_DATA(a), "bpf");
 		else if (a->rta_type == TCA_OPTIONS && bpf)
-			name = filter_name(a);
+			name = netlink_filter_name(a);
 	}
 	search->count += !name || !search->left_out(name);
 }
@@ -444,10 +445,10 @@ int netlink_filters_before(struct netlink *nl, int ifindex, __u32 parent, __u32 
 	struct request req;
 	int err;
 
-	request_init(&req, RTM_GETTFILTER, NLM_F_DUMP, sizeof(req.tc));
+	netlink_init(&req, RTM_GETTFILTER, NLM_F_DUMP, sizeof(req.tc));
 	req.tc.tcm_ifindex = ifindex;
 	req.tc.tcm_parent = parent;
-	err = dump(nl, &req, filter_visit, &search);
+	err = netlink_dump(nl, &req, netlink_filter_visit, &search);
 	return err ?: search.count;
 }
 
@@ -488,7 +489,7 @@ enum netlink_event netlink_watch_next(int watch_fd, struct netlink_neigh *neigh)
 
 	/* One datagram of a notification holds one message. */
 	for (;;) {
-		got = receive(watch_fd, buf, sizeof(buf));
+		got = netlink_receive(watch_fd, buf, sizeof(buf));
 		if (got == -ENOBUFS)
 			return NETLINK_LOST;
 		if (got < 0)
@@ -497,7 +498,7 @@ enum netlink_event netlink_watch_next(int watch_fd, struct netlink_neigh *neigh)
 			continue;
 		if (msg->nlmsg_type != RTM_NEWNEIGH && msg->nlmsg_type != RTM_DELNEIGH)
 			return NETLINK_ROUTES;
-		if (neigh_message(msg, neigh))
+		if (netlink_neigh_message(msg, neigh))
 			return NETLINK_NEIGH;
 	}
 }

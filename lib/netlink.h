@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What rtnetlink knows about routes, neighbours and tc filters: ask, hear of changes, keep alive.
- */
+/* rtnetlink: ask for routes, neighbours and tc filters, hear of changes, keep neighbours alive. */
 #ifndef NETLINK_H
 #define NETLINK_H
 
@@ -117,7 +116,7 @@ enum netlink_event {
 
 /**
  * netlink_watch_open - a socket that hears of changes of links, and of @family's neighbours,
- *routes, addresses and settings of links, such as rp_filter
+ * routes, addresses and settings of links, such as rp_filter
  *
  * Neighbours of the other family are heard of, too.
  * Return: a non-blocking file descriptor for poll(), owned by the caller; or a negative errno.

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 /* Digits up to the first other character; sets @wide if their value has no room in @value. */
-static const char *digits(const char *text, __u64 *value, bool *wide)
+static const char *number_digits(const char *text, __u64 *value, bool *wide)
 {
 	__u64 sum = 0;
 
@@ -18,7 +18,7 @@ static const char *digits(const char *text, __u64 *value, bool *wide)
 	return text;
 }
 
-static int in_range(__u64 value, __u64 min, __u64 max, __u64 *out)
+static int number_in_range(__u64 value, __u64 min, __u64 max, __u64 *out)
 {
 	if (value < min || value > max)
 		return -ERANGE;
@@ -30,20 +30,20 @@ int number_parse(const char *text, __u64 min, __u64 max, __u64 *out)
 {
 	bool wide;
 	__u64 value;
-	const char *end = digits(text, &value, &wide);
+	const char *end = number_digits(text, &value, &wide);
 
 	if (end == text || *end)
 		return -EINVAL;
 	if (wide)
 		return -ERANGE;
-	return in_range(value, min, max, out);
+	return number_in_range(value, min, max, out);
 }
 
 int number_parse_seconds(const char *text, __u64 min_ns, __u64 max_ns, __u64 *out_ns)
 {
 	__u64 seconds, fraction = 0, unit = NSEC_PER_SEC, ns;
 	bool wide;
-	const char *end = digits(text, &seconds, &wide);
+	const char *end = number_digits(text, &seconds, &wide);
 	int count = (int)(end - text);
 
 	if (*end == '.') {
@@ -57,7 +57,7 @@ int number_parse_seconds(const char *text, __u64 min_ns, __u64 max_ns, __u64 *ou
 	if (wide || __builtin_mul_overflow(seconds, NSEC_PER_SEC, &ns) ||
 	    __builtin_add_overflow(ns, fraction, &ns))
 		return -ERANGE;
-	return in_range(ns, min_ns, max_ns, out_ns);
+	return number_in_range(ns, min_ns, max_ns, out_ns);
 }
 
 char *number_append(char *at, __u32 value)

@@ -12,7 +12,7 @@
 /* For how long poll() may have been wrong. */
 enum { WRITE_MS = 10 };
 
-static void on_alarm(int signal)
+static void put_on_alarm(int signal)
 {
 	(void)signal;
 }
@@ -23,11 +23,11 @@ static void on_alarm(int signal)
  * allowed everywhere and does not work with sockets; a thread keeps privileges of its own. poll()
  * alone is not enough: a terminal says that there is room if there is room for one byte.
  */
-static ssize_t write_briefly(int fd, const char *text, size_t len)
+static ssize_t put_briefly(int fd, const char *text, size_t len)
 {
 	const struct itimerval tick = { { 0, WRITE_MS * 1000 }, { 0, WRITE_MS * 1000 } };
 	const struct itimerval never = { 0 };
-	struct sigaction action = { .sa_handler = on_alarm };
+	struct sigaction action = { .sa_handler = put_on_alarm };
 	sigset_t alarm, before;
 	ssize_t got;
 
@@ -45,7 +45,7 @@ static ssize_t write_briefly(int fd, const char *text, size_t len)
 }
 
 /* As many whole lines as a pipe takes at once or not at all. */
-static size_t next_chunk(const char *text, size_t len)
+static size_t put_next_chunk(const char *text, size_t len)
 {
 	const char *newline;
 
@@ -61,7 +61,7 @@ ssize_t put_text(int fd, const char *text, size_t len, int patience_ms)
 	size_t done = 0;
 
 	while (done < len && poll(&out, 1, patience_ms) == 1) {
-		ssize_t got = write_briefly(fd, text + done, next_chunk(text + done, len - done));
+		ssize_t got = put_briefly(fd, text + done, put_next_chunk(text + done, len - done));
 
 		if (got == -EINTR || got == -EAGAIN)
 			break;

@@ -37,7 +37,7 @@ static bool refusal_effective(const struct __user_cap_data_struct *data, int cap
 }
 
 /* Write the capabilities that are missing for @what to reason[]. Return: whether there are any. */
-static bool lacks_capabilities(enum refused what)
+static bool refusal_lacks_capabilities(enum refused what)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
@@ -58,7 +58,7 @@ static bool lacks_capabilities(enum refused what)
 }
 
 /* Whether capabilities count for nothing here. */
-static bool in_user_namespace(void)
+static bool refusal_in_user_namespace(void)
 {
 	FILE *file = fopen("/proc/self/uid_map", "re");
 	char line[64];
@@ -70,7 +70,7 @@ static bool in_user_namespace(void)
 }
 
 /* Whether the kernel does not know "add, and fetch what was there" (Linux 5.12), but the rest. */
-static bool is_old(void)
+static bool refusal_is_old(void)
 {
 	const struct bpf_insn insns[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K },
@@ -95,7 +95,7 @@ static bool is_old(void)
 }
 
 /* Of maps and programs, with all capabilities there. */
-static const char *load_reason(int err)
+static const char *refusal_load_reason(int err)
 {
 	struct utsname kernel = { 0 };
 
@@ -104,7 +104,7 @@ static const char *load_reason(int err)
 	if (err != -EACCES && err != -EINVAL && err != -E2BIG && err != -ENOPROTOOPT)
 		return strerror(-err);
 	uname(&kernel);
-	if (err == -ENOPROTOOPT /* SO_NETNS_COOKIE, of Linux 5.14 */ || is_old())
+	if (err == -ENOPROTOOPT /* SO_NETNS_COOKIE, of Linux 5.14 */ || refusal_is_old())
 		snprintf(reason, sizeof(reason), "Linux %s is too old (5.15 or newer is needed)",
 			 kernel.release);
 	else if (access("/sys/kernel/btf/vmlinux", F_OK))
@@ -121,14 +121,14 @@ static const char *load_reason(int err)
 const char *refusal_reason(enum refused what, int err)
 {
 	if ((err == -EPERM || (what == REFUSED_LOAD && (err == -EACCES || err == -EINVAL))) &&
-	    lacks_capabilities(what))
+	    refusal_lacks_capabilities(what))
 		return reason;
-	if (err == -EPERM && in_user_namespace())
+	if (err == -EPERM && refusal_in_user_namespace())
 		return "not permitted in a user namespace (its root has no right to BPF)";
 	if (err == -EPERM)
 		return "not permitted, by lockdown, seccomp or a security module (see dmesg)";
 	if (what == REFUSED_LOAD)
-		return load_reason(err);
+		return refusal_load_reason(err);
 	switch (-err) {
 	case ENODEV:
 	case ENXIO:

@@ -11,7 +11,7 @@
 
 enum { SLOT_PAGE_BYTES = 4096 };
 
-static __u32 power_of_two(__u32 at_least)
+static __u32 slot_table_power(__u32 at_least)
 {
 	__u32 power = 1;
 
@@ -22,7 +22,7 @@ static __u32 power_of_two(__u32 at_least)
 
 struct slot_table_size slot_table_size(__u32 slots, __u32 keys)
 {
-	__u32 lines = power_of_two((slots + SLOT_LINE_SIZE - 1) / SLOT_LINE_SIZE);
+	__u32 lines = slot_table_power((slots + SLOT_LINE_SIZE - 1) / SLOT_LINE_SIZE);
 
 	/*
 	 * Two entries a bucket on average when every slot is in use, with all its keys: then one
@@ -30,7 +30,7 @@ struct slot_table_size slot_table_size(__u32 slots, __u32 keys)
 	 */
 	return (struct slot_table_size){
 		.slots = slots,
-		.buckets = power_of_two((slots + 1) / 2 * keys),
+		.buckets = slot_table_power((slots + 1) / 2 * keys),
 		.ring = lines * SLOT_LINE_SIZE,
 		.lines = lines + SLOT_LINE_RING,
 	};
@@ -42,7 +42,7 @@ __u64 slot_table_bytes(struct slot_table_size size)
 	       (__u64)size.lines * sizeof(struct slot_line);
 }
 
-static int map_open(int fd, size_t len, void **memory)
+static int slot_table_map(int fd, size_t len, void **memory)
 {
 	void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
@@ -56,10 +56,10 @@ int slot_table_open(struct slot_table *table, struct slot_table_size size, int b
 		    int free_fd)
 {
 	*table = (struct slot_table){ .size = size };
-	return map_open(buckets_fd, size.buckets * sizeof(struct slot_bucket),
-			(void **)&table->buckets)
-		       ?: map_open(free_fd, size.lines * sizeof(struct slot_line),
-				   (void **)&table->lines);
+	return slot_table_map(buckets_fd, size.buckets * sizeof(struct slot_bucket),
+			      (void **)&table->buckets)
+		       ?: slot_table_map(free_fd, size.lines * sizeof(struct slot_line),
+					 (void **)&table->lines);
 }
 
 void slot_table_close(struct slot_table *table)
@@ -143,19 +143,19 @@ void slot_table_wait(void)
 		nanosleep(&grace, NULL);
 }
 
-static __u64 head(const struct slot_table *table)
+static __u64 slot_table_head(const struct slot_table *table)
 {
 	return __atomic_load_n(&table->lines[SLOT_LINE_HEAD].end, __ATOMIC_ACQUIRE);
 }
 
 __u32 slot_table_limit(const struct slot_table *table)
 {
-	__u64 taken = head(table);
+	__u64 taken = slot_table_head(table);
 
 	return taken < table->size.slots ? (__u32)taken : table->size.slots;
 }
 
 __u64 slot_table_free(const struct slot_table *table)
 {
-	return table->lines[SLOT_LINE_TAIL].end - head(table);
+	return table->lines[SLOT_LINE_TAIL].end - slot_table_head(table);
 }

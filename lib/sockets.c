@@ -42,7 +42,7 @@ static void sockets_set_addr(__be32 words[4], const struct addr *addr)
 	memcpy(words, bytes, len);
 }
 
-static int request(int fd, const struct dump *dump)
+static int sockets_request(int fd, const struct dump *dump)
 {
 	struct {
 		struct nlmsghdr header;
@@ -85,7 +85,7 @@ static ssize_t sockets_receive(int fd, void *buf, size_t size)
 	return (size_t)got > size ? -EMSGSIZE : got;
 }
 
-static int visit_socket(const struct dump *dump, const struct nlmsghdr *msg)
+static int sockets_visit(const struct dump *dump, const struct nlmsghdr *msg)
 {
 	const struct inet_diag_msg *info = NLMSG_DATA(msg);
 	struct addr remote;
@@ -102,7 +102,7 @@ static int visit_socket(const struct dump *dump, const struct nlmsghdr *msg)
 }
 
 /* The number that NLMSG_ERROR and NLMSG_DONE begin with; 0 if it is missing. */
-static int code_of(const struct nlmsghdr *msg)
+static int sockets_code_of(const struct nlmsghdr *msg)
 {
 	int code = 0;
 
@@ -112,9 +112,9 @@ static int code_of(const struct nlmsghdr *msg)
 }
 
 /* Return: 0 if more follow, 1 if this was the last one, or a negative errno. */
-static int handle_message(const struct dump *dump, const struct nlmsghdr *msg)
+static int sockets_handle_message(const struct dump *dump, const struct nlmsghdr *msg)
 {
-	int code = code_of(msg);
+	int code = sockets_code_of(msg);
 
 	/*
 	 * The list changed in a way that may have made the kernel leave some out. Today's sock_diag
@@ -124,7 +124,7 @@ static int handle_message(const struct dump *dump, const struct nlmsghdr *msg)
 		return -EAGAIN;
 	switch (msg->nlmsg_type) {
 	case SOCK_DIAG_BY_FAMILY:
-		return visit_socket(dump, msg);
+		return sockets_visit(dump, msg);
 	case NLMSG_DONE:
 		/* This is how recent kernels say that the module for the protocol is missing. */
 		return code < 0 ? code : 1;
@@ -137,8 +137,8 @@ static int handle_message(const struct dump *dump, const struct nlmsghdr *msg)
 	}
 }
 
-/* Return: as of handle_message(). */
-static int handle_datagram(const struct dump *dump, const char *buf, ssize_t len)
+/* Return: as of sockets_handle_message(). */
+static int sockets_handle_datagram(const struct dump *dump, const char *buf, ssize_t len)
 {
 	const struct nlmsghdr *msg = (const void *)buf;
 	int status = 0;
@@ -149,14 +149,14 @@ static int handle_datagram(const struct dump *dump, const char *buf, ssize_t len
 	while (len > 0 && !status) {
 		if (!NLMSG_OK(msg, (size_t)len))
 			return -EPROTO;
-		status = handle_message(dump, msg);
+		status = sockets_handle_message(dump, msg);
 		len -= NLMSG_ALIGN(msg->nlmsg_len);
 		msg = (const void *)((const char *)msg + NLMSG_ALIGN(msg->nlmsg_len));
 	}
 	return status;
 }
 
-/* Return: as of handle_message(), but never 0. */
+/* Return: as of sockets_handle_message(), but never 0. */
 static int sockets_talk(int fd, const struct dump *dump)
 {
 	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
@@ -166,17 +166,17 @@ static int sockets_talk(int fd, const struct dump *dump)
 
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)))
 		return -errno;
-	status = request(fd, dump);
+	status = sockets_request(fd, dump);
 	while (!status) {
 		ssize_t got = sockets_receive(fd, buf, sizeof(buf));
 
-		status = got < 0 ? (int)got : handle_datagram(dump, buf, got);
+		status = got < 0 ? (int)got : sockets_handle_datagram(dump, buf, got);
 	}
 	return status;
 }
 
 /* A socket for each try: what is left of a dump that broke off, or still runs, goes with it. */
-static int try_once(const struct dump *dump)
+static int sockets_try_once(const struct dump *dump)
 {
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	int status;
@@ -189,12 +189,12 @@ static int try_once(const struct dump *dump)
 }
 
 /* Again if the list has holes; not for ever, since a busy host may interrupt each. */
-static int list(const struct dump *dump)
+static int sockets_list(const struct dump *dump)
 {
 	int err, tries = 0;
 
 	do
-		err = try_once(dump);
+		err = sockets_try_once(dump);
 	while ((err == -EAGAIN || err == -ENOBUFS) && ++tries < TRIES);
 	return err;
 }
@@ -204,7 +204,7 @@ static int list(const struct dump *dump)
  * of that family exists. Opening one would tell, too, but may load the module, and systemd's
  * RestrictAddressFamilies= makes it fail the same way. Where there is no /proc, IPv6 may well be.
  */
-static bool without_ipv6(void)
+static bool sockets_without_ipv6(void)
 {
 	return !access("/proc/self/net/dev", F_OK) && access("/proc/self/net/if_inet6", F_OK) &&
 	       errno == ENOENT;
@@ -221,9 +221,9 @@ int sockets_each(void (*visit)(void *ctx, __u8 proto, const struct addr *addr, _
 				     .proto = protos[i % 2],
 				     .visit = visit,
 				     .ctx = ctx };
-		int err = list(&dump);
+		int err = sockets_list(&dump);
 
-		if (err && !(dump.family == AF_INET6 && without_ipv6()))
+		if (err && !(dump.family == AF_INET6 && sockets_without_ipv6()))
 			return err;
 	}
 	return 0;
@@ -239,6 +239,6 @@ int sockets_connected(const struct sockets_pair *pair, bool *connected)
 	int err;
 
 	*connected = false;
-	err = try_once(&dump);
+	err = sockets_try_once(&dump);
 	return err == -ENOENT ? 0 : err;
 }

@@ -39,7 +39,7 @@ bool tc_link_expects(const struct tc_link *link, const char *name)
 	return false;
 }
 
-static int no_print(enum libbpf_print_level level, const char *fmt, va_list args)
+static int tc_link_no_print(enum libbpf_print_level level, const char *fmt, va_list args)
 {
 	(void)level;
 	(void)fmt;
@@ -48,26 +48,26 @@ static int no_print(enum libbpf_print_level level, const char *fmt, va_list args
 }
 
 /* An existing clsact is what we want, yet libbpf and the kernel would complain about it aloud. */
-static int hook_create(struct bpf_tc_hook *hook)
+static int tc_link_create_clsact(struct bpf_tc_hook *hook)
 {
-	libbpf_print_fn_t print = libbpf_set_print(no_print);
+	libbpf_print_fn_t print = libbpf_set_print(tc_link_no_print);
 	int err = bpf_tc_hook_create(hook);
 
 	libbpf_set_print(print);
 	return err == -EEXIST ? 0 : err;
 }
 
-static enum bpf_attach_type tcx_hook(enum bpf_tc_attach_point point)
+static enum bpf_attach_type tc_link_tcx_hook(enum bpf_tc_attach_point point)
 {
 	return (enum bpf_attach_type)(point == BPF_TC_INGRESS ? TCX_INGRESS : TCX_EGRESS);
 }
 
-static int tcx_attach(struct tc_link *link, int prog_fd)
+static int tc_link_attach_tcx(struct tc_link *link, int prog_fd)
 {
 	/* Relative to nothing: before or behind all that are there. */
 	LIBBPF_OPTS(bpf_link_create_opts, opts,
 		    .flags = link->priority == TC_PRIO_FIRST ? TCX_BEFORE : TCX_AFTER);
-	int fd = bpf_link_create(prog_fd, link->ifindex, tcx_hook(link->point), &opts);
+	int fd = bpf_link_create(prog_fd, link->ifindex, tc_link_tcx_hook(link->point), &opts);
 
 	/* An older kernel does not know the type. */
 	if (fd == -EINVAL)
@@ -79,7 +79,7 @@ static int tcx_attach(struct tc_link *link, int prog_fd)
 }
 
 /* The qdisc "ingress" takes filters for egress without complaint, and runs them at ingress. */
-static bool is_ingress_only(const struct tc_link *link)
+static bool tc_link_is_ingress_only(const struct tc_link *link)
 {
 	struct netlink nl = NETLINK_INIT;
 	bool found =
@@ -89,15 +89,15 @@ static bool is_ingress_only(const struct tc_link *link)
 	return found;
 }
 
-static int clsact_attach(struct tc_link *link, int prog_fd, bool replace)
+static int tc_link_attach_clsact(struct tc_link *link, int prog_fd, bool replace)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = link->ifindex,
 		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = link->handle, .priority = link->priority,
 		    .prog_fd = prog_fd, .flags = replace ? BPF_TC_F_REPLACE : 0);
-	int err = hook_create(&hook);
+	int err = tc_link_create_clsact(&hook);
 
-	if (!err && link->point == BPF_TC_EGRESS && is_ingress_only(link))
+	if (!err && link->point == BPF_TC_EGRESS && tc_link_is_ingress_only(link))
 		err = -EOPNOTSUPP;
 	if (!err) {
 		hook.attach_point = link->point;
@@ -113,7 +113,7 @@ static int clsact_attach(struct tc_link *link, int prog_fd, bool replace)
 	return 0;
 }
 
-static bool attached(const struct tc_link *link)
+static bool tc_link_attached(const struct tc_link *link)
 {
 	return link->prog_id || link->fd > 0;
 }
@@ -127,12 +127,13 @@ int tc_link_attach(struct tc_link *link, int prog_fd, bool replace)
 {
 	link->prog_fd = prog_fd;
 	link->fixed = link->handle;
-	return link->tcx ? tcx_attach(link, prog_fd) : clsact_attach(link, prog_fd, replace);
+	return link->tcx ? tc_link_attach_tcx(link, prog_fd)
+			 : tc_link_attach_clsact(link, prog_fd, replace);
 }
 
 const char *tc_link_lacking(const struct tc_link *link)
 {
-	if (!link->tcx && is_ingress_only(link))
+	if (!link->tcx && tc_link_is_ingress_only(link))
 		return "it has an ingress qdisc in place of clsact, so no egress filters (delete "
 		       "that, or use --tcx)";
 	return link->tcx ? "this kernel has no tcx (Linux 6.6); leave out --tcx"
@@ -144,7 +145,7 @@ int tc_link_query(const struct tc_link *link, __u32 *prog_id)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = link->ifindex, .attach_point = link->point);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = link->handle, .priority = link->priority);
-	libbpf_print_fn_t print = libbpf_set_print(no_print);
+	libbpf_print_fn_t print = libbpf_set_print(tc_link_no_print);
 	int err = bpf_tc_query(&hook, &opts);
 
 	libbpf_set_print(print);
@@ -157,7 +158,7 @@ int tc_link_query(const struct tc_link *link, __u32 *prog_id)
 }
 
 /* The program of a tcx link, or 0. */
-static __u32 tcx_own(const struct tc_link *link)
+static __u32 tc_link_tcx_own(const struct tc_link *link)
 {
 	struct bpf_link_info info = { 0 };
 	__u32 len = sizeof(info);
@@ -165,7 +166,7 @@ static __u32 tcx_own(const struct tc_link *link)
 	return link->fd > 0 && !bpf_obj_get_info_by_fd(link->fd, &info, &len) ? info.prog_id : 0;
 }
 
-static bool is_in(__u32 id, const __u32 *ids, __u32 count)
+static bool tc_link_is_in(__u32 id, const __u32 *ids, __u32 count)
 {
 	for (__u32 i = 0; i < count; i++)
 		if (ids[i] == id)
@@ -174,11 +175,11 @@ static bool is_in(__u32 id, const __u32 *ids, __u32 count)
 }
 
 /* Whether the tcx link is at its hook still: somebody may have detached it. */
-static int tcx_query(const struct tc_link *link)
+static int tc_link_query_tcx(const struct tc_link *link)
 {
 	__u32 ids[TCX_PROGRAMS_MAX], count = tcx_programs(link->ifindex, link->point, ids);
 
-	return is_in(tcx_own(link), ids, count) ? 0 : -ENOENT;
+	return tc_link_is_in(tc_link_tcx_own(link), ids, count) ? 0 : -ENOENT;
 }
 
 int tc_link_restore(struct tc_link *link, bool *restored)
@@ -187,9 +188,9 @@ int tc_link_restore(struct tc_link *link, bool *restored)
 	int err;
 
 	*restored = false;
-	if (!attached(link))
+	if (!tc_link_attached(link))
 		return 0;
-	err = link->tcx ? tcx_query(link) : tc_link_query(link, &prog_id);
+	err = link->tcx ? tc_link_query_tcx(link) : tc_link_query(link, &prog_id);
 	if (!err && !link->tcx && prog_id != link->prog_id)
 		return -ESTALE;
 	if (err != -ENOENT)
@@ -239,7 +240,7 @@ __u32 tcx_programs(int ifindex, enum bpf_tc_attach_point point, __u32 *ids)
 {
 	LIBBPF_OPTS(bpf_prog_query_opts, opts, .prog_ids = ids, .prog_cnt = TCX_PROGRAMS_MAX);
 
-	return bpf_prog_query_opts(ifindex, tcx_hook(point), &opts) ? 0 : opts.prog_cnt;
+	return bpf_prog_query_opts(ifindex, tc_link_tcx_hook(point), &opts) ? 0 : opts.prog_cnt;
 }
 
 int prog_name(__u32 id, char name[BPF_OBJ_NAME_LEN])
@@ -258,7 +259,7 @@ int prog_name(__u32 id, char name[BPF_OBJ_NAME_LEN])
 }
 
 /* Programs of this project leave packets to those behind them. */
-static bool is_ours(__u32 id)
+static bool tc_link_is_ours(__u32 id)
 {
 	char name[BPF_OBJ_NAME_LEN];
 
@@ -275,20 +276,21 @@ static bool is_ours(__u32 id)
  * not there the last time. Without CAP_SYS_ADMIN no program can be asked for its name, so that one
  * of ours that comes later may be taken for another's.
  */
-static __u32 new_programs(struct tc_link *link)
+static __u32 tc_link_new_programs(struct tc_link *link)
 {
-	__u32 ids[TCX_PROGRAMS_MAX], found = 0, own = tcx_own(link);
+	__u32 ids[TCX_PROGRAMS_MAX], found = 0, own = tc_link_tcx_own(link);
 	__u32 count = tcx_programs(link->ifindex, link->point, ids);
 
 	for (__u32 i = 0; i < count && ids[i] != own; i++)
-		found += !is_in(ids[i], link->tcx_seen, link->tcx_seen_count) && !is_ours(ids[i]);
+		found += !tc_link_is_in(ids[i], link->tcx_seen, link->tcx_seen_count) &&
+			 !tc_link_is_ours(ids[i]);
 	memcpy(link->tcx_seen, ids, count * sizeof(*ids));
 	link->tcx_seen_count = count;
 	return found;
 }
 
 /* libbpf names a filter "PROGRAM:[ID]". */
-static bool named_like_ours(const char *name)
+static bool tc_link_named_like_ours(const char *name)
 {
 	size_t len = strcspn(name, ":");
 
@@ -299,7 +301,7 @@ static bool named_like_ours(const char *name)
 }
 
 /* Whether clsact has more filters of others before @link than the last time. */
-static bool new_filters(struct tc_link *link)
+static bool tc_link_new_filters(struct tc_link *link)
 {
 	__u32 parent = TC_H_MAKE(TC_H_CLSACT, link->point == BPF_TC_INGRESS ? TC_H_MIN_INGRESS
 									    : TC_H_MIN_EGRESS);
@@ -308,8 +310,8 @@ static bool new_filters(struct tc_link *link)
 
 	link->filters_seen = 0;
 	if (!link->tcx && !netlink_open(&nl))
-		link->filters_seen = netlink_filters_before(&nl, link->ifindex, parent,
-							    link->priority, named_like_ours);
+		link->filters_seen = netlink_filters_before(
+			&nl, link->ifindex, parent, link->priority, tc_link_named_like_ours);
 	netlink_close(&nl);
 	return link->filters_seen > before;
 }
@@ -319,10 +321,10 @@ void tc_link_warn(struct tc_link *const *links, int count, const char *ifname)
 	__u32 found = 0;
 
 	for (int i = 0; i < count; i++) {
-		if (!attached(links[i]))
+		if (!tc_link_attached(links[i]))
 			continue;
-		found += new_programs(links[i]);
-		if (new_filters(links[i]))
+		found += tc_link_new_programs(links[i]);
+		if (tc_link_new_filters(links[i]))
 			log_note("warning: filters on %s may take packets first (tc filter show "
 				 "dev %s %s)",
 				 ifname, ifname, tc_link_hook(links[i]));

@@ -31,8 +31,8 @@ enum { TCX_PROGRAMS_MAX = 64 }; /* at one hook: BPF_MPROG_MAX */
  * A program at a hook; all zero but for @ifindex, @point and @tcx: not attached.
  *
  * By default it is a filter of the clsact qdisc, which stays until somebody removes it. With tcx
- * (Linux 6.6) it is a link of this process: it costs a packet less to get to, it runs
- * before all of clsact, and it is gone when the process is, however that ends.
+ * (Linux 6.6) it is a link of this process: the kernel reaches it in less time, runs it before all
+ * of clsact, and removes it when the process ends, however that happens.
  */
 struct tc_link {
 	int ifindex;

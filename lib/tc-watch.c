@@ -23,7 +23,7 @@ static void tc_watch_look(void *arg)
 }
 
 /* What has changed does not matter: all messages that wait lead to one look. */
-static void on_change(void *arg)
+static void tc_watch_on_change(void *arg)
 {
 	struct tc_watch *watch = arg;
 	char message[64];
@@ -37,7 +37,7 @@ int tc_watch_open(struct tc_watch *watch, struct loop *loop, void (*check)(void 
 {
 	*watch = (struct tc_watch){ .loop = loop, .check = check, .arg = arg };
 	watch->timer = (struct loop_timer){ .expired = tc_watch_look, .arg = watch };
-	watch->changes = (struct loop_fd){ .ready = on_change, .arg = watch };
+	watch->changes = (struct loop_fd){ .ready = tc_watch_on_change, .arg = watch };
 	watch->changes.fd = netlink_subscribe(RTMGRP_TC);
 	if (watch->changes.fd < 0)
 		return watch->changes.fd;

@@ -15,7 +15,7 @@
 
 enum { PATIENCE_MS = 1000 };
 
-static void forget(struct writer_text *text)
+static void writer_forget(struct writer_text *text)
 {
 	free(text->bytes);
 	*text = (struct writer_text){ 0 };
@@ -27,7 +27,7 @@ static const char *writer_name(const struct writer *writer)
 }
 
 /* Write what is read at once. Return: 0, or why writing failed. */
-static int push(struct writer *writer)
+static int writer_push(struct writer *writer)
 {
 	struct writer_text *now = &writer->now;
 
@@ -38,8 +38,8 @@ static int push(struct writer *writer)
 		if (got < 0) {
 			writer->err = (int)got;
 			writer->dropped = 0;
-			forget(now);
-			forget(&writer->next);
+			writer_forget(now);
+			writer_forget(&writer->next);
 			if (got != -EPIPE)
 				log_err((int)got, "cannot write the report");
 			return writer->err;
@@ -48,7 +48,7 @@ static int push(struct writer *writer)
 		writer->progress = got;
 		if (now->done < now->len)
 			return 0;
-		forget(now);
+		writer_forget(now);
 		*now = writer->next;
 		writer->next = (struct writer_text){ 0 };
 	}
@@ -59,10 +59,10 @@ static int push(struct writer *writer)
 	return 0;
 }
 
-static void on_ready(void *arg)
+static void writer_on_ready(void *arg)
 {
 	struct writer *writer = arg;
-	int err = push(writer);
+	int err = writer_push(writer);
 
 	if (err || !writer->now.bytes)
 		loop_remove(writer->loop, &writer->watch);
@@ -71,7 +71,7 @@ static void on_ready(void *arg)
 }
 
 /* Nobody may read it, and the loop must not be held up: a FIFO, a terminal, which is not wanted. */
-static int open_file(struct writer *writer)
+static int writer_open_file(struct writer *writer)
 {
 	int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 	int fd = open(writer->path, flags, 0666);
@@ -143,14 +143,17 @@ int writer_open(struct writer *writer, struct loop *loop, const char *path, bool
 		.path = path,
 		.replace = path && replace,
 		.loop = loop,
-		.watch = { .fd = STDOUT_FILENO, .ready = on_ready, .arg = writer, .write = true },
+		.watch = { .fd = STDOUT_FILENO,
+			   .ready = writer_on_ready,
+			   .arg = writer,
+			   .write = true },
 	};
 	if (writer->replace) {
 		writer->watch.fd = -1;
 		return writer_check_regular(path);
 	}
 	if (path)
-		writer->watch.fd = open_file(writer);
+		writer->watch.fd = writer_open_file(writer);
 	return writer->watch.fd < 0 ? writer->watch.fd : 0;
 }
 
@@ -160,7 +163,7 @@ void writer_reopen(struct writer *writer)
 
 	if (!writer->path || writer->watch.fd < 0)
 		return;
-	fd = open_file(writer);
+	fd = writer_open_file(writer);
 	if (fd < 0)
 		return;
 	/* What has not been read belongs to the new one: no regular file keeps anything waiting. */
@@ -197,7 +200,7 @@ int writer_end(struct writer *writer, int err)
 	if (!err && writer->replace)
 		err = writer_replace(writer, &writer->next);
 	if (err || writer->replace) {
-		forget(&writer->next);
+		writer_forget(&writer->next);
 		return err;
 	}
 	if (waiting)
@@ -205,34 +208,34 @@ int writer_end(struct writer *writer, int err)
 	writer->now = writer->next;
 	writer->next = (struct writer_text){ 0 };
 	writer->begun = true;
-	err = push(writer);
+	err = writer_push(writer);
 	/* What cannot be waited for, such as a regular file, takes everything or fails. */
 	if (!err && writer->now.bytes)
 		err = loop_add(writer->loop, &writer->watch);
 	return err;
 }
 
-static void wait_for_reader(struct writer *writer)
+static void writer_wait(struct writer *writer)
 {
 	struct pollfd fds[] = { { .fd = writer->watch.fd, .events = POLLOUT },
 				{ .fd = writer->loop->signals.fd, .events = POLLIN } };
 
 	while (writer->now.bytes && poll(fds, 2, PATIENCE_MS) > 0 && !fds[1].revents)
-		if (push(writer) || !writer->progress)
+		if (writer_push(writer) || !writer->progress)
 			break;
 }
 
 int writer_close(struct writer *writer)
 {
 	if (writer->now.bytes)
-		wait_for_reader(writer);
+		writer_wait(writer);
 	writer->dropped += !!writer->now.bytes + !!writer->next.bytes;
 	if (writer->dropped)
 		log_note("%s is not read: %llu report%s dropped", writer_name(writer),
 			 writer->dropped, writer->dropped == 1 ? " is" : "s are");
 	writer->dropped = 0;
-	forget(&writer->now);
-	forget(&writer->next);
+	writer_forget(&writer->now);
+	writer_forget(&writer->next);
 	if (writer->path && writer->watch.fd >= 0)
 		close(writer->watch.fd);
 	writer->watch.fd = -1;
