@@ -172,10 +172,10 @@ static int control_look(const struct proxy_options *opt, const struct iface *ifa
 		status_look(&status, &engine, !err);
 		failed = opt->verb == PROXY_STATUS ? *status.reason : !status.translates;
 		if (opt->verb == PROXY_STATUS)
-			err = status_print(stdout, &status, &engine, opt->jsonl);
+			err = status_print(stdout, &status, &engine, opt->format == PROXY_JSONL);
 		else if (!err)
 			err = output_mappings(stdout, &engine.table, &engine.maps, iface->name,
-					      opt->jsonl);
+					      opt->format);
 		else
 			err = 0;
 		err = err ?: log_flush();

@@ -104,7 +104,7 @@ static int proxy_report(struct proxy_session *session, bool last)
 	if (err)
 		return err == -EAGAIN ? 0 : err;
 	err = output_report(out, &engine->table, &engine->maps, engine->iface.name,
-			    session->opt->jsonl);
+			    session->opt->format);
 	return writer_end(&session->writer, err);
 }
 
@@ -291,7 +291,8 @@ static int proxy_serve(struct proxy_session *session, const struct iface *iface)
 		owner_release(&session->owner);
 		return err;
 	}
-	err = writer_open(&session->writer, &session->loop, session->opt->file, false);
+	err = writer_open(&session->writer, &session->loop, session->opt->file,
+			  session->opt->format == PROXY_PROM);
 	if (err)
 		goto out;
 	loop_every(&session->loop, &session->report_timer, session->opt->interval_ns);

@@ -59,10 +59,11 @@ static const struct option_entry table[] = {
 	{ "tcp-closing", OPT_TCP_CLOSING, "SECONDS",
 	  "remove a closed TCP flow after SECONDS (default 240)" },
 	{ "udp", OPT_UDP, "SECONDS", "remove an idle UDP flow after SECONDS (default 300)" },
-	{ "output", 'o', "FORMAT", "print text (default) or jsonl" },
+	{ "output", 'o', "FORMAT",
+	  "print text (default), jsonl, or prom (for the textfile collector of Prometheus)" },
 	{ "file", OPT_FILE, "FILE",
 	  "append reports to FILE instead of writing to standard output, and open it again on "
-	  "SIGHUP" },
+	  "SIGHUP; prom replaces FILE at each report" },
 	{ "interval", 'I', "SECONDS", "time between reports, 0.1 or more (default 1)" },
 	{ "count", 'c', "N", "stop after N reports" },
 	{ "duration", 't', "SECONDS", "stop after SECONDS" },
@@ -115,10 +116,18 @@ static void options_add_map(struct proxy_options *opt, const char *text)
 
 static void options_set_output(struct proxy_options *opt, const char *text)
 {
-	opt->jsonl = !strcmp(text, "jsonl");
-	if (opt->jsonl || !strcmp(text, "text"))
-		return;
-	option_table_misuse("--output must be text or jsonl, not '%s'", text);
+	static const char *const names[] = {
+		[PROXY_TEXT] = "text",
+		[PROXY_JSONL] = "jsonl",
+		[PROXY_PROM] = "prom",
+	};
+
+	for (int i = PROXY_TEXT; i <= PROXY_PROM; i++) {
+		opt->format = (enum proxy_format)i;
+		if (!strcmp(text, names[i]))
+			return;
+	}
+	option_table_misuse("--output must be text, jsonl or prom, not '%s'", text);
 }
 
 static void options_apply(struct proxy_options *opt, int id, const char *arg)
@@ -228,8 +237,10 @@ void options_parse(struct proxy_options *opt, int argc, char **argv)
 	if (opt->tcx && (opt->keep || opt->verb != PROXY_RUN))
 		option_table_misuse(
 			"--tcx ends with the proxy that uses it: not with --keep, nor with --list, "
-			"--add, --delete or --flush-flows");
+			"--status, --add, --delete or --flush-flows");
 
+	if (opt->verb != PROXY_RUN && opt->format == PROXY_PROM)
+		option_table_misuse("--output prom belongs to a proxy that runs; use jsonl");
 	if (opt->verb != PROXY_RUN && (opt->maps.count || opt->map_file)) {
 		option_table_misuse("--map and --map-file belong to a proxy that runs; use --add");
 	}

@@ -17,6 +17,8 @@ enum proxy_verb {
 	PROXY_FLUSH,
 };
 
+enum proxy_format { PROXY_TEXT, PROXY_JSONL, PROXY_PROM };
+
 /* How long a flow may be idle before it leaves the table, in nanoseconds. */
 struct proxy_timeouts {
 	__u64 tcp_syn;
@@ -32,6 +34,7 @@ struct proxy_options {
 	struct mapping_list maps; /* of --map, in the order given */
 	const char *map_file;	  /* NULL: none */
 	const char *file;	  /* for reports; NULL: standard output */
+	enum proxy_format format;
 	struct proxy_timeouts timeouts;
 	__u64 interval_ns;
 	__u64 count;	   /* 0: no limit */
@@ -41,7 +44,6 @@ struct proxy_options {
 	bool tcx;  /* attach by tcx, not by clsact */
 	bool wait; /* for an interface that does not exist */
 	bool kill;
-	bool jsonl;
 	bool verbose;
 };
 

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The reports: both maps as text or JSON lines. */
+/* The reports: text, JSON lines, or metrics for Prometheus. */
 #ifndef PROXY_OUTPUT_H
 #define PROXY_OUTPUT_H
 
 #include <linux/types.h>
-#include <stdbool.h>
 #include <stdio.h>
 
 #include "maps.h"
+#include "options.h"
 #include "table.h"
 
 /** output_report - print one report to @out; Return: 0 or a negative errno, reported */
 int output_report(FILE *out, const struct table *table, const struct maps *maps, const char *ifname,
-		  bool jsonl);
+		  enum proxy_format format);
 
 /** output_mappings - the part of a report that is about mappings; Return: as output_report() */
 int output_mappings(FILE *out, const struct table *table, const struct maps *maps,
-		    const char *ifname, bool jsonl);
+		    const char *ifname, enum proxy_format format);
 
 /** output_counter_name - the field name of a counter */
 const char *output_counter_name(enum proxy_counter counter);

@@ -17,9 +17,9 @@ enum { DROPPING = sizeof(dropping) / sizeof(*dropping) };
 
 /* What is added up for the lines. */
 struct facts {
-	__u32 mappings, targets, flows;
-	struct addr *down; /* targets that cannot be reached */
-	__u32 down_count;
+	__u32 mappings, flows;
+	struct table_target *targets;
+	size_t target_count, down_count;
 	__u64 counters[PROXY_COUNTER_MAX], dropped;
 };
 
@@ -68,54 +68,27 @@ void status_look(struct status *status, const struct engine *engine, bool found)
 			 ifname);
 }
 
-static bool status_is_down(const struct maps *maps, const struct mapping *entry)
-{
-	__u32 index = entry->to.nexthop;
-	struct nat_nexthop hop;
-
-	if (index == PROXY_NEXTHOP_NONE || index >= maps->max_entries[MAPS_NEXTHOPS] ||
-	    entry->to.flags & PROXY_MAPPING_LOCAL)
-		return false;
-	maps->layout->nexthop_get(maps_nexthop(maps, index), &hop);
-	return !hop.oif || hop.flags & PROXY_NEXTHOP_SILENT;
-}
-
-/* Return: 0 or a negative errno; free(@facts->down) is right in either case. */
+/* Return: 0 or a negative errno; free(@facts->targets) is right in either case. */
 static int status_gather(const struct engine *engine, struct facts *facts)
 {
-	const struct mapping_list *plan = &engine->table.plan;
+	const struct table *table = &engine->table;
 	const struct maps *maps = &engine->maps;
 	__u32 limit = maps_flow_limit(maps);
 	struct nat_flow flow;
-	struct addr *seen = calloc(plan->count + 1, sizeof(*seen));
-	int err = maps_counters(maps, facts->counters);
+	int err = maps_counters(maps, facts->counters)
+			  ?: table_targets(table, maps, &facts->targets, &facts->target_count);
 
-	facts->down = calloc(plan->count + 1, sizeof(*facts->down));
-	if (!seen || !facts->down) {
-		free(seen);
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i < plan->count; i++) {
-		const struct mapping *entry = &plan->entries[i];
-		__u32 known = 0;
-
-		if (!table_in_force(entry))
-			continue;
-		facts->mappings++;
-		while (known < facts->targets && !addr_equal(&seen[known], &entry->to.addr))
-			known++;
-		if (known < facts->targets)
-			continue;
-		seen[facts->targets++] = entry->to.addr;
-		if (status_is_down(maps, entry))
-			facts->down[facts->down_count++] = entry->to.addr;
-	}
-	free(seen);
+	if (err)
+		return err;
+	for (size_t i = 0; i < table->plan.count; i++)
+		facts->mappings += table_in_force(&table->plan.entries[i]);
+	for (size_t i = 0; i < facts->target_count; i++)
+		facts->down_count += facts->targets[i].down;
 	for (__u32 slot = 0; slot < limit; slot++)
 		facts->flows += maps_flow(maps, slot, &flow);
 	for (int i = 0; i < DROPPING; i++)
 		facts->dropped += facts->counters[dropping[i]];
-	return err;
+	return 0;
 }
 
 static void status_print_down(FILE *out, const struct facts *facts, const char *before,
@@ -123,9 +96,13 @@ static void status_print_down(FILE *out, const struct facts *facts, const char *
 {
 	char addr[ADDR_TEXT_LEN];
 
-	for (__u32 i = 0; i < facts->down_count; i++)
-		fprintf(out, "%s%s%s%s", i ? between : before, quote,
-			addr_text(&facts->down[i], 0, addr), quote);
+	for (size_t i = 0; i < facts->target_count; i++) {
+		if (!facts->targets[i].down)
+			continue;
+		fprintf(out, "%s%s%s%s", before, quote, addr_text(&facts->targets[i].addr, 0, addr),
+			quote);
+		before = between;
+	}
 }
 
 static void status_print_text(FILE *out, const struct status *status, const struct engine *engine,
@@ -143,7 +120,7 @@ static void status_print_text(FILE *out, const struct status *status, const stru
 		!missing		     ? "ingress, egress"
 		: !strcmp(missing, "egress") ? "ingress"
 					     : "egress");
-	fprintf(out, "mappings: %u\ntargets: %u, %u down", facts->mappings, facts->targets,
+	fprintf(out, "mappings: %u\ntargets: %zu, %zu down", facts->mappings, facts->target_count,
 		facts->down_count);
 	status_print_down(out, facts, ": ", ", ", "");
 	fprintf(out, "\nflows: %u of %u\ndropped: %llu packets", facts->flows,
@@ -173,8 +150,8 @@ static void status_print_json(FILE *out, const struct status *status, const stru
 		if (status->heartbeat != ~0ULL)
 			fprintf(out, ",\"heartbeat\":%.1f",
 				(double)status->heartbeat / NSEC_PER_SEC);
-		fprintf(out, ",\"mappings\":%u,\"targets\":%u,\"targets_down\":[", facts->mappings,
-			facts->targets);
+		fprintf(out, ",\"mappings\":%u,\"targets\":%zu,\"targets_down\":[", facts->mappings,
+			facts->target_count);
 		status_print_down(out, facts, "", ",", "\"");
 		fprintf(out, "],\"flows\":%u,\"max_flows\":%u,\"dropped\":%llu", facts->flows,
 			engine->maps.max_entries[MAPS_FLOWS], facts->dropped);
@@ -199,6 +176,6 @@ int status_print(FILE *out, const struct status *status, const struct engine *en
 		status_print_json(out, status, engine, status->found ? &facts : NULL);
 	else if (!err && status->found)
 		status_print_text(out, status, engine, &facts);
-	free(facts.down);
+	free(facts.targets);
 	return err;
 }

@@ -104,6 +104,46 @@ int table_mappings(const struct table *table, struct mapping_list *list)
 	return err;
 }
 
+static bool table_is_down(const struct maps *maps, const struct mapping *entry)
+{
+	struct nat_nexthop hop;
+
+	if (entry->to.nexthop == PROXY_NEXTHOP_NONE || entry->to.flags & PROXY_MAPPING_LOCAL)
+		return false;
+	maps->layout->nexthop_get(maps_nexthop(maps, entry->to.nexthop), &hop);
+	return !hop.oif || hop.flags & PROXY_NEXTHOP_SILENT;
+}
+
+static int table_compare_targets(const void *a, const void *b)
+{
+	return addr_compare(&((const struct table_target *)a)->addr,
+			    &((const struct table_target *)b)->addr);
+}
+
+int table_targets(const struct table *table, const struct maps *maps, struct table_target **targets,
+		  size_t *count)
+{
+	struct table_target *all = calloc(table->plan.count + 1, sizeof(*all));
+	size_t found = 0, kept = 0;
+
+	if (!all)
+		return -ENOMEM;
+	for (size_t i = 0; i < table->plan.count; i++) {
+		const struct mapping *entry = &table->plan.entries[i];
+
+		if (table_in_force(entry))
+			all[found++] =
+				(struct table_target){ entry->to.addr, table_is_down(maps, entry) };
+	}
+	qsort(all, found, sizeof(*all), table_compare_targets);
+	for (size_t i = 0; i < found; i++)
+		if (!i || !addr_equal(&all[i].addr, &all[kept - 1].addr))
+			all[kept++] = all[i];
+	*targets = all;
+	*count = kept;
+	return 0;
+}
+
 int table_id_take(struct table *table, const struct maps *maps, __u32 *from, __u32 *id)
 {
 	for (; *from < table->id_max; (*from)++) {

@@ -51,6 +51,21 @@ static inline struct nat_dest table_target(const struct mapping *entry)
 				  .proto = entry->from.proto };
 }
 
+/* A target of mappings that are in force. */
+struct table_target {
+	struct addr addr;
+	bool down; /* no route leads to it, or its next hop does not answer */
+};
+
+/**
+ * table_targets - list the targets of the mappings in force, each address once, sorted
+ * @targets: set to the list, which the caller frees
+ * @count: set to their number
+ * Return: 0 or -ENOMEM.
+ */
+int table_targets(const struct table *table, const struct maps *maps, struct table_target **targets,
+		  size_t *count);
+
 /** table_mappings - append the mappings in force to @list; Return: 0 or -ENOMEM */
 int table_mappings(const struct table *table, struct mapping_list *list);
 

@@ -20,13 +20,14 @@ harmless()
 }
 
 for tool in packet-monitor proxy; do
-	formats="text jsonl"
+	formats="text jsonl prom"
 	[ $tool = proxy ] || formats="table jsonl csv prom"
 	for format in $formats; do
 		in_host box "$BIN/$tool" -c 1 -I 0.1 -o $format "$odd" > $TMP/out 2> $TMP/err || true
 		check "$tool, $format: it attaches" grep -qF 'attached to "\\x1b[2J\x07\xff' $TMP/err
 		harmless "$tool, $format" $TMP/out
 		harmless "$tool, $format, stderr" $TMP/err
+		[ $format != prom ] || check "$tool, $format: the format" "$ROOT/tests/e2e/prom-check.py" $TMP/out
 		[ $format != jsonl ] || equal "$tool, $format: the name" "$(jq -r .iface $TMP/out | sort -u)" \
 			$'"\\\e[2J\a\xef\xbf\xbd'
 	done

@@ -88,6 +88,7 @@ show prom -r 1 --file "$TMP/metrics.prom" -I 0.1
 contains "prom: the largest flow" "$(cat "$TMP/metrics.prom")" \
 	'packet_monitor_flow_packets{iface="eth0",dir="out",vlan="0",proto="udp",src="10.0.0.1:4001",dst="10.0.0.2:53"} 3'
 contains "prom: the others as one" "$(cat "$TMP/metrics.prom")" 'dir="in",vlan="",proto="",src="other",dst="other"} '
+check "prom: the format" "$ROOT/tests/e2e/prom-check.py" "$TMP/metrics.prom"
 check "prom: sum of the flows is the total" python3 -c '
 import re, sys
 text = open(sys.argv[1]).read()

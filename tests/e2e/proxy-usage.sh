@@ -50,7 +50,7 @@ refused "interval 0" 2 "--interval must be 0.1 to" -I 0 eth0
 refused "a negative interval" 2 "--interval must be" -I -1 eth0
 refused "a huge interval" 2 "--interval must be" -I 99999999999999999999 eth0
 refused "count 0" 2 "--count must be 1 to" -c 0 eth0
-refused "an unknown output" 2 "text or jsonl, not 'xml'" -o xml eth0
+refused "an unknown output" 2 "text, jsonl or prom, not 'xml'" -o xml eth0
 refused "no flows at all" 2 "--max-flows must be 1 to" --max-flows 0 eth0
 refused "an unknown interface" 1 "cannot attach to eth9: no such interface" eth9
 refused "a name that is too long" 1 "no such interface" an-interface-name-of-many-letters

@@ -65,32 +65,37 @@ done
 equal "csv: one heading for both runs" "$(grep -c ^type, $FILE) $(grep -c ^total, $FILE)" "1 4"
 
 # --- replaced ---
-rm -f $FILE
-umask 027
-start_tool pm box packet-monitor -o prom -I 0.1 --file $FILE eth0
-umask 022
-echo precious > $TMP/precious
-ln -s $TMP/precious $FILE.${pids[pm]}.tmp
-check "prom: a report" wait_for 10 test -s $FILE
-for _ in 1 2 3; do
-	inode=$(stat -c %i $FILE)
-	check "prom: and another one in its place" wait_for 10 eval '[ $(stat -c %i $FILE) != '$inode' ]'
-done
-equal "prom: a link that somebody has put there is not followed" "$(cat $TMP/precious)" precious
-equal "prom: mode 0644 less the umask" "$(stat -c %a $FILE)" 640
-stop pm
-rm -f $FILE $FILE.*.tmp
-for what in "p" "c 1 7"; do
-	# shellcheck disable=SC2086
-	mknod $FILE $what
-	refused "prom: no regular file ($what)" packet-monitor -o prom --file $FILE eth0
-	check "prom: it is still there ($what)" test -p $FILE -o -c $FILE
+for tool in packet-monitor proxy; do
+	rm -f $FILE
+	umask 027
+	start_tool tool box $tool -o prom -I 0.1 --file $FILE eth0
+	umask 022
+	echo precious > $TMP/precious
+	ln -s $TMP/precious $FILE.${pids[tool]}.tmp
+	check "$tool, prom: a report" wait_for 10 test -s $FILE
+	for _ in 1 2 3; do
+		inode=$(stat -c %i $FILE)
+		check "$tool, prom: and another one in its place" \
+			wait_for 10 eval '[ $(stat -c %i $FILE) != '$inode' ]'
+	done
+	equal "$tool, prom: a link that somebody has put there is not followed" "$(cat $TMP/precious)" precious
+	equal "$tool, prom: mode 0644 less the umask" "$(stat -c %a $FILE)" 640
+	check "$tool, prom: the format" "$ROOT/tests/e2e/prom-check.py" $FILE
+	stop tool
+	rm -f $FILE $FILE.*.tmp
+	for what in "p" "c 1 7"; do
+		# shellcheck disable=SC2086
+		mknod $FILE $what
+		refused "$tool, prom: no regular file ($what)" $tool -o prom --file $FILE eth0
+		check "$tool, prom: it is still there ($what)" test -p $FILE -o -c $FILE
+		rm $FILE
+	done
+	ln -s $TMP/precious $FILE
+	refused "$tool, prom: a link" $tool -o prom --file $FILE eth0
+	check "$tool, prom: it is still there" test -L $FILE
 	rm $FILE
+	equal "$tool, prom: no temporary file is left" "$(ls $TMP/dir)" report.1
 done
-ln -s $TMP/precious $FILE
-refused "prom: a link" packet-monitor -o prom --file $FILE eth0
-check "prom: it is still there" test -L $FILE
-equal "prom: no temporary file is left" "$(ls $TMP/dir)" report$'\n'report.1
 
 # --- an interface with several names ---
 ip -n box link property add dev eth0 altname uplink altname wan \

@@ -91,7 +91,7 @@ ended()
 
 formats()
 {
-	[ "$1" = proxy ] && echo "text jsonl" || echo "table classic jsonl csv prom"
+	[ "$1" = proxy ] && echo "text jsonl prom" || echo "table classic jsonl csv prom"
 }
 
 # --- nobody reads from the beginning on ---
