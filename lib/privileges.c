@@ -20,14 +20,15 @@ static const struct {
 	{ CAP_PERFMON, PRIVILEGES_LOAD },
 	{ CAP_DAC_READ_SEARCH, PRIVILEGES_READ },
 	{ CAP_DAC_OVERRIDE, PRIVILEGES_WRITE },
+	{ CAP_NET_RAW, PRIVILEGES_PACKETS },
 };
 
-static bool effective(const struct __user_cap_data_struct *data, int cap)
+static bool privileges_effective(const struct __user_cap_data_struct *data, int cap)
 {
 	return data[CAP_TO_INDEX(cap)].effective & CAP_TO_MASK(cap);
 }
 
-static int become_nobody(void)
+static int privileges_become_nobody(void)
 {
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) || setgroups(0, NULL) ||
 	    setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY))
@@ -47,9 +48,9 @@ int privileges_drop(unsigned int needed)
 	for (unsigned int i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
 		if (!kept[i].needed_for || needed & kept[i].needed_for)
 			keep[CAP_TO_INDEX(kept[i].cap)].permitted |= CAP_TO_MASK(kept[i].cap);
-	if (!geteuid() && !(needed & PRIVILEGES_WRITE) && effective(data, CAP_SETUID) &&
-	    effective(data, CAP_SETGID))
-		err = become_nobody();
+	if (!geteuid() && !(needed & PRIVILEGES_WRITE) && privileges_effective(data, CAP_SETUID) &&
+	    privileges_effective(data, CAP_SETGID))
+		err = privileges_become_nobody();
 	for (int i = 0; i < 2; i++) {
 		data[i].permitted &= keep[i].permitted;
 		data[i].effective &= keep[i].permitted;

@@ -251,7 +251,8 @@ static int proxy_acquire(struct proxy_session *session, const struct iface *ifac
 static int proxy_drop_privileges(const struct proxy_options *opt)
 {
 	int err = privileges_drop(PRIVILEGES_LOAD | (opt->map_file ? PRIVILEGES_READ : 0) |
-				  (opt->file ? PRIVILEGES_WRITE : 0));
+				  (opt->file ? PRIVILEGES_WRITE : 0) |
+				  (opt->wait ? PRIVILEGES_PACKETS : 0));
 
 	return err ? log_err(err, "cannot drop privileges") : 0;
 }

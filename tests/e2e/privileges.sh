@@ -11,7 +11,7 @@ start server target socat TCP4-LISTEN:$TARGET_PORT,fork,reuseaddr EXEC:cat
 wait_for 5 listening target tcp $TARGET_PORT
 
 # Numbers of the capabilities, from <linux/capability.h>.
-DAC_OVERRIDE=1 DAC_READ_SEARCH=2 NET_ADMIN=12 PERFMON=38 BPF=39
+DAC_OVERRIDE=1 DAC_READ_SEARCH=2 NET_ADMIN=12 NET_RAW=13 PERFMON=38 BPF=39
 
 # state ID: user, group, other groups, sets of capabilities, no_new_privs
 state()
@@ -121,6 +121,10 @@ kill -HUP "${pids[px]}"
 check "proxy --map-file: reads it again" wait_for 5 grep -q "read again, 2 mappings" $TMP/px.err
 through "and translates by it" 10.0.0.11:81
 ends "proxy --map-file" px
+
+start_tool px client proxy --wait -I 0.1 eth0
+has "proxy --wait" px 65534 $NET_ADMIN $NET_RAW $BPF $PERFMON
+ends "proxy --wait" px
 
 start_tool px client proxy --keep -I 0.1 eth0
 wait_for 5 dropped px

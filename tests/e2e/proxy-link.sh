@@ -51,6 +51,12 @@ stop proxy
 ip -n client link add tap0 type veth peer name tap1
 ip -n client link set tap0 up
 start_tool proxy client proxy --wait -I 0.2 tap0
+# packet_sockets: to send ARP by
+packet_sockets()
+{
+	in_host client sed 1d /proc/net/packet | wc -l
+}
+equal "--wait: it can send ARP" "$(packet_sockets)" 1
 in_host client "$BIN/proxy" --add 10.9.0.1:80=10.9.0.2:80/tcp tap0
 ip -n client link del tap0
 check "--wait: it waits" wait_for 5 said proxy "tap0 is gone, waiting for it"
@@ -62,6 +68,7 @@ back()
 }
 check "--wait: it is back" wait_for 5 back 2
 equal "--wait: with its filters" "$(our_filters client tap0 | sort | xargs)" "proxy_egress proxy_ingress"
+equal "--wait: it can send ARP again" "$(packet_sockets)" 1
 contains "--wait: and with what was added" "$(in_host client "$BIN/proxy" --list tap0)" "10.9.0.1:80"
 status=0
 stop proxy || status=$?
