@@ -18,13 +18,15 @@ Removes from the interfaces named, or from all interfaces of this network namesp
   - neighbour entries with the address 02:70:72:6f:78:79, which proxy gives to hosts that do not exist,
   - the clsact qdisc, if no filter of anyone's is left in it.
 Filters of others are never touched. A packet-monitor or proxy that runs attaches its filters
-again: end it first. Exit status: 0, or 1 if something could not be removed.
+again: it is named, to be ended first. Exit status: 0, or 1 if something could not be removed or
+will be attached again.
 USAGE
 }
 
 PROXY_MAC=02:70:72:6f:78:79
 PATH=$PATH:/usr/sbin:/sbin
 found=0 status=0
+programs='' # the ids of those whose filters were removed
 
 say()
 {
@@ -100,6 +102,7 @@ clean_hook()
 		done
 		if [ "$kind" = bpf ] && is_ours "$name" "$id" "$program"; then
 			found=$((found + 1))
+			programs="$programs $id"
 			remove "filter ${name%%:*} ($hook, priority $priority, handle $handle, program $id)" \
 				tc filter del dev "$dev" "$hook" protocol "$protocol" pref "$priority" \
 				chain "$chain" handle "$handle" bpf
@@ -164,6 +167,27 @@ all_interfaces()
 	done | sort -u
 }
 
+# complain_of_owners: a tool that runs has its programs open
+complain_of_owners()
+{
+	set -- # one -e PATTERN for each program
+	for id in $programs; do
+		set -- "$@" -e "^prog_id:[[:space:]]*$id\$"
+	done
+	[ $# -gt 0 ] || return 0
+	set +f
+	owners=$(grep -ls "$@" /proc/[0-9]*/fdinfo/* | cut -d / -f 3 | sort -nu)
+	set -f
+	for pid in $owners; do
+		tool=$(cat "/proc/$pid/comm" 2> /dev/null)
+		case $tool in
+		packet-monitor | proxy)
+			complain "$tool (pid $pid) runs and attaches its filters again: end it first (kill $pid)"
+			;;
+		esac
+	done
+}
+
 # mention_others NAMED...: other interfaces that have filters of ours, such as the one by which the
 # target of a mapping is reached
 mention_others()
@@ -218,4 +242,5 @@ done
 [ $found -gt 0 ] || [ $status -ne 0 ] ||
 	say "nothing of packet-monitor or proxy found$([ "$named" -eq 0 ] || echo " on $*")"
 [ "$named" -eq 0 ] || mention_others "$@"
+complain_of_owners
 exit $status

@@ -137,7 +137,8 @@ qdisc_removed()
 cleaned_up()
 {
 	blind=yes
-	in_host client "$ROOT/remove-filters-and-qdisc.sh" eth0 > /dev/null
+	# It fails, since the tools run.
+	in_host client "$ROOT/remove-filters-and-qdisc.sh" eth0 > $TMP/clean 2>&1 || true
 }
 
 proxy_killed()
@@ -161,7 +162,7 @@ monitor_killed()
 {
 	restarted=monitor blind=yes
 	stop monitor KILL 2> /dev/null || true
-	in_host client "$ROOT/remove-filters-and-qdisc.sh" eth0 > /dev/null
+	in_host client "$ROOT/remove-filters-and-qdisc.sh" eth0 > $TMP/clean 2>&1 || true
 	monitor_runs
 }
 

@@ -91,6 +91,9 @@ for tool in packet-monitor proxy; do
 	status=0
 	in_host client "$ROOT/remove-filters-and-qdisc.sh" eth0 > $TMP/clean 2>&1 || status=$?
 	again ingress egress
+	equal "$tool: the script names the tool that runs" \
+		"$status $(grep -c ": $tool (pid ${pids[tool]}) runs and attaches its filters again: end it first" $TMP/clean)" \
+		"1 1"
 	equal "$tool: nothing else was said" \
 		"$(grep -cv 'attached\|eth0 \(in\|out\):' $TMP/tool.err)" 0
 
