@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Do to both tools, at random and under traffic, what the world around them does: links that go down,
 # filters that others remove, kills, readers that stop, mappings and routes that change, forged
-# packets. After each disturbance: traffic is right, counts are exact, filters of others are still
+# packets, an interface that is deleted, users who answer in proxy's place. After each disturbance: traffic is right, counts are exact, filters of others are still
 # there, no memory and no descriptor is lost. SEED=N repeats a run.
 . "$(dirname "$0")/../lib.sh"
 needs socat jq python3
@@ -48,7 +48,7 @@ runs()
 
 proxy_runs()
 {
-	runs proxy proxy -o jsonl -I 0.2 -f $MAP_FILE eth0
+	runs proxy proxy -o jsonl -I 0.2 --wait -f $MAP_FILE eth0
 }
 
 monitor_runs()
@@ -234,8 +234,53 @@ forged_arp()
 	PYTHON
 }
 
+# The interface is deleted, and another one of its name takes its place. Flows are lost, as by a
+# normal end. It has the same MAC address, since the hosts around know that.
+interface_deleted()
+{
+	local mac
+	blind=yes
+	map_to target
+	kill -HUP "${pids[proxy]}"
+	wait_for 15 answers TCP
+	mac=$(ip -n client -j link show eth0 | jq -r '.[0].address')
+	ip -n client link del eth0
+	wait_for 15 eval 'grep -q "eth0 is gone" <(tail -n 2 $TMP/proxy.err)'
+	link client eth0 switch p-client
+	ip -n client link set eth0 address $mac
+	ip -n switch link set p-client master br0
+	address client eth0 $CLIENT/24 fd00::1/64
+	wait_for 15 eval '[ "$(our_filters client eth0 | grep -c .)" = 4 ]'
+	foreign_attach
+}
+
+# Another user takes the name of a killed proxy's socket, and answers that all is done.
+name_squatted()
+{
+	local name
+	restarted=proxy
+	name=$(in_host client sed -n 's/.* @\(proxy\/.*\)/\1/p' /proc/net/unix | head -n 1)
+	stop proxy KILL 2> /dev/null || true
+	start squatter client setpriv --reuid 65534 --regid 65534 --clear-groups python3 -c '
+import socket, sys
+server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+server.bind("\0" + sys.argv[1])
+server.listen()
+print("listens", flush=True)
+while True:
+    peer, _ = server.accept()
+    peer.recv(512)
+    peer.send(b"+")' "$name"
+	wait_for 10 grep -q listens $TMP/squatter.out
+	in_host client timeout 15 "$BIN/proxy" --add 10.0.0.52:1=$TARGET:1/tcp eth0
+	in_host client timeout 15 "$BIN/proxy" --list eth0 2> /dev/null | grep -q 10.0.0.52
+	proxy_runs
+	stop squatter || true
+}
+
 DISTURBANCES=(link_down filter_removed qdisc_removed cleaned_up proxy_killed proxy_stopped monitor_killed
-	owner_frozen readers_stall mapping_reloaded mapping_added neighbours_flushed target_moves forged_reset forged_arp)
+	owner_frozen readers_stall mapping_reloaded mapping_added neighbours_flushed target_moves forged_reset forged_arp
+	interface_deleted name_squatted)
 
 # --- the run -------------------------------------------------------------------------------------
 
