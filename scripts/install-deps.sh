@@ -174,23 +174,30 @@ missing()
 	done < <(needs)
 }
 
-# available PACKAGE: whether the package manager can install it; the untried ones find out themselves
+# available: of the packages in lines "PROBE A/B" those that the package manager can install, one a
+# line; the untried ones find out themselves
 available()
 {
-	local policy
-	[ "$manager" = apt-get ] || return 0
-	policy=$(LC_ALL=C apt-cache policy "$1" 2> /dev/null)
-	[[ $policy == *"Candidate: "[^\(]* ]]
+	local names
+	mapfile -t names < <(cut -d ' ' -f 2 | tr / '\n' | sort -u)
+	if [ "$manager" != apt-get ]; then
+		printf '%s\n' "${names[@]}"
+		return
+	fi
+	LC_ALL=C apt-cache policy "${names[@]}" 2> /dev/null |
+		sed -n '/^[^ ]/{s/:$//;h}; /^ *Candidate: [^(]/{g;p}'
 }
 
 # choose: from lines "PROBE A/B" the names of the packages to install, each once
 choose()
 {
-	local probe names name chosen
+	local lines probe names name chosen there
+	lines=$(cat)
+	there=$(available <<< "$lines")
 	while read -r probe names; do
 		chosen=
 		for name in ${names//\// }; do
-			if available "$name"; then
+			if [[ $'\n'$there$'\n' == *$'\n'$name$'\n'* ]]; then
 				chosen=$name
 				break
 			fi
@@ -200,7 +207,7 @@ choose()
 			chosen=${names%%/*}
 		fi
 		echo "$chosen"
-	done | sort -u
+	done <<< "$lines" | sort -u
 }
 
 lacking=$(missing)

@@ -75,10 +75,18 @@ equal "each lock is mentioned once" "$(grep -c waiting $TMP/install.err)" 2
 contains "and finds nothing to do the next time" "$("$ROOT/scripts/install-deps.sh" demo)" \
 	"nothing to install for: demo"
 
-# An error that no waiting mends ends it at once.
-rm -r $TMP/root/usr $TMP/archive/Packages
-status=0
-said=$("$ROOT/scripts/install-deps.sh" demo 2>&1) || status=$?
-equal "without the archive it fails" $status 1
-contains "and says at what" "$said" "install-deps.sh: apt-get update failed"
+# fails REASON: at once, without waiting
+fails()
+{
+	status=0
+	said=$("$ROOT/scripts/install-deps.sh" demo 2>&1) || status=$?
+	equal "it fails" $status 1
+	contains "and says why" "$said" "install-deps.sh: $1"
+}
+
+rm -r $TMP/root/usr
+: > $TMP/archive/Packages
+fails "no package socat for socat in this machine's sources"
+rm $TMP/archive/Packages
+fails "apt-get update failed"
 finish
