@@ -302,8 +302,9 @@ class Proxy(Tool):
 
     def start(self):
         super().start()
-        # The neighbour entry of the original address is part of the set-up, not of the traffic.
-        run(*self.net.inside("client", "timeout", "10", os.path.join(PROGRAMS, "traffic"), "-c",
+        # The neighbour entry of the original address is part of the set-up, not of the traffic. A
+        # minute: on a busy machine it has taken more than 10 s.
+        run(*self.net.inside("client", "timeout", "60", os.path.join(PROGRAMS, "traffic"), "-c",
                              self.net.path("client"), "-s", self.net.path("server"), "-t", ORIGINAL,
                              "-l", "0.0.0.0:" + TARGET.split(":")[1], "-n", "1", "crr"))
 
