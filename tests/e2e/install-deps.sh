@@ -85,6 +85,7 @@ fails()
 }
 
 rm -r $TMP/root/usr
+: > $DPKG/status
 : > $TMP/archive/Packages
 fails "no package socat for socat in this machine's sources"
 rm $TMP/archive/Packages
