@@ -20,6 +20,14 @@ enum { PATIENCE_MS = 1000 };
 
 static const char *log_tool = "";
 static bool log_verbose;
+static void (*log_take)(void *arg, const char *text, size_t len);
+static void *log_take_arg;
+
+void log_divert(void (*take)(void *arg, const char *text, size_t len), void *arg)
+{
+	log_take = take;
+	log_take_arg = arg;
+}
 
 /* A reader who has stopped is waited for once, not for each line. */
 void log_text(const char *text, size_t len)
@@ -29,6 +37,10 @@ void log_text(const char *text, size_t len)
 	char notice[96];
 	int notice_len;
 
+	if (log_take) {
+		log_take(log_take_arg, text, len);
+		return;
+	}
 	if (lost) {
 		notice_len = snprintf(notice, sizeof(notice),
 				      "%s: %llu message%s lost here: nobody read them\n", log_tool,

@@ -31,6 +31,12 @@ int log_err(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)))
 /** log_text - lines as they are, without the tool's name before them */
 void log_text(const char *text, size_t len);
 
+/**
+ * log_divert - hand what would go to stderr to @take from now on; NULL: no more
+ * @take: called with @arg and whole lines
+ */
+void log_divert(void (*take)(void *arg, const char *text, size_t len), void *arg);
+
 /** log_note - a line that is no error: "attached to eth0", a warning */
 void log_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

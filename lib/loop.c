@@ -42,19 +42,30 @@ static void loop_read_signal(void *arg)
 
 int loop_open(struct loop *loop, void (*on_signal)(void *arg, int signal), void *arg)
 {
-	sigset_t set = loop_signals();
-
 	loop_block_signals();
 	*loop = LOOP_INIT;
+	loop->taken = loop_signals();
 	loop->on_signal = on_signal;
 	loop->arg = arg;
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (loop->epoll_fd < 0)
 		return -errno;
-	loop->signals = (struct loop_fd){ .fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
-					  .ready = loop_read_signal,
-					  .arg = loop };
+	loop->signals =
+		(struct loop_fd){ .fd = signalfd(-1, &loop->taken, SFD_NONBLOCK | SFD_CLOEXEC),
+				  .ready = loop_read_signal,
+				  .arg = loop };
 	return loop->signals.fd < 0 ? -errno : loop_add(loop, &loop->signals);
+}
+
+int loop_take_signal(struct loop *loop, int signal)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, signal);
+	sigaddset(&loop->taken, signal);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(loop->signals.fd, &loop->taken, 0) < 0 ? -errno : 0;
 }
 
 void loop_close(struct loop *loop)

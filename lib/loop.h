@@ -8,6 +8,7 @@
 #define LOOP_H
 
 #include <linux/types.h>
+#include <signal.h>
 #include <stdbool.h>
 
 /* A descriptor that is waited for. */
@@ -30,6 +31,7 @@ struct loop_timer {
 struct loop {
 	int epoll_fd;
 	struct loop_fd signals;
+	sigset_t taken; /* what @signals hears of */
 	void (*on_signal)(void *arg, int signal);
 	void *arg;
 	struct loop_timer *timers; /* those that are set */
@@ -48,6 +50,12 @@ void loop_block_signals(void);
  * Return: 0 or a negative errno; loop_close() is right in either case.
  */
 int loop_open(struct loop *loop, void (*on_signal)(void *arg, int signal), void *arg);
+
+/**
+ * loop_take_signal - have @on_signal called for @signal, too, instead of what the kernel would do
+ * Return: 0 or a negative errno.
+ */
+int loop_take_signal(struct loop *loop, int signal);
 
 void loop_close(struct loop *loop);
 
