@@ -89,6 +89,34 @@ void format_endpoint(char text[FORMAT_ENDPOINT_MAX], const struct pm_key *key, b
 		snprintf(text, FORMAT_ENDPOINT_MAX, "%s", address);
 }
 
+/* Where an endpoint's address ends: at its port, at "type 8", at the end of the text. */
+static size_t address_length(const char *text)
+{
+	const char *end = strchr(text, *text == '[' ? ']' : ' ');
+
+	if (!end && strchr(text, ':') == strrchr(text, ':'))
+		end = strchr(text, ':');
+	return end ? (size_t)(end - text) : strlen(text);
+}
+
+void format_shorten(char text[FORMAT_ENDPOINT_MAX], int width, int head, const char *gap)
+{
+	int len = (int)strlen(text), begin = *text == '[', end = (int)address_length(text);
+	int room = width - 1 - begin - (len - end); /* for characters of the address */
+	char from[FORMAT_ENDPOINT_MAX];
+
+	if (len <= width || width < 1)
+		return;
+	memcpy(from, text, (size_t)len + 1);
+	if (room < 0) {
+		begin = room = 0;
+		end = len - (width - 1);
+	}
+	head = room * head / FORMAT_HEADS;
+	snprintf(text, FORMAT_ENDPOINT_MAX, "%.*s%s%s", begin + head, from, gap,
+		 from + end - (room - head));
+}
+
 void format_proto(char text[FORMAT_PROTO_MAX], const struct pm_key *key)
 {
 	if (format_family_of(key) == PM_KIND_OTHER) {

@@ -8,7 +8,7 @@
 
 #include "packet-monitor.h"
 
-enum { FORMAT_ADDRESS_MAX = 48, FORMAT_ENDPOINT_MAX = 64, FORMAT_PROTO_MAX = 16 };
+enum { FORMAT_ADDRESS_MAX = 48, FORMAT_ENDPOINT_MAX = 64, FORMAT_PROTO_MAX = 16, FORMAT_HEADS = 8 };
 
 /** format_address - one end of a flow, without its port: "10.0.0.1", "2001:db8::1", a MAC */
 void format_address(char text[FORMAT_ADDRESS_MAX], const struct pm_key *key, bool destination);
@@ -20,6 +20,16 @@ void format_address(char text[FORMAT_ADDRESS_MAX], const struct pm_key *key, boo
  * type 8", "10.0.0.1 type 3/1".
  */
 void format_endpoint(char text[FORMAT_ENDPOINT_MAX], const struct pm_key *key, bool destination);
+
+/**
+ * format_shorten - shorten an endpoint to @width columns: leave out the middle of its address
+ * @head: eighths of what is kept of the address that are its beginning; the others are its end
+ * @gap: one column, shown in their place
+ *
+ * The port stays: "[2001:db8::…:5678]:443". Where even that does not fit, the end of the text is
+ * kept.
+ */
+void format_shorten(char text[FORMAT_ENDPOINT_MAX], int width, int head, const char *gap);
 
 /** format_proto - "tcp", a protocol without a name as a number; not IP: the EtherType "0x0806" */
 void format_proto(char text[FORMAT_PROTO_MAX], const struct pm_key *key);

@@ -21,19 +21,23 @@
 #include "output.h"
 #include "privileges.h"
 
+/* After this time, a terminal shows the first figures. */
+enum { FIRST_NS = 200000000 };
+
 struct pm_session {
 	struct pm_options opt;
 	struct monitor monitors[INTERFACES_MAX];
 	struct view view;
 	struct loop loop;
 	struct tc_watch filters;
-	struct loop_fd keys, ifaces[INTERFACES_MAX];
-	struct loop_timer report_timer, end_timer, recycle_timer;
+	struct loop_fd ifaces[INTERFACES_MAX];
+	struct loop_timer report_timer, first_timer, end_timer, recycle_timer;
 	__u64 last_ns; /* of the last report */
 	__u64 reports;
 	struct output output;
-	struct resolver *resolver; /* NULL: not wanted */
-	bool paused;
+	struct live_view live;
+	struct report report;	       /* the last one */
+	struct resolver *resolver;     /* NULL: not wanted yet */
 	bool mute;		       /* a report could not be written: no more of them */
 	const struct monitor *visited; /* by the snapshot that is being taken */
 };
@@ -42,7 +46,10 @@ static void visit_flow(void *ctx, const struct flow *flow)
 {
 	struct pm_session *session = ctx;
 
-	view_add(&session->view, session->visited, flow);
+	if (session->live.terminal.live)
+		live_keep(&session->live, session->visited, flow);
+	else
+		view_add(&session->view, session->visited, flow);
 }
 
 static struct report take_report(struct pm_session *session, __u64 now_ns)
@@ -53,46 +60,41 @@ static struct report take_report(struct pm_session *session, __u64 now_ns)
 		.monitors = session->monitors,
 		.monitor_count = session->opt.interface_count,
 		.view = &session->view,
-		.resolver = session->resolver,
-		.terminal = session->output.terminal.open ? &session->output.terminal : NULL,
 	};
 }
 
-/* As many rows as the window has room for. */
-static void fit_window(struct pm_session *session, const struct report *report)
+/* Write the last report. Return: 0, -EPIPE if the reader has gone, or another negative errno. */
+static int pm_write(struct pm_session *session, bool last)
 {
-	int room;
+	struct live_view *live = &session->live;
 
-	if (!report->terminal || session->opt.rows_given)
-		return;
-	terminal_measure(&session->output.terminal);
-	room = report->terminal->rows - output_table_height(report);
-	session->opt.view.limit = room > 1 ? (size_t)room : 1;
+	if (live->names && !session->resolver)
+		session->resolver = resolver_open();
+	session->report.resolver = live->names ? session->resolver : NULL;
+	session->report.live = live->terminal.live ? live : NULL;
+	session->mute = output_write(&session->output, &session->report, last);
+	if (session->view.failed)
+		log_note("not enough memory for all rows (try --rows)");
+	return session->mute;
 }
 
 /* Return: 0, -EPIPE if the reader has gone, or another negative errno, reported. */
 static int pm_report(struct pm_session *session, bool last)
 {
 	__u64 now_ns = loop_now_ns();
-	struct report report = take_report(session, now_ns);
 	int err = 0;
 
-	fit_window(session, &report);
+	session->report = take_report(session, now_ns);
+	session->last_ns = now_ns;
+	live_check(&session->live);
+	live_begin(&session->live);
 	view_begin(&session->view, &session->opt.view);
 	for (int i = 0; i < session->opt.interface_count && !err; i++) {
 		session->visited = &session->monitors[i];
 		err = monitor_snapshot(&session->monitors[i], now_ns, visit_flow, session);
 	}
 	view_end(&session->view);
-	if (session->view.failed)
-		log_note("not enough memory for all rows (try --rows)");
-	if (!err) {
-		err = output_write(&session->output, &report, last);
-		session->mute = err;
-	}
-	session->last_ns = now_ns;
-	session->reports++;
-	return err;
+	return err ?: pm_write(session, last);
 }
 
 /* Make room for new flows. */
@@ -169,24 +171,36 @@ static int reattach(struct pm_session *session)
 	return err;
 }
 
+static void act(struct pm_session *session, enum live_action action)
+{
+	int err = 0;
+
+	if (action == LIVE_QUIT)
+		loop_end(&session->loop, 0);
+	else if (action == LIVE_REPORT)
+		err = pm_report(session, false);
+	else if (action == LIVE_DRAW && output_ready(&session->output))
+		err = pm_write(session, false);
+	if (err)
+		loop_end(&session->loop, err);
+}
+
 static void on_key(void *arg)
 {
 	struct pm_session *session = arg;
 
-	switch (terminal_key()) {
-	case 's':
-		session->opt.view.sort = (session->opt.view.sort + 1) % SORT_KEYS;
-		break;
-	case ' ':
-		session->paused = !session->paused;
-		break;
-	case 'q':
-		loop_end(&session->loop, 0);
-		break;
-	case TERMINAL_GONE:
-		loop_remove(&session->loop, &session->keys);
-		break;
-	}
+	act(session, live_key(&session->live));
+}
+
+static void on_message(void *arg)
+{
+	act(arg, LIVE_DRAW);
+}
+
+/* On a terminal, the first figures come early; they are no report that counts. */
+static void on_first(void *arg)
+{
+	act(arg, LIVE_REPORT);
 }
 
 static void pm_on_report(void *arg)
@@ -195,15 +209,16 @@ static void pm_on_report(void *arg)
 	const struct pm_options *opt = &session->opt;
 	int err;
 
+	session->reports++;
 	/* The last report comes after the end of counting. */
-	if (opt->count && session->reports + 1 >= opt->count)
+	if (opt->count && session->reports >= opt->count)
 		return loop_end(&session->loop, 0);
 	err = reattach(session);
-	if (!err && !session->paused)
-		err = pm_report(session, false);
-	age(session);
 	if (err)
-		loop_end(&session->loop, err);
+		return loop_end(&session->loop, err);
+	/* What is paused is drawn again: names may have been found, interfaces have gone. */
+	act(session, session->live.paused ? LIVE_DRAW : LIVE_REPORT);
+	age(session);
 }
 
 static void pm_on_end(void *arg)
@@ -217,8 +232,11 @@ static void pm_on_signal(void *arg, int signal)
 {
 	struct pm_session *session = arg;
 
-	if (signal != SIGHUP || output_reopen(&session->output))
+	if (signal == SIGINT || signal == SIGTERM ||
+	    (signal == SIGHUP && output_reopen(&session->output)))
 		pm_on_end(arg);
+	else if (signal != SIGHUP)
+		act(session, live_signal(&session->live, signal));
 }
 
 static int check_memory(const struct pm_options *opt)
@@ -243,9 +261,7 @@ static int watch(struct pm_session *session)
 	session->report_timer = (struct loop_timer){ .expired = pm_on_report, .arg = session };
 	session->end_timer = (struct loop_timer){ .expired = pm_on_end, .arg = session };
 	session->recycle_timer = (struct loop_timer){ .expired = on_recycle, .arg = session };
-	session->keys = (struct loop_fd){ .fd = STDIN_FILENO, .ready = on_key, .arg = session };
-	if (!err && session->output.terminal.keys)
-		err = loop_add(loop, &session->keys);
+	session->first_timer = (struct loop_timer){ .expired = on_first, .arg = session };
 	for (int i = 0; i < session->opt.interface_count && !err; i++) {
 		session->ifaces[i] = (struct loop_fd){ .fd = session->monitors[i].watch_fd,
 						       .ready = pm_on_iface,
@@ -261,6 +277,39 @@ static int watch(struct pm_session *session)
 	return 0;
 }
 
+/* From here on the terminal is ours. */
+static int take_terminal(struct pm_session *session)
+{
+	struct pm_options *opt = &session->opt;
+	struct live_view *live = &session->live;
+	int err;
+
+	live->config = &opt->view;
+	live->view = &session->view;
+	live->direction = opt->monitor.direction;
+	live->names = opt->resolve;
+	live->rows_given = opt->rows_given;
+	if (opt->format != OUTPUT_TABLE || opt->file)
+		return 0;
+	err = live_open(live, &session->loop, on_key, on_message, session);
+	if (err)
+		return log_err(err, "cannot wait for events");
+	if (live->terminal.able && !opt->sort_given)
+		opt->view.sort = SORT_BPS;
+	live_check(live);
+	return 0;
+}
+
+/* The first screen, without waiting for a whole interval. */
+static int show_first(struct pm_session *session)
+{
+	if (!live_check(&session->live))
+		return 0;
+	if (session->opt.interval_ns > FIRST_NS)
+		loop_set(&session->loop, &session->first_timer, session->last_ns + FIRST_NS);
+	return pm_report(session, false);
+}
+
 static int start(struct pm_session *session)
 {
 	const struct pm_options *opt = &session->opt;
@@ -272,6 +321,7 @@ static int start(struct pm_session *session)
 	if (err)
 		return log_err(err, "cannot wait for events");
 	err = check_memory(opt) ?: output_open(&session->output, &session->loop);
+	err = err ?: take_terminal(session);
 	for (int i = 0; i < opt->interface_count && !err; i++)
 		err = monitor_open(&session->monitors[i], opt->interfaces[i], opt->wait,
 				   &opt->monitor);
@@ -290,9 +340,7 @@ static int start(struct pm_session *session)
 			      (opt->file ? PRIVILEGES_WRITE : 0));
 	if (err)
 		return log_err(err, "cannot drop privileges");
-	if (opt->resolve)
-		session->resolver = resolver_open();
-	return 0;
+	return show_first(session);
 }
 
 static int summarize(const struct report *report)
@@ -320,9 +368,11 @@ static int finish(struct pm_session *session, int err)
 
 		failed = failed ?: undo;
 	}
+	live_end(&session->live);
 	if (!session->mute && err != -EPIPE)
 		written = pm_report(session, true);
 	written = output_close(&session->output) ?: written;
+	live_close(&session->live);
 	if (written != -EPIPE && session->opt.summary) {
 		struct report summary = take_report(session, session->last_ns);
 
@@ -340,6 +390,7 @@ static int pm_run(struct pm_session *session)
 		err = finish(session, loop_run(&session->loop));
 	else
 		output_close(&session->output);
+	live_close(&session->live);
 	for (int i = 0; i < session->opt.interface_count; i++)
 		monitor_close(&session->monitors[i]);
 	view_free(&session->view);

@@ -45,7 +45,7 @@ static const struct option_entry table[] = {
 	{ "count", 'c', "N", "stop after N reports" },
 	{ "duration", 't', "SECONDS", "stop after SECONDS" },
 	{ "sort", 's', "KEY",
-	  "sort rows by bytes (default), packets, bps or pps (of the "
+	  "sort rows by bytes (default), packets, bps (default on a terminal) or pps (of the "
 	  "last interval), src, dst or age" },
 	{ "rows", 'r', "N",
 	  "show the first N rows, 0: all (default: as many as fit the "
@@ -195,6 +195,7 @@ static void set_option(struct pm_options *opt, int id)
 		break;
 	case 's':
 		opt->view.sort = (enum sort)choice("sort", optarg, sort_names, SORT_KEYS);
+		opt->sort_given = true;
 		break;
 	case 'r':
 		opt->view.limit = option_table_number("rows", 0, MAX_FLOWS_LIMIT);

@@ -5,9 +5,10 @@
 
 #include <stdio.h>
 
+#include "format.h"
+#include "live.h"
 #include "monitor.h"
 #include "resolver.h"
-#include "terminal.h"
 #include "view.h"
 #include "writer.h"
 
@@ -18,8 +19,8 @@ struct report {
 	const struct monitor *monitors;
 	int monitor_count;
 	const struct view *view;
-	struct resolver *resolver;	 /* NULL: numbers only */
-	const struct terminal *terminal; /* NULL: not on a terminal */
+	struct resolver *resolver; /* NULL: numbers only */
+	struct live_view *live;	   /* NULL: not on a terminal, or in the background */
 };
 
 enum output_format { OUTPUT_TABLE, OUTPUT_CLASSIC, OUTPUT_JSONL, OUTPUT_CSV, OUTPUT_PROM };
@@ -29,7 +30,6 @@ struct output {
 	enum output_format format;
 	const char *path; /* NULL: standard output */
 	struct writer writer;
-	struct terminal terminal; /* open: the table is drawn on it */
 };
 
 /**
@@ -48,6 +48,9 @@ int output_open(struct output *output, struct loop *loop);
  */
 int output_write(struct output *output, const struct report *report, bool last);
 
+/** output_ready - return whether the reader has read all reports before */
+bool output_ready(const struct output *output);
+
 /** output_reopen - open the file again; Return: 0, or -ENOENT without a file */
 int output_reopen(struct output *output);
 
@@ -64,8 +67,32 @@ void output_prom(FILE *out, const struct report *report);
 /** output_csv_head - the line with the names of the columns */
 void output_csv_head(FILE *out, const struct view_config *config);
 
-/** output_table_height - lines of a table that are not rows */
-int output_table_height(const struct report *report);
+/* The part of a terminal that shows rows. */
+struct output_window {
+	int columns;
+	bool bytes; /* rates in bytes, not in bits */
+	bool utf8;
+	bool color;
+};
+
+/**
+ * output_window - print a heading and the rows from @first to before @end
+ * @window: what the lines have to fit; NULL: anything
+ */
+void output_window(FILE *out, const struct report *report, const struct output_window *window,
+		   size_t first, size_t end);
+
+/** output_row_text - all that a row shows besides its figures, to be searched */
+void output_row_text(const struct report *report, const struct row *row, char *text, size_t size);
+
+/** output_name - make the name of an interface fit to be shown. Return: @text */
+const char *output_name(char text[FORMAT_ENDPOINT_MAX], const struct monitor *monitor);
+
+/** output_state - "down", "gone", "waiting"; NULL if the interface is up */
+const char *output_state(const struct monitor *monitor);
+
+/** output_losses - print "12 not tracked (10 table_full, 2 truncated)" */
+void output_losses(FILE *out, const struct totals *totals);
 
 /** output_summary - totals per direction, loss by reason and the first rows, at the end */
 void output_summary(FILE *out, const struct report *report);

@@ -97,6 +97,11 @@ int row_compare(const struct row *a, const struct row *b, enum sort sort)
 		     ?: (a->monitor > b->monitor) - (a->monitor < b->monitor);
 }
 
+static int view_compare(const struct view_config *config, const struct row *a, const struct row *b)
+{
+	return config->reverse ? row_compare(b, a, config->sort) : row_compare(a, b, config->sort);
+}
+
 /* The rows are a heap whose first one is to be shown last: the first to make room for a better. */
 static void heap_sift_down(const struct view *view, size_t at, size_t count)
 {
@@ -105,9 +110,9 @@ static void heap_sift_down(const struct view *view, size_t at, size_t count)
 
 	while ((child = 2 * at + 1) < count) {
 		if (child + 1 < count &&
-		    row_compare(&rows[child + 1], &rows[child], view->config.sort) > 0)
+		    view_compare(&view->config, &rows[child + 1], &rows[child]) > 0)
 			child++;
-		if (row_compare(&rows[child], &row, view->config.sort) <= 0)
+		if (view_compare(&view->config, &rows[child], &row) <= 0)
 			break;
 		rows[at] = rows[child];
 		at = child;
@@ -123,7 +128,7 @@ static void heap_make(const struct view *view, size_t count)
 
 static void heap_offer(const struct view *view, const struct row *row, size_t count)
 {
-	if (row_compare(row, &view->rows[0], view->config.sort) >= 0)
+	if (view_compare(&view->config, row, &view->rows[0]) >= 0)
 		return;
 	view->rows[0] = *row;
 	heap_sift_down(view, 0, count);
@@ -310,6 +315,11 @@ static void to_protocol(struct row *row)
 		view_turn(row);
 }
 
+static bool view_matches(const struct view *view, const struct row *row)
+{
+	return !view->config.matches || view->config.matches(view->config.arg, row);
+}
+
 void view_begin(struct view *view, const struct view_config *config)
 {
 	view->config = *config;
@@ -328,14 +338,19 @@ void view_add(struct view *view, const struct monitor *monitor, const struct flo
 			   .age_ns = flow->age_ns,
 			   .flows = 1 };
 	const bool *direction = monitor->config->direction;
+	const bool *hidden = view->config.hidden;
 	size_t limit = view->config.limit;
 
+	if (hidden[pm_key_direction(flow->key)])
+		return;
 	/* Both hooks of lo see each packet: what adds up both directions would count it twice. */
 	if (view->config.group != GROUP_NONE && monitor->iface.loopback && direction[PM_INGRESS] &&
-	    pm_key_direction(flow->key) == PM_EGRESS)
+	    !hidden[PM_INGRESS] && pm_key_direction(flow->key) == PM_EGRESS)
 		return;
 	switch (view->config.group) {
 	case GROUP_NONE:
+		if (!view_matches(view, &row))
+			return;
 		view->found++;
 		if (!limit || view->count < limit) {
 			view_append(view, &row);
@@ -365,9 +380,12 @@ void view_add(struct view *view, const struct monitor *monitor, const struct flo
 /* Groups are complete only now: keep the first rows. */
 static void select_rows(struct view *view)
 {
-	size_t limit = view->config.limit;
+	size_t limit = view->config.limit, kept = 0;
 
-	view->found = view->count;
+	for (size_t i = 0; i < view->count; i++)
+		if (view_matches(view, &view->rows[i]))
+			view->rows[kept++] = view->rows[i];
+	view->found = view->count = kept;
 	if (!limit || view->count <= limit)
 		return;
 	heap_make(view, limit);
@@ -376,9 +394,9 @@ static void select_rows(struct view *view)
 	view->count = limit;
 }
 
-static int compare_rows(const void *a, const void *b, void *sort)
+static int compare_rows(const void *a, const void *b, void *config)
 {
-	return row_compare(a, b, *(const enum sort *)sort);
+	return view_compare(config, a, b);
 }
 
 void view_end(struct view *view)
@@ -386,8 +404,7 @@ void view_end(struct view *view)
 	if (view->config.group != GROUP_NONE)
 		select_rows(view);
 	if (view->count)
-		qsort_r(view->rows, view->count, sizeof(*view->rows), compare_rows,
-			&view->config.sort);
+		qsort_r(view->rows, view->count, sizeof(*view->rows), compare_rows, &view->config);
 }
 
 void view_free(struct view *view)

@@ -14,6 +14,8 @@ extern const char *const sort_names[SORT_KEYS];
 
 enum group { GROUP_NONE, GROUP_BIFLOW, GROUP_HOST, GROUP_PORT, GROUP_PROTOCOL };
 
+enum { GROUPS = GROUP_PROTOCOL + 1 };
+
 /* Both ways of a row: [0] as the key says, [1] back. */
 enum way { WAY_FORTH, WAY_BACK, WAYS };
 
@@ -39,6 +41,11 @@ struct view_config {
 	enum sort sort;
 	enum group group;
 	size_t limit; /* rows; 0: all */
+	bool reverse; /* the last rows first */
+	bool hidden[PM_DIRECTIONS];
+	/* Whether to show a row; NULL: all. */
+	bool (*matches)(void *arg, const struct row *row);
+	void *arg;
 };
 
 /* All zero: empty. */

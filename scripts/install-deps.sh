@@ -58,6 +58,7 @@ needs()
 	test             command:tshark        tshark           wireshark-cli         wireshark-cli     wireshark         tshark
 	test             command:scapy         python3-scapy    python3-scapy         scapy             python3-scapy     scapy
 	test,bench       command:python3       python3          python3               python            python3           python3
+	test             command:tmux          tmux             tmux                  tmux              tmux              tmux
 	test             command:jq            jq               jq                    jq                jq                jq
 	test             command:ethtool       ethtool          ethtool               ethtool           ethtool           ethtool
 	test             command:iperf3        iperf3           iperf3                iperf3            iperf             iperf3

@@ -72,6 +72,33 @@ static void test_format(void)
 	check_endpoints("ARP", &key, "0x0806 02:00:00:00:00:01 > ff:ff:ff:ff:ff:ff");
 }
 
+static void check_shorten(const char *text, int width, int head, const char *want)
+{
+	char shortened[FORMAT_ENDPOINT_MAX];
+
+	snprintf(shortened, sizeof(shortened), "%s", text);
+	format_shorten(shortened, width, head, "~");
+	CHECK_STR(shortened, want, "shorten: %s to %d, head %d", text, width, head);
+}
+
+static void test_shorten(void)
+{
+	const char *ip6 = "[2001:db8:1234:5678:9abc:def0:1234:5678]:33054";
+
+	check_shorten("10.0.0.1:80", 11, 4, "10.0.0.1:80");
+	check_shorten("192.168.100.101:33054", 14, 4, "192~.101:33054");
+	check_shorten("192.168.100.101:33054", 14, 0, "~100.101:33054");
+	check_shorten("192.168.100.101:33054", 14, 8, "192.168~:33054");
+	check_shorten(ip6, 20, 4, "[2001:~4:5678]:33054");
+	check_shorten(ip6, 9, 4, "[~]:33054");
+	check_shorten(ip6, 8, 4, "~]:33054");
+	check_shorten(ip6, 1, 4, "~");
+	check_shorten("2001:db8::9abc:def0:1234:5678", 12, 4, "2001:~4:5678");
+	check_shorten("aa:bb:cc:dd:ee:ff", 10, 4, "aa:b~ee:ff");
+	check_shorten("192.168.100.101 type 3/1", 15, 4, "19~101 type 3/1");
+	check_shorten("host.example.com:https", 14, 4, "hos~.com:https");
+}
+
 static void check_si(double value, const char *want)
 {
 	char text[16];
@@ -191,6 +218,47 @@ static void test_sort(void)
 	view_free(&view);
 }
 
+static bool port_is_odd(void *arg, const struct row *row)
+{
+	(void)arg;
+	return pm_key_sport(&row->key) % 2 || pm_key_dport(&row->key) % 2;
+}
+
+static void test_choice(void)
+{
+	struct view_config config = { .sort = SORT_PACKETS, .limit = 2, .reverse = true };
+	struct view view = { 0 };
+
+	for (int matched = 0; matched < 2; matched++) {
+		config.matches = matched ? port_is_odd : NULL;
+		view_begin(&view, &config);
+		for (__u16 i = 2; i < 10; i++)
+			view_test_add(&view, &eth,
+				      key4("10.0.0.1", i, "10.0.0.2", 80, IPPROTO_UDP, 0), i, 0);
+		view_end(&view);
+		CHECK_EQ(view.found, matched ? 4 : 8, "view: rows that match");
+		CHECK(view.count == 2 && view.rows[0].total[0].packets == (matched ? 3 : 2) &&
+			      view.rows[1].total[0].packets == (matched ? 5 : 3),
+		      "view: the last ones first");
+	}
+	config.group = GROUP_PORT;
+	view_begin(&view, &config);
+	for (__u16 i = 2; i < 10; i++)
+		view_test_add(&view, &eth, key4("10.0.0.1", 1000, "10.0.0.2", i, IPPROTO_UDP, 0), i,
+			      0);
+	view_end(&view);
+	CHECK_EQ(view.found, 4, "view: groups that match");
+	config = (struct view_config){ .hidden = { [PM_EGRESS] = true } };
+	view_begin(&view, &config);
+	view_test_add(&view, &eth, key4("10.0.0.1", 1, "10.0.0.2", 1, IPPROTO_UDP, 0), 1, 0);
+	view_test_add(&view, &eth, key4("10.0.0.2", 1, "10.0.0.1", 1, IPPROTO_UDP, PM_KIND_EGRESS),
+		      1, 0);
+	view_end(&view);
+	CHECK(view.count == 1 && pm_key_direction(&view.rows[0].key) == PM_INGRESS,
+	      "view: one direction is hidden");
+	view_free(&view);
+}
+
 static void test_biflow(void)
 {
 	struct view view = { 0 };
@@ -273,9 +341,11 @@ int main(void)
 {
 	RUN(test_key);
 	RUN(test_format);
+	RUN(test_shorten);
 	RUN(test_si);
 	RUN(test_view_test_filter);
 	RUN(test_sort);
+	RUN(test_choice);
 	RUN(test_biflow);
 	RUN(test_groups);
 	return check_exit();
