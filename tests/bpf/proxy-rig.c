@@ -417,6 +417,8 @@ const char *frame_wrong(const __u8 *frame, size_t len)
 	quote = l4 + 8;
 	header = (quote[0] & 15) * 4UL;
 	here = l3 + total - quote;
+	if (here < header) /* cut */
+		return NULL;
 	if (sum16(quote, header, 0) != 0xffff)
 		return "quoted IP checksum";
 	if (quote[9] != IPPROTO_TCP && quote[9] != IPPROTO_UDP)
