@@ -189,13 +189,15 @@ trap at_exit EXIT
 # --- waiting -------------------------------------------------------------------------------------
 
 # wait_for SECONDS COMMAND...: until the command succeeds; its output is dropped.
-# Return: 1 if that takes longer than SECONDS (whole ones), times PATIENCE on a slow machine.
+# Return: 1 if that takes longer than SECONDS (whole ones), times PATIENCE on a slow machine, and 50
+# attempts: where all else is slow as well, seconds alone say little.
 wait_for()
 {
-	local end=$((SECONDS + $1 * PATIENCE + 1))
+	local end=$((SECONDS + $1 * PATIENCE + 1)) attempts=50
 	shift
 	until "$@" > /dev/null 2>&1; do
-		[ $SECONDS -lt $end ] || return 1
+		attempts=$((attempts - 1))
+		[ $SECONDS -lt $end ] || [ $attempts -gt 0 ] || return 1
 		sleep 0.05
 	done
 }

@@ -21,6 +21,15 @@ status=0
 stop sleeper INT || status=$?
 equal "a program in the background can be interrupted" $status 130
 check_not "wait_for gives up" wait_for 0 false
+
+# Succeeds at the fifth attempt; each takes as long as on a busy machine.
+slow()
+{
+	echo >> $TMP/attempts
+	sleep 0.5
+	[ "$(wc -l < $TMP/attempts)" -ge 5 ]
+}
+check "wait_for does not give up because attempts are slow" wait_for 0 slow
 equal "a host has only its own devices in /sys" "$(in_host target ls /sys/class/net | tr '\n' ' ')" "eth0 lo "
 equal "a tool has a bpffs" "$(stat -f -c %T /sys/fs/bpf)" bpf_fs
 
