@@ -25,7 +25,12 @@ enum live_action {
 	LIVE_QUIT,
 };
 
-struct live_flow;
+/* A flow of the last report. */
+struct live_flow {
+	const struct monitor *monitor;
+	struct pm_key key;
+	struct flow flow; /* its @key is set when it is used: the array moves */
+};
 
 /* All zero: not open. */
 struct live_view {
@@ -80,9 +85,6 @@ void live_begin(struct live_view *live);
 
 /** live_keep - take one flow into the report */
 void live_keep(struct live_view *live, const struct monitor *monitor, const struct flow *flow);
-
-/** live_draw - print to @out what shows the report on the terminal */
-void live_draw(struct live_view *live, FILE *out, const struct report *report);
 
 /** live_end - the next report is the last one, and shows everything again */
 void live_end(struct live_view *live);

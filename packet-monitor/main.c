@@ -197,10 +197,16 @@ static void on_message(void *arg)
 	act(arg, LIVE_DRAW);
 }
 
+/* What is paused is drawn again: names may have been found, interfaces have gone. */
+static void report_or_redraw(struct pm_session *session)
+{
+	act(session, session->live.paused ? LIVE_DRAW : LIVE_REPORT);
+}
+
 /* On a terminal, the first figures come early; they are no report that counts. */
 static void on_first(void *arg)
 {
-	act(arg, LIVE_REPORT);
+	report_or_redraw(arg);
 }
 
 static void pm_on_report(void *arg)
@@ -216,8 +222,7 @@ static void pm_on_report(void *arg)
 	err = reattach(session);
 	if (err)
 		return loop_end(&session->loop, err);
-	/* What is paused is drawn again: names may have been found, interfaces have gone. */
-	act(session, session->live.paused ? LIVE_DRAW : LIVE_REPORT);
+	report_or_redraw(session);
 	age(session);
 }
 

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "screen.h"
+
 int output_open(struct output *output, struct loop *loop)
 {
 	return writer_open(&output->writer, loop, output->path, output->format == OUTPUT_PROM);
@@ -29,7 +31,7 @@ int output_write(struct output *output, const struct report *report, bool last)
 	if (err)
 		return err == -EAGAIN ? 0 : err;
 	if (report->live)
-		live_draw(report->live, out, report);
+		screen_draw(report->live, out, report);
 	else
 		print(output, out, report);
 	return writer_end(&output->writer, err);
