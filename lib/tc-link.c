@@ -22,6 +22,11 @@ static const struct {
 	__u32 priority;
 } programs[PROGRAM_COUNT] = { PROGRAMS(PROGRAM_ENTRY) };
 
+const char *tc_link_program_name(enum program program)
+{
+	return programs[program].name;
+}
+
 struct tc_link tc_link_for(enum program program, int ifindex, bool tcx)
 {
 	return (struct tc_link){ .ifindex = ifindex,
@@ -66,7 +71,7 @@ static int tc_link_attach_tcx(struct tc_link *link, int prog_fd)
 {
 	/* Relative to nothing: before or behind all that are there. */
 	LIBBPF_OPTS(bpf_link_create_opts, opts,
-		    .flags = link->priority == TC_PRIO_FIRST ? TCX_BEFORE : TCX_AFTER);
+		    .flags = link->priority <= TC_PRIO_FIRST6 ? TCX_BEFORE : TCX_AFTER);
 	int fd = bpf_link_create(prog_fd, link->ifindex, tc_link_tcx_hook(link->point), &opts);
 
 	/* An older kernel does not know the type. */
@@ -120,6 +125,10 @@ static bool tc_link_attached(const struct tc_link *link)
 
 const char *tc_link_hook(const struct tc_link *link)
 {
+	if (link->priority == TC_PRIO_FIRST6 || link->priority == TC_PRIO_BETWEEN6)
+		return "IPv6 egress";
+	if (link->priority == TC_PRIO_SECOND6)
+		return "IPv6 ingress";
 	return link->point == BPF_TC_INGRESS ? "ingress" : "egress";
 }
 
@@ -318,16 +327,27 @@ static bool tc_link_new_filters(struct tc_link *link)
 
 void tc_link_warn(struct tc_link *const *links, int count, const char *ifname)
 {
+	bool seen[2] = { false };
 	__u32 found = 0;
 
 	for (int i = 0; i < count; i++) {
+		const bool ingress = links[i]->point == BPF_TC_INGRESS;
+		__u32 programs_new;
+		bool filters_new;
+
 		if (!tc_link_attached(links[i]))
 			continue;
-		found += tc_link_new_programs(links[i]);
-		if (tc_link_new_filters(links[i]))
+		programs_new = tc_link_new_programs(links[i]);
+		filters_new = tc_link_new_filters(links[i]);
+		/* What is before one of ours is before the next one, too. */
+		if (seen[ingress])
+			continue;
+		seen[ingress] = true;
+		found += programs_new;
+		if (filters_new)
 			log_note("warning: filters on %s may take packets first (tc filter show "
 				 "dev %s %s)",
-				 ifname, ifname, tc_link_hook(links[i]));
+				 ifname, ifname, ingress ? "ingress" : "egress");
 	}
 	if (found)
 		log_note("warning: %u tcx program%s on %s may take packets first (bpftool net)",

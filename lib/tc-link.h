@@ -19,10 +19,13 @@
  * is before all others, or behind all.
  */
 enum tc_link_priority {
-	TC_PRIO_FIRST = 1010, /* ingress: packet-monitor; egress: proxy */
+	TC_PRIO_FIRST = 1010,  /* ingress: packet-monitor; egress: proxy */
+	TC_PRIO_FIRST6 = 1011, /* egress: proxy for IPv6 */
 	/* egress: proxy_direct, behind the proxy of this device and before packet-monitor */
 	TC_PRIO_BETWEEN = 1015,
-	TC_PRIO_SECOND = 1020, /* ingress: proxy; egress: packet-monitor */
+	TC_PRIO_BETWEEN6 = 1016, /* the same for IPv6 */
+	TC_PRIO_SECOND = 1020,	 /* ingress: proxy; egress: packet-monitor */
+	TC_PRIO_SECOND6 = 1021,	 /* ingress: proxy for IPv6 */
 };
 
 enum { TCX_PROGRAMS_MAX = 64 }; /* at one hook: BPF_MPROG_MAX */
@@ -52,6 +55,9 @@ struct tc_link {
 
 /** tc_link_for - describe a program of ours at its hook and priority, not attached yet */
 struct tc_link tc_link_for(enum program program, int ifindex, bool tcx);
+
+/** tc_link_program_name - the name of a program of ours */
+const char *tc_link_program_name(enum program program);
 
 /** tc_link_expects - tell whether a program of this name is one that belongs where @link is */
 bool tc_link_expects(const struct tc_link *link, const char *name);

@@ -14,30 +14,25 @@
 #include "number.h"
 #include "refusal.h"
 
-enum {
-	/* There is one proxy per interface, so its place is fixed and can be found again. */
-	OWN_HANDLE = 1,
-	/* Several proxies may receive replies by one device: a handle for each of them. */
-	OTHER_HANDLE = 0x10000,
-};
-
 /* How long replies may go on to come in by a device that targets are no longer reached by. */
 #define UNUSED_NS (15 * NSEC_PER_SEC)
 
-static struct tc_link attach_own_link(const struct attachment *at, enum program program)
+/* There is one proxy per interface, so its place is fixed and can be found again. */
+static struct tc_link attach_own_link(const struct attachment *at, enum layout_role role)
 {
-	struct tc_link link = tc_link_for(program, at->ifindex, at->tcx);
+	struct tc_link link = tc_link_for(at->layout->programs[0][role], at->ifindex, at->tcx);
 
-	link.handle = OWN_HANDLE;
+	link.handle = at->layout->own_handle;
 	return link;
 }
 
-static struct tc_link attach_other_link(const struct attachment *at, enum program program,
+/* Several proxies may receive replies by one device: a handle for each of them. */
+static struct tc_link attach_other_link(const struct attachment *at, enum layout_role role,
 					int ifindex)
 {
-	struct tc_link link = tc_link_for(program, ifindex, at->tcx);
+	struct tc_link link = tc_link_for(at->layout->programs[0][role], ifindex, at->tcx);
 
-	link.handle = OTHER_HANDLE + (__u32)at->ifindex;
+	link.handle = at->layout->other_handle + (__u32)at->ifindex;
 	return link;
 }
 
@@ -84,8 +79,8 @@ static int attach_check_found(int err, const char *ifname, const struct maps *ma
 
 int attach_find(struct attachment *at, const char *ifname, struct maps *maps)
 {
-	struct tc_link egress = attach_own_link(at, PROGRAM_PROXY_EGRESS);
-	struct tc_link ingress = attach_own_link(at, PROGRAM_PROXY_INGRESS);
+	struct tc_link egress = attach_own_link(at, LAYOUT_EGRESS);
+	struct tc_link ingress = attach_own_link(at, LAYOUT_INGRESS);
 	__u32 egress_id, ingress_id;
 	int err_egress, err_ingress, err = 0;
 
@@ -103,7 +98,9 @@ int attach_find(struct attachment *at, const char *ifname, struct maps *maps)
 				"over, or remove them: remove-filters-and-qdisc.sh %s",
 				ifname, ifname),
 		       -EEXIST;
-	at->missing = err_egress ? "egress" : err_ingress ? "ingress" : NULL;
+	at->missing = err_egress    ? tc_link_hook(&egress)
+		      : err_ingress ? tc_link_hook(&ingress)
+				    : NULL;
 	if (!err_egress)
 		err = maps_add_prog(maps, egress_id);
 	if (!err && !err_ingress)
@@ -115,8 +112,8 @@ int attach_find(struct attachment *at, const char *ifname, struct maps *maps)
 
 int attach_find_tcx(struct attachment *at, const char *ifname, struct maps *maps)
 {
-	struct tc_link egress = attach_own_link(at, PROGRAM_PROXY_EGRESS);
-	struct tc_link ingress = attach_own_link(at, PROGRAM_PROXY_INGRESS);
+	struct tc_link egress = attach_own_link(at, LAYOUT_EGRESS);
+	struct tc_link ingress = attach_own_link(at, LAYOUT_INGRESS);
 	__u32 ids[TCX_PROGRAMS_MAX], count = tcx_programs(at->ifindex, egress.point, ids);
 	char name[BPF_OBJ_NAME_LEN];
 	int err = -ENOENT;
@@ -126,7 +123,7 @@ int attach_find_tcx(struct attachment *at, const char *ifname, struct maps *maps
 			err = attach_check_found(maps_add_prog(maps, ids[i]), ifname, maps);
 	if (err)
 		return err;
-	at->missing = "ingress";
+	at->missing = tc_link_hook(&ingress);
 	/* There may be programs of other proxies, too, whose targets reply by this device. */
 	count = tcx_programs(at->ifindex, ingress.point, ids);
 	for (__u32 i = 0; i < count; i++)
@@ -146,10 +143,10 @@ static struct attachment_other *attach_find_other(const struct attachment *at, i
 static int attach_other(struct attachment *at, int ifindex)
 {
 	struct attachment_other *grown, other = {
-		.ingress = attach_other_link(at, PROGRAM_PROXY_INGRESS, ifindex),
-		.egress = attach_other_link(at, PROGRAM_PROXY_DIRECT, ifindex),
+		.ingress = attach_other_link(at, LAYOUT_INGRESS, ifindex),
+		.egress = attach_other_link(at, LAYOUT_DIRECT, ifindex),
 	};
-	int fd = at->program_for(at->arg, ifindex, PROGRAM_PROXY_INGRESS), err;
+	int fd = at->program_for(at->arg, ifindex, LAYOUT_INGRESS), err;
 
 	if (fd < 0)
 		return fd;
@@ -165,7 +162,7 @@ static int attach_other(struct attachment *at, int ifindex)
 
 static void attach_direct(const struct attachment *at, struct attachment_other *other)
 {
-	int fd = at->program_for(at->arg, other->egress.ifindex, PROGRAM_PROXY_DIRECT);
+	int fd = at->program_for(at->arg, other->egress.ifindex, LAYOUT_DIRECT);
 	int err = fd < 0 ? fd : tc_link_attach(&other->egress, fd, true);
 	char name[IF_NAMESIZE] = "?";
 
@@ -181,8 +178,7 @@ void attach_adopt(struct attachment *at)
 	struct if_nameindex *all = if_nameindex();
 
 	for (struct if_nameindex *i = all; i && i->if_index; i++) {
-		struct tc_link link =
-			attach_other_link(at, PROGRAM_PROXY_INGRESS, (int)i->if_index);
+		struct tc_link link = attach_other_link(at, LAYOUT_INGRESS, (int)i->if_index);
 		char name[BPF_OBJ_NAME_LEN];
 
 		if (!tc_link_query(&link, &link.prog_id) && !prog_name(link.prog_id, name) &&
@@ -225,8 +221,8 @@ int attach_start(struct attachment *at, const char *ifname, bool takeover)
 {
 	int err;
 
-	at->egress = attach_own_link(at, PROGRAM_PROXY_EGRESS);
-	at->ingress = attach_own_link(at, PROGRAM_PROXY_INGRESS);
+	at->egress = attach_own_link(at, LAYOUT_EGRESS);
+	at->ingress = attach_own_link(at, LAYOUT_INGRESS);
 	/* Replies can be restored before the first packet is sent to a target. */
 	err = tc_link_attach(&at->ingress, at->ingress_fd, takeover);
 	if (!err)
@@ -240,10 +236,9 @@ int attach_start(struct attachment *at, const char *ifname, bool takeover)
 	return 0;
 }
 
-int attach_keep(struct attachment *at, const struct tc_watch *watch, const char *ifname)
+int attach_keep_others(struct attachment *at, const struct tc_watch *watch)
 {
-	struct tc_link *own[] = { &at->ingress, &at->egress };
-	int err = tc_watch_links(watch, own, 2, ifname, "translated");
+	int err = 0;
 
 	for (size_t i = 0; i < at->other_count && !err; i++) {
 		struct tc_link *other[] = { &at->others[i].ingress, &at->others[i].egress };

@@ -24,17 +24,18 @@ struct attachment_other {
 };
 
 struct attachment {
+	const struct nat_layout *layout; /* of the family */
 	int ifindex;
 	int egress_fd; /* the programs; the caller's */
 	int ingress_fd;
 	bool tcx; /* by tcx instead of clsact */
-	/* "egress" or "ingress": only the other filter has been found; else NULL */
+	/* As tc_link_hook(): only the other filter has been found; else NULL */
 	const char *missing;
 	/*
-	 * PROGRAM_PROXY_INGRESS or PROGRAM_PROXY_DIRECT for another device, which may have another
-	 * link layer: its descriptor, or a negative errno.
+	 * The program for another device, which may have another link layer (LAYOUT_INGRESS or
+	 * LAYOUT_DIRECT): its descriptor, or a negative errno.
 	 */
-	int (*program_for)(void *arg, int ifindex, enum program program);
+	int (*program_for)(void *arg, int ifindex, enum layout_role role);
 	void *arg;
 	struct tc_link egress;
 	struct tc_link ingress;
@@ -80,10 +81,10 @@ void attach_devices(struct attachment *at, const struct nexthops *hops);
 int attach_start(struct attachment *at, const char *ifname, bool takeover);
 
 /**
- * attach_keep - attach again the filters that somebody has removed, and say so
+ * attach_keep_others - attach again the filters that somebody has removed from other devices
  * Return: 0 or a negative errno, said on stderr already.
  */
-int attach_keep(struct attachment *at, const struct tc_watch *watch, const char *ifname);
+int attach_keep_others(struct attachment *at, const struct tc_watch *watch);
 
 /**
  * attach_follow - attach to the other devices by which targets are reached, and detach from those

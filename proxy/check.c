@@ -52,8 +52,6 @@ static int check_one(struct nexthops *hops, const struct iface *iface,
 	__u32 index;
 	int err;
 
-	if (addr_family(&mapping->from.addr) != AF_INET)
-		return check_refuse(error, list, mapping, "IPv6 mappings are not supported yet");
 	if (iface->loopback) {
 		if (!check_is_local(hops, &mapping->from.addr) ||
 		    !check_is_local(hops, &mapping->to.addr))

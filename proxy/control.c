@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "commit.h"
 #include "log.h"
 #include "loop.h"
 #include "output.h"
@@ -86,7 +85,7 @@ static int control_delete(struct engine *engine, struct mapping_list *list, cons
 	if (err)
 		return err;
 	if (kill)
-		found = !commit_kill_deleted(&engine->table, &engine->maps, &engine->hops, &name);
+		found = !engine_kill_deleted(engine, &name);
 	for (size_t i = 0; i < list->count; i++)
 		if (!mapping_named(&list->entries[i], &name))
 			list->entries[kept++] = list->entries[i];
@@ -102,7 +101,7 @@ static int control_change(struct engine *engine, bool adding, const char *arg, b
 			  struct mapping_error *error)
 {
 	struct mapping_list list = { 0 };
-	int err = table_mappings(&engine->table, &list);
+	int err = engine_mappings(engine, &list);
 
 	if (err)
 		snprintf(error->text, sizeof(error->text), "%s", strerror(-err));
@@ -130,7 +129,7 @@ static int control_carry_out(struct engine *engine, char *request, struct mappin
 	if (arg && !strcmp(request, VERB_DELETE))
 		return control_change(engine, false, arg, bang, error);
 	if (!strcmp(request, VERB_FLUSH)) {
-		commit_flush(&engine->maps);
+		engine_flush(engine);
 		return 0;
 	}
 	snprintf(error->text, sizeof(error->text), "the running proxy does not know '%s'", request);
@@ -174,8 +173,7 @@ static int control_look(const struct proxy_options *opt, const struct iface *ifa
 		if (opt->verb == PROXY_STATUS)
 			err = status_print(stdout, &status, &engine, opt->format == PROXY_JSONL);
 		else if (!err)
-			err = output_mappings(stdout, &engine.table, &engine.maps, iface->name,
-					      opt->format);
+			err = output_mappings(stdout, &engine, opt->format);
 		else
 			err = 0;
 		err = err ?: log_flush();
@@ -214,7 +212,7 @@ static int control_as_owner(const struct proxy_options *opt, const struct iface 
 		err = control_carry_out(&engine, request, &error);
 		if (err)
 			log_note("%s", error.text);
-		maps_reclaim(&engine.maps);
+		engine_finish(&engine);
 	}
 	engine_close(&engine);
 	owner_release(&owner);

@@ -2,321 +2,344 @@
 #include "engine.h"
 
 #include <errno.h>
-#include <net/if.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "check.h"
 #include "commit.h"
 #include "log.h"
-#include "loop.h"
-#include "number.h"
-#include "refusal.h"
 
-/* Mappings that are looked at each second after routes have changed, at some 10 us each. */
-enum { CHECKS_PER_TICK = 256 };
-
-#define ASK_INTERVAL_NS (60 * NSEC_PER_SEC)
+static const struct nat_layout *const engine_layouts[ENGINE_PATHS] = { &layout_ipv4 };
 
 void engine_init(struct engine *engine, const struct proxy_options *opt, const struct iface *iface)
 {
-	memset(engine, 0, sizeof(*engine));
 	engine->opt = opt;
 	engine->iface = *iface;
-	engine->hops = NEXTHOPS_INIT;
-	engine->at =
-		(struct attachment){ .ifindex = iface->ifindex, .ingress_fd = -1, .tcx = opt->tcx };
-	engine->gc.timeouts = opt->timeouts;
-	maps_init(&engine->maps, &layout_ipv4);
+	engine->attached = false;
+	for (int i = 0; i < ENGINE_PATHS; i++)
+		datapath_init(&engine->paths[i], engine_layouts[i], opt, &engine->iface);
 }
 
 void engine_close(struct engine *engine)
 {
-	/* With programs of our own, it belongs to them. */
-	if (!engine->programs.own && engine->at.ingress_fd >= 0)
-		close(engine->at.ingress_fd);
-	engine->at.ingress_fd = -1;
-	attach_close(&engine->at);
-	table_close(&engine->table);
-	nexthops_close(&engine->hops);
-	maps_close(&engine->maps);
-	programs_close(&engine->programs);
+	for (int i = 0; i < ENGINE_PATHS; i++)
+		datapath_close(&engine->paths[i]);
 }
 
 /* --- starting --- */
 
-static void engine_heartbeat(struct engine *engine)
+/*
+ * Take the mappings of one family out of @list, which is sorted: those of a family are next to each
+ * other. @part: borrows them.
+ */
+static void engine_part(const struct mapping_list *list, int family, struct mapping_list *part)
 {
-	__atomic_store_n(&engine->maps.state->heartbeat, maps_now(), __ATOMIC_RELAXED);
-}
-
-/* Places of next hops that flows of a former proxy still refer to. */
-static void engine_adopt_nexthops(struct engine *engine)
-{
-	__u32 limit = maps_flow_limit(&engine->maps);
-	const struct mapping_list *plan = &engine->table.plan;
-	struct nat_flow flow;
-
-	for (size_t i = 0; i < plan->count; i++)
-		if (table_shown(&plan->entries[i]))
-			nexthops_adopt(&engine->hops, plan->entries[i].to.nexthop,
-				       &plan->entries[i].to.addr);
-	for (__u32 slot = 0; slot < limit; slot++)
-		if (maps_flow(&engine->maps, slot, &flow))
-			nexthops_flow_seen(&engine->hops, flow.nexthop, &flow.remote,
-					   flow.last_seen);
-}
-
-/* Without programs of our own, only the running proxy_ingress is at hand. */
-static int engine_program_for(void *arg, int ifindex, enum program program)
-{
-	struct engine *engine = arg;
-	char name[IF_NAMESIZE];
-	struct iface iface;
-	int err;
-
-	if (!if_indextoname((unsigned int)ifindex, name))
-		return -ENODEV;
-	err = iface_open(name, &iface);
-	if (err)
-		return err;
-	if (program == PROGRAM_PROXY_INGRESS && iface.l2_len == engine->iface.l2_len)
-		return engine->at.ingress_fd;
-	if (!engine->programs.own)
-		return -EOPNOTSUPP;
-	return programs_for(&engine->programs, &engine->maps, iface.l2_len, program);
-}
-
-/* Routes may lead by other devices now: these get a filter before the first packet leaves there. */
-static void engine_follow(struct engine *engine)
-{
-	if (!engine->hops.moved)
-		return;
-	engine->hops.moved = false;
-	attach_devices(&engine->at, &engine->hops);
-	nexthops_release(&engine->hops);
-	table_relocate(&engine->table, &engine->maps, &engine->hops);
-}
-
-static int engine_open_error(const struct engine *engine, int err)
-{
-	const char *ifname = engine->iface.name;
-
-	return log_err(err,
-		       "cannot open the datapath of %s (remove-filters-and-qdisc.sh %s removes it)",
-		       ifname, ifname);
-}
-
-/* With the maps open and mapped: all that reads and changes them. */
-static int engine_open_parts(struct engine *engine, bool used_before)
-{
-	int err = table_open(&engine->table, &engine->maps);
-
-	engine->at.program_for = engine_program_for;
-	engine->at.arg = engine;
-	if (!err && engine->programs.own && used_before)
-		attach_adopt(&engine->at);
-	if (!err)
-		err = nexthops_open(&engine->hops, &engine->maps, engine->iface.ifindex,
-				    engine->iface.loopback);
-	if (!err && used_before) {
-		engine_adopt_nexthops(engine);
-		engine_follow(engine);
+	*part = (struct mapping_list){ .file = list->file };
+	for (size_t i = 0; i < list->count; i++) {
+		if (addr_family(&list->entries[i].from.addr) != family)
+			continue;
+		if (!part->count++)
+			part->entries = &list->entries[i];
 	}
-	return err ? engine_open_error(engine, err) : 0;
+}
+
+/* Refuse families that there are no programs for. */
+static int engine_refuse(const struct engine *engine, const struct mapping_list *list,
+			 struct mapping_error *error)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		if (addr_family(&list->entries[i].from.addr) ==
+		    engine->paths[0].maps.layout->family)
+			continue;
+		snprintf(error->text, sizeof(error->text), "IPv6 mappings are not supported yet");
+		return -EINVAL;
+	}
+	return 0;
 }
 
 int engine_start(struct engine *engine, const struct mapping_list *list)
 {
-	struct mapping_error error;
-	struct maps old;
-	bool takeover;
-	int err;
+	struct mapping_error error = { .text = "" };
+	int err = engine_refuse(engine, list, &error);
 
-	maps_init(&old, engine->maps.layout);
-	err = attach_find(&engine->at, engine->iface.name, &old);
-	takeover = !err;
-	if (engine->at.ingress_fd >= 0)
-		close(engine->at.ingress_fd);
-	engine->at.ingress_fd = -1;
-	if (err && err != -ENOENT)
-		goto out;
-	err = programs_load(&engine->programs, &engine->maps, &old, engine->opt,
-			    engine->iface.l2_len, list->count);
-	if (err)
-		goto out;
-	engine->at.egress_fd = programs_own(&engine->programs, PROGRAM_PROXY_EGRESS);
-	engine->at.ingress_fd = programs_own(&engine->programs, PROGRAM_PROXY_INGRESS);
-	err = engine_open_parts(engine, takeover);
-	if (err)
-		goto out;
-	if (takeover && old.max_entries[MAPS_FLOWS] != engine->opt->max_flows)
-		log_note("the running flow table is taken over with its size of %u flows",
-			 old.max_entries[MAPS_FLOWS]);
-	engine_heartbeat(engine);
-	err = engine_serve(engine, list, engine->opt->kill, &error);
-	if (err) {
-		log_note("%s", error.text);
-		goto out;
+	/* IPv6 first: whether IPv4 is needed in any case depends on it. */
+	for (int i = ENGINE_PATHS - 1; i >= 0 && !err; i--) {
+		struct datapath *path = &engine->paths[i];
+		struct mapping_list part;
+		bool needed;
+
+		engine_part(list, path->maps.layout->family, &part);
+		needed = part.count || (!i && !datapath_is_open(&engine->paths[ENGINE_PATHS - 1]));
+		err = datapath_start(path, &part, needed, &error);
+		if (err == -ENOENT && !needed)
+			err = 0;
 	}
-	attach_follow(&engine->at, &engine->hops, loop_now_ns());
-	err = attach_start(&engine->at, engine->iface.name, takeover);
+	if (err && *error.text)
+		log_note("%s", error.text);
 	engine->attached = !err;
-out:
-	if (err && !takeover)
-		attach_stop(&engine->at);
-	maps_close(&old);
+	/* What one family has begun does not outlive the other's failure. */
+	for (int i = 0; i < ENGINE_PATHS && err; i++)
+		datapath_undo(&engine->paths[i]);
 	return err;
 }
 
 int engine_open(struct engine *engine, bool change)
 {
-	int err = attach_find(&engine->at, engine->iface.name, &engine->maps);
+	int found = -ENOENT;
 
-	if (err == -ENOENT)
-		err = attach_find_tcx(&engine->at, engine->iface.name, &engine->maps);
-	if (err)
-		return err;
-	if (change && engine->at.missing)
-		return log_note("somebody has removed the %s filter of proxy from %s: 'proxy %s' "
-				"takes over what is left",
-				engine->at.missing, engine->iface.name, engine->iface.name),
-		       -ESTALE;
-	err = maps_mmap(&engine->maps);
-	if (err)
-		return log_err(err, "cannot map the tables of %s", engine->iface.name);
-	if (change)
-		return engine_open_parts(engine, true);
-	err = table_open(&engine->table, &engine->maps);
-	return err ? engine_open_error(engine, err) : 0;
-}
+	for (int i = 0; i < ENGINE_PATHS; i++) {
+		int err = datapath_open(&engine->paths[i], change);
 
-static void engine_sleep_until(__u64 due_ns)
-{
-	const struct timespec due = { .tv_sec = (time_t)(due_ns / NSEC_PER_SEC),
-				      .tv_nsec = (long)(due_ns % NSEC_PER_SEC) };
-
-	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
+		if (err && err != -ENOENT)
+			return err;
+		if (!err)
+			found = 0;
+	}
+	return found;
 }
 
 int engine_stop(struct engine *engine)
 {
-	static const __u8 mac[] = PROXY_MAC;
-	int err;
+	struct datapath *path;
+	int err = 0;
 
 	if (!engine->attached)
 		return 0;
 	engine->attached = false;
-	if (engine->opt->keep) {
-		/* The originals that nobody has are to be known as such. */
-		for (__u64 due; (due = engine_probe(engine));)
-			engine_sleep_until(due);
-		/* Nobody follows the neighbours from now on: the kernel is to be asked. */
-		__atomic_store_n(&engine->maps.state->heartbeat, 0, __ATOMIC_RELAXED);
-		maps_changed(&engine->maps);
-		attach_close(&engine->at);
-		return 0;
+	engine_for_each(path, engine)
+	{
+		int failed = 0;
+
+		if (engine->opt->keep)
+			datapath_leave(path);
+		else
+			failed = datapath_remove(path);
+		err = err ?: failed;
 	}
-	err = attach_stop(&engine->at);
-	netlink_neigh_delete_mac(&engine->hops.nl, engine->iface.ifindex, mac);
-	return err ? log_refused(REFUSED_ATTACH, err, "cannot remove all filters from %s",
-				 engine->iface.name)
-		   : 0;
+	return err;
 }
 
-void engine_warn(struct engine *engine)
+/* Forget a datapath that could not be used, so that it can be started another time. */
+static void engine_reset(struct engine *engine, struct datapath *path)
 {
-	struct tc_link *const links[] = { &engine->at.ingress, &engine->at.egress };
+	const struct nat_layout *layout = path->maps.layout;
 
-	tc_link_warn(links, 2, engine->iface.name);
-	check_start(&engine->check, true);
-	check_step(&engine->check, &engine->hops, &engine->iface, &engine->table.plan, SIZE_MAX);
+	datapath_close(path);
+	datapath_init(path, layout, engine->opt, &engine->iface);
 }
 
-/* --- running --- */
-
-/* Whether mappings have to ask for sockets: a look at all sockets, and so not a frequent one. */
-static void engine_ask_less(struct engine *engine)
+/* Start those that have mappings in @parts for the first time. @started: set for them */
+static int engine_serve_new(struct engine *engine, const struct mapping_list *parts, bool *started,
+			    struct mapping_error *error)
 {
-	bool asking = table_ask_less(&engine->table, &engine->maps);
+	int err = 0;
 
-	engine->ask_at = asking ? loop_now_ns() + ASK_INTERVAL_NS : 0;
-}
+	for (int i = 0; i < ENGINE_PATHS && !err; i++) {
+		struct datapath *path = &engine->paths[i];
 
-void engine_settle(struct engine *engine)
-{
-	slot_table_touch(&engine->maps.index, engine->maps.flows,
-			 engine->maps.layout->maps[MAPS_FLOWS].value_size);
-	engine_ask_less(engine);
-}
-
-__u64 engine_probe(struct engine *engine)
-{
-	return probe_step(&engine->probes, &engine->hops);
+		if (datapath_is_open(path) || !parts[i].count)
+			continue;
+		err = datapath_start(path, &parts[i], true, error);
+		if (err && !*error->text)
+			snprintf(error->text, sizeof(error->text),
+				 "cannot begin to translate %s: %s",
+				 path->maps.layout->family == AF_INET ? "IPv4" : "IPv6",
+				 strerror(-err));
+		if (err)
+			engine_reset(engine, path);
+		else
+			started[i] = true;
+	}
+	return err;
 }
 
 int engine_serve(struct engine *engine, const struct mapping_list *list, bool kill,
 		 struct mapping_error *error)
 {
-	int err = check_mappings(&engine->hops, &engine->iface, list, error);
+	struct mapping_list parts[ENGINE_PATHS], before[ENGINE_PATHS] = { 0 };
+	bool started[ENGINE_PATHS] = { false };
+	int err = engine_refuse(engine, list, error), done = 0;
 
-	if (err)
-		return err;
-	engine_follow(engine);
-	err = commit_mappings(&engine->table, &engine->maps, &engine->hops, list, kill, error);
-	if (err)
-		return err;
-	if (engine->programs.own && !engine->iface.loopback && engine->iface.l2_len)
-		probe_plan(&engine->probes, &engine->table.plan);
-	check_start(&engine->check, false);
-	if (engine->attached)
-		engine_ask_less(engine);
-	return 0;
-}
-
-void engine_event(struct engine *engine)
-{
-	if (nexthops_event(&engine->hops))
-		check_start(&engine->check, false);
-	engine_follow(engine);
-}
-
-static int engine_count_traffic(struct engine *engine)
-{
-	const struct table *table = &engine->table;
-	struct proxy_mapping_stats *stats = calloc(table->id_end, sizeof(*stats));
-
-	if (!stats)
-		return -ENOMEM;
-	maps_mapping_stats(&engine->maps, stats, table->id_end);
-	for (size_t i = 0; i < table->plan.count; i++) {
-		const struct nat_target *to = &table->plan.entries[i].to;
-
-		if (table_shown(&table->plan.entries[i]))
-			nexthops_traffic(&engine->hops, to->nexthop, stats[to->id].packets_out,
-					 stats[to->id].packets_in);
+	/* What can be refused is, before the first change. */
+	for (int i = 0; i < ENGINE_PATHS; i++) {
+		engine_part(list, engine->paths[i].maps.layout->family, &parts[i]);
+		if (!err && datapath_is_open(&engine->paths[i]))
+			err = datapath_check(&engine->paths[i], &parts[i], error)
+				      ?: table_mappings(&engine->paths[i].table, &before[i]);
 	}
-	free(stats);
-	return 0;
+	err = err ?: engine_serve_new(engine, parts, started, error);
+	for (; done < ENGINE_PATHS && !err; done++)
+		if (datapath_is_open(&engine->paths[done]) && !started[done])
+			err = datapath_serve(&engine->paths[done], &parts[done], kill, error);
+	for (int i = 0; i < ENGINE_PATHS; i++) {
+		struct mapping_error again;
+
+		if (err && started[i]) {
+			datapath_remove(&engine->paths[i]);
+			engine_reset(engine, &engine->paths[i]);
+		} else if (err && i + 1 < done && datapath_is_open(&engine->paths[i])) {
+			datapath_serve(&engine->paths[i], &before[i], false, &again);
+		}
+		mapping_list_free(&before[i]);
+	}
+	return err;
+}
+
+int engine_mappings(const struct engine *engine, struct mapping_list *list)
+{
+	const struct datapath *path;
+	int err = 0;
+
+	engine_for_each(path, engine) err = err ?: table_mappings(&path->table, list);
+	return err;
+}
+
+const char *engine_missing(const struct engine *engine)
+{
+	const struct datapath *path;
+
+	engine_for_each(path, engine) if (path->at.missing) return path->at.missing;
+	return NULL;
+}
+
+int engine_counters(const struct engine *engine, __u64 sums[PROXY_COUNTER_MAX])
+{
+	__u64 counters[PROXY_COUNTER_MAX];
+	const struct datapath *path;
+	int err = 0;
+
+	memset(sums, 0, PROXY_COUNTER_MAX * sizeof(*sums));
+	engine_for_each(path, engine)
+	{
+		err = err ?: maps_counters(&path->maps, counters);
+		for (int i = 0; i < PROXY_COUNTER_MAX && !err; i++)
+			sums[i] += counters[i];
+	}
+	return err;
+}
+
+int engine_targets(const struct engine *engine, struct table_target **targets, size_t *count)
+{
+	const struct datapath *path;
+	int err = 0;
+
+	engine_for_each(path, engine) err =
+		err ?: table_targets(&path->table, &path->maps, targets, count);
+	return err;
+}
+
+__u32 engine_max_flows(const struct engine *engine)
+{
+	const struct datapath *path;
+	__u32 sum = 0;
+
+	engine_for_each(path, engine) sum += path->maps.max_entries[MAPS_FLOWS];
+	return sum;
+}
+
+/* The filters on the interface; room for two of each datapath. */
+static int engine_links(struct engine *engine, struct tc_link **links)
+{
+	struct datapath *path;
+	int count = 0;
+
+	engine_for_each(path, engine)
+	{
+		links[count++] = &path->at.ingress;
+		links[count++] = &path->at.egress;
+	}
+	return count;
+}
+
+int engine_keep(struct engine *engine, const struct tc_watch *watch)
+{
+	struct tc_link *links[2 * ENGINE_PATHS] = { NULL };
+	int count = engine_links(engine, links);
+	struct datapath *path;
+	int err = tc_watch_links(watch, links, count, engine->iface.name, "translated");
+
+	engine_for_each(path, engine) err = err ?: attach_keep_others(&path->at, watch);
+	return err;
+}
+
+void engine_warn(struct engine *engine)
+{
+	struct tc_link *links[2 * ENGINE_PATHS] = { NULL };
+	struct datapath *path;
+
+	tc_link_warn(links, engine_links(engine, links), engine->iface.name);
+	engine_for_each(path, engine) datapath_warn(path);
+}
+
+void engine_settle(struct engine *engine)
+{
+	struct datapath *path;
+
+	engine_for_each(path, engine) datapath_settle(path);
 }
 
 int engine_tick(struct engine *engine)
 {
-	int err;
+	struct datapath *path;
+	int err = 0;
 
-	engine_heartbeat(engine);
-	err = gc_step(&engine->gc, &engine->maps, &engine->table, &engine->hops, maps_now());
-	if (!err)
-		err = engine_count_traffic(engine);
-	nexthops_tick(&engine->hops, loop_now_ns());
-	check_step(&engine->check, &engine->hops, &engine->iface, &engine->table.plan,
-		   CHECKS_PER_TICK);
-	probe_absent(&engine->probes, &engine->hops, loop_now_ns());
-	engine_follow(engine);
-	if (engine->ask_at && loop_now_ns() >= engine->ask_at)
-		engine_ask_less(engine);
-	attach_follow(&engine->at, &engine->hops, loop_now_ns());
-	return err ? log_err(err, "cannot read the tables of %s", engine->iface.name) : 0;
+	engine_for_each(path, engine) err = datapath_tick(path) ?: err;
+	return err;
+}
+
+/* The earlier of two times, of which 0 is none. */
+static __u64 engine_earlier(__u64 one, __u64 other)
+{
+	return !one || (other && other < one) ? other : one;
+}
+
+__u64 engine_event(struct engine *engine)
+{
+	struct datapath *path;
+	__u64 due = 0;
+
+	engine_for_each(path, engine)
+	{
+		datapath_event(path);
+		due = engine_earlier(due, nexthops_due(&path->hops));
+	}
+	return due;
+}
+
+__u64 engine_probe(struct engine *engine)
+{
+	struct datapath *path;
+	__u64 due = 0;
+
+	engine_for_each(path, engine) due = engine_earlier(due, datapath_probe(path));
+	return due;
+}
+
+int engine_kill_deleted(struct engine *engine, const struct mapping *name)
+{
+	struct datapath *path;
+	int err = -ENOENT;
+
+	engine_for_each(path,
+			engine) if (path->maps.layout->family == addr_family(&name->from.addr))
+		err = commit_kill_deleted(&path->table, &path->maps, &path->hops, name);
+	return err;
+}
+
+void engine_finish(struct engine *engine)
+{
+	struct datapath *path;
+
+	engine_for_each(path, engine)
+	{
+		if (path->attached)
+			datapath_leave(path);
+		maps_reclaim(&path->maps);
+	}
+}
+
+void engine_flush(struct engine *engine)
+{
+	struct datapath *path;
+
+	engine_for_each(path, engine) commit_flush(&path->maps);
 }

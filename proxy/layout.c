@@ -7,18 +7,56 @@
 
 #include "proxy.h"
 
-#ifndef PROXY_FAMILY
-#define PROXY_FAMILY 4
-#define proxy_addr __be32
-#endif
-
 #if PROXY_FAMILY == 6
+#include "proxy6.skel.h"
 #define LAYOUT_NAME layout_ipv6
 #define LAYOUT_FAMILY AF_INET6
+#define LAYOUT_SKELETON proxy6
+#define LAYOUT_PROGRAM(l3, role) PROGRAM_PROXY6##l3##_##role
+enum { LAYOUT_HANDLE = 2, LAYOUT_OTHER_HANDLE = 0x40000000 };
 #else
+#include "proxy.skel.h"
 #define LAYOUT_NAME layout_ipv4
 #define LAYOUT_FAMILY AF_INET
+#define LAYOUT_SKELETON proxy
+#define LAYOUT_PROGRAM(l3, role) PROGRAM_PROXY##l3##_##role
+enum { LAYOUT_HANDLE = 1, LAYOUT_OTHER_HANDLE = 0x10000 };
 #endif
+
+/* proxy__open() and so on */
+#define LAYOUT_JOIN(skeleton, verb) skeleton##__##verb
+#define LAYOUT_VERB(skeleton, verb) LAYOUT_JOIN(skeleton, verb)
+#define LAYOUT_CALL(verb) LAYOUT_VERB(LAYOUT_SKELETON, verb)
+
+static void *layout_open(struct bpf_object **obj)
+{
+	struct LAYOUT_SKELETON *skel = LAYOUT_CALL(open)();
+
+	if (skel)
+		*obj = skel->obj;
+	return skel;
+}
+
+static void layout_configure(void *skel, const struct layout_config *config)
+{
+	struct LAYOUT_SKELETON *own = skel;
+
+	own->rodata->cfg_l2_len = config->l2_len;
+	own->rodata->cfg_slots = config->size.slots;
+	own->rodata->cfg_bucket_mask = config->size.buckets - 1;
+	own->rodata->cfg_ring_mask = config->size.ring - 1;
+	memcpy(own->rodata->cfg_hash_keys, config->hash_keys, sizeof(own->rodata->cfg_hash_keys));
+}
+
+static int layout_load(void *skel)
+{
+	return LAYOUT_CALL(load)(skel);
+}
+
+static void layout_destroy(void *skel)
+{
+	LAYOUT_CALL(destroy)(skel);
+}
 
 /* An address in the maps; no address is all zero there, too. */
 static proxy_addr layout_raw(const struct addr *addr)
@@ -191,6 +229,13 @@ static __u64 layout_flow_hash(const __u64 *keys, const void *slot, bool pinned)
 
 const struct nat_layout LAYOUT_NAME = {
 	.family = LAYOUT_FAMILY,
+	.programs = {
+		{ LAYOUT_PROGRAM(, EGRESS), LAYOUT_PROGRAM(, INGRESS), LAYOUT_PROGRAM(, DIRECT) },
+		{ LAYOUT_PROGRAM(3, EGRESS), LAYOUT_PROGRAM(3, INGRESS),
+		  LAYOUT_PROGRAM(3, DIRECT) },
+	},
+	.own_handle = LAYOUT_HANDLE,
+	.other_handle = LAYOUT_OTHER_HANDLE,
 	.maps = {
 		[MAPS_MAPPINGS] = LAYOUT_MAP("mappings", struct proxy_dest, struct proxy_mapping),
 		[MAPS_FLOWS] = LAYOUT_MAP("flows", __u32, struct proxy_flow),
@@ -208,6 +253,10 @@ const struct nat_layout LAYOUT_NAME = {
 						  struct proxy_mapping_stats),
 		[MAPS_COUNTERS] = LAYOUT_MAP("counters", __u32, __u64),
 	},
+	.open = layout_open,
+	.configure = layout_configure,
+	.load = layout_load,
+	.destroy = layout_destroy,
 	.dest_put = layout_dest_put,
 	.dest_get = layout_dest_get,
 	.target_put = layout_target_put,

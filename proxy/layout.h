@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the maps of a datapath hold, in a form that is the same for both families. Only
- * proxy/layout.c knows the structs of include/proxy.h, which have addresses of 4 or 16 bytes.
+ * What differs between the families. Only proxy/layout.c knows the structs of include/proxy.h,
+ * which have addresses of 4 or 16 bytes, and the programs' skeletons. What the maps hold is given
+ * here in a form that is the same for both.
  */
 #ifndef PROXY_LAYOUT_H
 #define PROXY_LAYOUT_H
@@ -10,7 +11,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <bpf/libbpf.h>
+
 #include "addr.h"
+#include "slot-table.h"
+#include "tc-link.h"
 
 enum maps_index {
 	MAPS_MAPPINGS,
@@ -27,6 +32,21 @@ enum maps_index {
 	MAPS_MAPPING_STATS,
 	MAPS_COUNTERS,
 	MAPS_COUNT,
+};
+
+/* What a program is for. */
+enum layout_role {
+	LAYOUT_EGRESS,
+	LAYOUT_INGRESS,
+	LAYOUT_DIRECT, /* the egress of other devices */
+	LAYOUT_ROLES,
+};
+
+/* The constants of the programs. */
+struct layout_config {
+	__u32 l2_len; /* bytes before the IP header */
+	struct slot_table_size size;
+	const __u64 *hash_keys; /* SLOT_HASH_KEYS */
 };
 
 /* Ports are in network byte order. The fields are explained in include/proxy.h. */
@@ -91,11 +111,21 @@ enum { LAYOUT_MAX = 128 };
  */
 struct nat_layout {
 	int family; /* AF_INET or AF_INET6 */
+	/* For devices with and without a link layer. */
+	enum program programs[2][LAYOUT_ROLES];
+	__u32 own_handle;   /* of the filters on the interface */
+	__u32 other_handle; /* of those on other devices: plus the index of the interface */
 	const struct {
 		const char *name;
 		__u32 key_size;
 		__u32 value_size;
 	} maps[MAPS_COUNT];
+
+	/* The skeleton: open its object; set its constants; load; close all. */
+	void *(*open)(struct bpf_object **obj);
+	void (*configure)(void *skel, const struct layout_config *config);
+	int (*load)(void *skel);
+	void (*destroy)(void *skel);
 
 	void (*dest_put)(void *key, const struct nat_dest *dest);
 	void (*dest_get)(const void *key, struct nat_dest *dest);

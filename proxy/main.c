@@ -26,7 +26,7 @@ struct proxy_session {
 	struct engine engine;
 	struct loop loop;
 	struct owner owner;
-	struct loop_fd requests, iface, routes;
+	struct loop_fd requests, iface, routes[ENGINE_PATHS];
 	struct tc_watch filters;
 	struct loop_timer report_timer, end_timer, tick_timer, probe_timer, routes_timer;
 	struct mapping_list list; /* to be served when the interface is there */
@@ -60,6 +60,32 @@ static void proxy_set_timer(struct proxy_session *session, struct loop_timer *ti
 		loop_set(&session->loop, timer, due_ns);
 }
 
+static void proxy_on_routes(void *arg)
+{
+	struct proxy_session *session = arg;
+
+	proxy_set_timer(session, &session->routes_timer, engine_event(&session->engine));
+}
+
+/* Follow the routes of each family; a datapath may have been started since the last call. */
+static int proxy_watch_routes(struct proxy_session *session)
+{
+	int err = 0;
+
+	for (int i = 0; i < ENGINE_PATHS; i++) {
+		const struct datapath *path = &session->engine.paths[i];
+		struct loop_fd *routes = &session->routes[i];
+
+		if (!datapath_is_open(path) || routes->fd == path->hops.watch_fd)
+			continue;
+		*routes = (struct loop_fd){ .fd = path->hops.watch_fd,
+					    .ready = proxy_on_routes,
+					    .arg = session };
+		err = err ?: loop_add(&session->loop, routes);
+	}
+	return err;
+}
+
 /* Ask for originals, and come back when the next are due. */
 static void proxy_on_probe(void *arg)
 {
@@ -88,6 +114,7 @@ static void proxy_reload(struct proxy_session *session)
 	mapping_list_free(&session->list);
 	session->list = list;
 	if (engine->attached) {
+		proxy_watch_routes(session);
 		engine_warn(engine);
 		proxy_on_probe(session);
 	}
@@ -103,8 +130,7 @@ static int proxy_report(struct proxy_session *session, bool last)
 	session->reports++;
 	if (err)
 		return err == -EAGAIN ? 0 : err;
-	err = output_report(out, &engine->table, &engine->maps, engine->iface.name,
-			    session->opt->format);
+	err = output_report(out, engine, session->opt->format);
 	return writer_end(&session->writer, err);
 }
 
@@ -152,20 +178,11 @@ static void proxy_on_iface(void *arg)
 	}
 }
 
-static void proxy_on_routes(void *arg)
-{
-	struct proxy_session *session = arg;
-
-	engine_event(&session->engine);
-	proxy_set_timer(session, &session->routes_timer, nexthops_due(&session->engine.hops));
-}
-
 /* Filters may have been removed. */
 static void proxy_on_filters(void *arg)
 {
 	struct proxy_session *session = arg;
-	struct engine *engine = &session->engine;
-	int err = attach_keep(&engine->at, &session->filters, engine->iface.name);
+	int err = engine_keep(&session->engine, &session->filters);
 
 	if (err)
 		loop_end(&session->loop, err);
@@ -180,6 +197,7 @@ static void proxy_on_request(void *arg)
 	if (session->loop.ended)
 		return;
 	control_serve(&session->engine, &session->owner);
+	proxy_watch_routes(session);
 	proxy_on_probe(session);
 }
 
@@ -221,10 +239,11 @@ static int proxy_wait_for_end(struct proxy_session *session)
 	int err;
 
 	session->requests.fd = session->owner.socket_fd;
-	session->routes.fd = session->engine.hops.watch_fd;
+	for (int i = 0; i < ENGINE_PATHS; i++)
+		session->routes[i].fd = -1;
 	err = loop_add(loop, &session->requests) ?:
 	      loop_add(loop, &session->iface) ?:
-	      loop_add(loop, &session->routes) ?:
+	      proxy_watch_routes(session) ?:
 	      tc_watch_open(&session->filters, loop, proxy_on_filters, session);
 	if (err)
 		return log_err(err, "cannot wait");
@@ -262,7 +281,7 @@ static void proxy_keep_mappings(struct proxy_session *session)
 {
 	struct mapping_list list = { 0 };
 
-	if (table_mappings(&session->engine.table, &list)) {
+	if (engine_mappings(&session->engine, &list)) {
 		mapping_list_free(&list);
 		return;
 	}
@@ -383,7 +402,6 @@ static int proxy_run(const struct proxy_options *opt, struct mapping_list *list)
 		.filters = TC_WATCH_INIT,
 		.requests = { .ready = proxy_on_request, .arg = &session },
 		.iface = { .arg = &session },
-		.routes = { .ready = proxy_on_routes, .arg = &session },
 		.report_timer = { .expired = proxy_on_report, .arg = &session },
 		.end_timer = { .expired = proxy_on_end, .arg = &session },
 		.tick_timer = { .expired = proxy_on_tick, .arg = &session },

@@ -14,9 +14,18 @@
 #include "number.h"
 #include "text.h"
 
-struct proxy_report {
+/* What is printed of one datapath. */
+struct output_part {
 	const struct table *table;
 	const struct maps *maps;
+	struct proxy_mapping_stats *stats; /* by mapping id */
+	__u32 *flows;			   /* by mapping id */
+};
+
+struct proxy_report {
+	const struct engine *engine;
+	struct output_part parts[ENGINE_PATHS];
+	int count;
 	char ifname[6 * IF_NAMESIZE]; /* escaped */
 	FILE *out;
 	enum proxy_format format;
@@ -24,8 +33,6 @@ struct proxy_report {
 	__u64 now;
 	char flow_head[192]; /* of each flow's line, jsonl */
 	__u64 flow_count;
-	struct proxy_mapping_stats *stats; /* by mapping id */
-	__u32 *flows;			   /* by mapping id */
 };
 
 static const char *const output_counter_names[] = {
@@ -43,13 +50,28 @@ static const char *const output_counter_texts[] = {
 	PROXY_REASONS(COUNTER_TEXT) PROXY_EVENTS(COUNTER_TEXT)
 };
 
-static int output_open(struct proxy_report *report, FILE *out, const struct table *table,
-		       const struct maps *maps, const char *ifname, enum proxy_format format)
+static int output_add_part(struct proxy_report *report, const struct datapath *path)
 {
+	struct output_part *part = &report->parts[report->count++];
+
+	part->table = &path->table;
+	part->maps = &path->maps;
+	part->stats = calloc(path->table.id_end, sizeof(*part->stats));
+	part->flows = calloc(path->table.id_end, sizeof(*part->flows));
+	if (!part->stats || !part->flows)
+		return -ENOMEM;
+	maps_mapping_stats(&path->maps, part->stats, path->table.id_end);
+	return 0;
+}
+
+static int output_open(struct proxy_report *report, FILE *out, const struct engine *engine,
+		       enum proxy_format format)
+{
+	const struct datapath *path;
+	int err = 0;
 	FILE *name;
 
-	*report = (struct proxy_report){ .table = table,
-					 .maps = maps,
+	*report = (struct proxy_report){ .engine = engine,
 					 .out = out,
 					 .format = format,
 					 .ts = loop_wall_clock(),
@@ -57,28 +79,27 @@ static int output_open(struct proxy_report *report, FILE *out, const struct tabl
 	name = fmemopen(report->ifname, sizeof(report->ifname), "w");
 	if (!name)
 		return -errno;
-	text_string(name, format == PROXY_PROM ? TEXT_PROMETHEUS : TEXT_JSON, ifname);
+	text_string(name, format == PROXY_PROM ? TEXT_PROMETHEUS : TEXT_JSON, engine->iface.name);
 	fclose(name);
 	snprintf(report->flow_head, sizeof(report->flow_head),
 		 "{\"type\":\"flow\",\"ts\":%.3f,\"iface\":\"%s\",\"proto\":\"", report->ts,
 		 report->ifname);
-	report->stats = calloc(table->id_end, sizeof(*report->stats));
-	report->flows = calloc(table->id_end, sizeof(*report->flows));
-	if (!report->stats || !report->flows)
-		return -ENOMEM;
-	maps_mapping_stats(maps, report->stats, table->id_end);
-	return 0;
+	engine_for_each(path, engine) err = err ?: output_add_part(report, path);
+	return err;
 }
 
 static void output_close(struct proxy_report *report)
 {
-	free(report->stats);
-	free(report->flows);
+	for (int i = 0; i < report->count; i++) {
+		free(report->parts[i].stats);
+		free(report->parts[i].flows);
+	}
 }
 
-static void output_mapping(const struct proxy_report *report, const struct mapping *entry)
+static void output_mapping(const struct proxy_report *report, const struct output_part *part,
+			   const struct mapping *entry)
 {
-	const struct proxy_mapping_stats *stats = &report->stats[entry->to.id];
+	const struct proxy_mapping_stats *stats = &part->stats[entry->to.id];
 	const char *proto = mapping_proto_text(entry->from.proto);
 	char from[ADDR_TEXT_LEN], to[ADDR_TEXT_LEN];
 
@@ -91,23 +112,29 @@ static void output_mapping(const struct proxy_report *report, const struct mappi
 			"\"packets_in\":%llu,\"bytes_in\":%llu,\"flows\":%u,\"draining\":%s}\n",
 			report->ts, report->ifname, proto, from, to, stats->packets_out,
 			stats->bytes_out, stats->packets_in, stats->bytes_in,
-			report->flows[entry->to.id], entry->from.deleted ? "true" : "false");
+			part->flows[entry->to.id], entry->from.deleted ? "true" : "false");
 	else
 		fprintf(report->out,
 			"%s -> %s %s out %llu packets %llu bytes, in %llu packets %llu bytes, "
 			"flows %u%s\n",
 			from, to, proto, stats->packets_out, stats->bytes_out, stats->packets_in,
-			stats->bytes_in, report->flows[entry->to.id],
+			stats->bytes_in, part->flows[entry->to.id],
 			entry->from.deleted ? ", deleted" : "");
 }
 
-static void output_all_mappings(const struct proxy_report *report)
+/* Call @print for each mapping, in force or deleted. */
+static void output_each_mapping(const struct proxy_report *report,
+				void (*print)(const struct proxy_report *report,
+					      const struct output_part *part,
+					      const struct mapping *entry))
 {
-	const struct mapping_list *plan = &report->table->plan;
+	for (int i = 0; i < report->count; i++) {
+		const struct mapping_list *plan = &report->parts[i].table->plan;
 
-	for (size_t i = 0; i < plan->count; i++)
-		if (table_shown(&plan->entries[i]))
-			output_mapping(report, &plan->entries[i]);
+		for (size_t j = 0; j < plan->count; j++)
+			if (table_shown(&plan->entries[j]))
+				print(report, &report->parts[i], &plan->entries[j]);
+	}
 }
 
 static const char *output_flow_state(const struct nat_flow *flow)
@@ -171,29 +198,36 @@ static void output_flow(const struct proxy_report *report, const struct nat_flow
 	fwrite(line, 1, (size_t)(end - line), report->out);
 }
 
-/* Read all flows once; @print: also print them. */
-static void output_each_flow(struct proxy_report *report, bool count, bool print)
+/* Read all flows of one datapath once; @print: also print them. */
+static void output_flows_of(struct proxy_report *report, const struct output_part *part, bool count,
+			    bool print)
 {
-	__u32 limit = maps_flow_limit(report->maps);
+	__u32 limit = maps_flow_limit(part->maps);
 	struct nat_flow flow;
 
 	for (__u32 slot = 0; slot < limit; slot++) {
-		if (!maps_flow(report->maps, slot, &flow))
+		if (!maps_flow(part->maps, slot, &flow))
 			continue;
 		report->flow_count += count;
 		if (flow.state & PROXY_FLOW_DIRECT)
 			continue;
-		if (count && flow.mapping < report->table->id_end)
-			report->flows[flow.mapping]++;
+		if (count && flow.mapping < part->table->id_end)
+			part->flows[flow.mapping]++;
 		if (print)
 			output_flow(report, &flow);
 	}
 }
 
+static void output_each_flow(struct proxy_report *report, bool count, bool print)
+{
+	for (int i = 0; i < report->count; i++)
+		output_flows_of(report, &report->parts[i], count, print);
+}
+
 static int output_totals(const struct proxy_report *report)
 {
 	__u64 counters[PROXY_COUNTER_MAX];
-	int err = maps_counters(report->maps, counters);
+	int err = engine_counters(report->engine, counters);
 	bool heading = false;
 
 	if (err)
@@ -203,7 +237,7 @@ static int output_totals(const struct proxy_report *report)
 			"{\"type\":\"total\",\"ts\":%.3f,\"iface\":\"%s\",\"flows\":%llu,"
 			"\"max_flows\":%u",
 			report->ts, report->ifname, report->flow_count,
-			report->maps->max_entries[MAPS_FLOWS]);
+			engine_max_flows(report->engine));
 	for (int i = 0; i < PROXY_COUNTER_MAX; i++) {
 		if (!output_counter_names[i])
 			continue;
@@ -243,57 +277,58 @@ static void output_prom_mapping(const struct proxy_report *report, const char *m
 		dir ? "\"" : "", value);
 }
 
+static void output_prom_packets(const struct proxy_report *report, const struct output_part *part,
+				const struct mapping *entry)
+{
+	const struct proxy_mapping_stats *stats = &part->stats[entry->to.id];
+
+	output_prom_mapping(report, "mapping_packets_total", entry, "out", stats->packets_out);
+	output_prom_mapping(report, "mapping_packets_total", entry, "in", stats->packets_in);
+}
+
+static void output_prom_bytes(const struct proxy_report *report, const struct output_part *part,
+			      const struct mapping *entry)
+{
+	const struct proxy_mapping_stats *stats = &part->stats[entry->to.id];
+
+	output_prom_mapping(report, "mapping_bytes_total", entry, "out", stats->bytes_out);
+	output_prom_mapping(report, "mapping_bytes_total", entry, "in", stats->bytes_in);
+}
+
+static void output_prom_flows(const struct proxy_report *report, const struct output_part *part,
+			      const struct mapping *entry)
+{
+	output_prom_mapping(report, "mapping_flows", entry, NULL, part->flows[entry->to.id]);
+}
+
 static void output_prom_mappings(const struct proxy_report *report)
 {
-	const char *const metrics[] = { "mapping_packets_total", "mapping_bytes_total",
-					"mapping_flows" };
-	const struct mapping_list *plan = &report->table->plan;
+	static const char help[] = "Translated for a mapping, as the wire carries it.";
 
-	for (int metric = 0; metric < 3; metric++) {
-		const char *name = metrics[metric];
-
-		if (metric == 2)
-			output_prom_head(report->out, name, "gauge", "Flows of a mapping.");
-		else
-			output_prom_head(report->out, name, "counter",
-					 "Translated for a mapping, as the wire carries it.");
-		for (size_t i = 0; i < plan->count; i++) {
-			const struct mapping *entry = &plan->entries[i];
-			const struct proxy_mapping_stats *stats = &report->stats[entry->to.id];
-
-			if (!table_shown(entry))
-				continue;
-			if (metric == 2) {
-				output_prom_mapping(report, name, entry, NULL,
-						    report->flows[entry->to.id]);
-				continue;
-			}
-			output_prom_mapping(report, name, entry, "out",
-					    metric ? stats->bytes_out : stats->packets_out);
-			output_prom_mapping(report, name, entry, "in",
-					    metric ? stats->bytes_in : stats->packets_in);
-		}
-	}
+	output_prom_head(report->out, "mapping_packets_total", "counter", help);
+	output_each_mapping(report, output_prom_packets);
+	output_prom_head(report->out, "mapping_bytes_total", "counter", help);
+	output_each_mapping(report, output_prom_bytes);
+	output_prom_head(report->out, "mapping_flows", "gauge", "Flows of a mapping.");
+	output_each_mapping(report, output_prom_flows);
 }
 
 static int output_prom_targets(const struct proxy_report *report)
 {
-	struct table_target *targets;
+	struct table_target *targets = NULL;
 	char addr[ADDR_TEXT_LEN];
-	size_t count;
-	int err = table_targets(report->table, report->maps, &targets, &count);
+	size_t count = 0;
+	int err = engine_targets(report->engine, &targets, &count);
 
-	if (err)
-		return err;
 	output_prom_head(
 		report->out, "target_up", "gauge",
 		"1: packets can be sent to the target; 0: it has no route, or its next hop "
 		"does not answer.");
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count && !err; i++)
 		fprintf(report->out, "proxy_target_up{iface=\"%s\",target=\"%s\"} %d\n",
 			report->ifname, addr_text(&targets[i].addr, 0, addr), !targets[i].down);
 	free(targets);
-	return 0;
+	return err;
 }
 
 /* One metric without labels but the interface. */
@@ -307,7 +342,7 @@ static void output_prom_value(const struct proxy_report *report, const char *met
 static int output_prom_counters(const struct proxy_report *report)
 {
 	__u64 counters[PROXY_COUNTER_MAX];
-	int err = maps_counters(report->maps, counters);
+	int err = engine_counters(report->engine, counters);
 
 	if (err)
 		return err;
@@ -333,7 +368,7 @@ static int output_prom(struct proxy_report *report)
 	output_prom_mappings(report);
 	output_prom_value(report, "flows", "gauge", "Flows in the table.", report->flow_count);
 	output_prom_value(report, "max_flows", "gauge", "Flows that the table has room for.",
-			  report->maps->max_entries[MAPS_FLOWS]);
+			  engine_max_flows(report->engine));
 	return output_prom_targets(report) ?: output_prom_counters(report);
 }
 
@@ -346,35 +381,33 @@ static int output_both_maps(struct proxy_report *report)
 	output_each_flow(report, true, false);
 	if (text)
 		fputs("== Egress ==\n", report->out);
-	output_all_mappings(report);
+	output_each_mapping(report, output_mapping);
 	if (text)
 		fputs("== Ingress ==\n", report->out);
 	output_each_flow(report, false, true);
 	return output_totals(report);
 }
 
-int output_report(FILE *out, const struct table *table, const struct maps *maps, const char *ifname,
-		  enum proxy_format format)
+int output_report(FILE *out, const struct engine *engine, enum proxy_format format)
 {
 	struct proxy_report report;
-	int err = output_open(&report, out, table, maps, ifname, format);
+	int err = output_open(&report, out, engine, format);
 
 	if (!err)
 		err = format == PROXY_PROM ? output_prom(&report) : output_both_maps(&report);
 	output_close(&report);
-	return err ? log_err(err, "cannot read the tables of %s", ifname) : 0;
+	return err ? log_err(err, "cannot read the tables of %s", engine->iface.name) : 0;
 }
 
-int output_mappings(FILE *out, const struct table *table, const struct maps *maps,
-		    const char *ifname, enum proxy_format format)
+int output_mappings(FILE *out, const struct engine *engine, enum proxy_format format)
 {
 	struct proxy_report report;
-	int err = output_open(&report, out, table, maps, ifname, format);
+	int err = output_open(&report, out, engine, format);
 
 	if (!err) {
 		output_each_flow(&report, true, false);
-		output_all_mappings(&report);
+		output_each_mapping(&report, output_mapping);
 	}
 	output_close(&report);
-	return err ? log_err(err, "cannot read the tables of %s", ifname) : 0;
+	return err ? log_err(err, "cannot read the tables of %s", engine->iface.name) : 0;
 }

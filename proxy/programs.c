@@ -7,7 +7,6 @@
 
 #include "log.h"
 #include "memory.h"
-#include "proxy.skel.h"
 #include "refusal.h"
 
 enum { ENTRIES_MIN = 16384, IDS_MIN = 4096 };
@@ -22,112 +21,126 @@ static __u32 programs_mapping_ids(size_t mappings)
 	return programs_at_least(2 * mappings, IDS_MIN);
 }
 
+static int programs_resize(struct bpf_object *obj, const char *name, __u32 entries)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(obj, name);
+
+	return map ? bpf_map__set_max_entries(map, entries) : -ENOENT;
+}
+
 /* A mapping is an entry, and its target another; either may bring an address of its own. */
-static int programs_set_sizes(struct proxy *skel, const struct proxy_options *opt, size_t mappings)
+static int programs_set_sizes(const struct nat_layout *layout, struct bpf_object *obj,
+			      const struct proxy_options *opt, size_t mappings)
 {
 	struct slot_table_size size = slot_table_size(opt->max_flows, PROXY_FLOW_KEYS);
 	__u32 entries = programs_at_least(4 * mappings, ENTRIES_MIN);
-	int cpus = libbpf_num_possible_cpus();
+	int cpus = libbpf_num_possible_cpus(), err = cpus < 0 ? cpus : 0;
+	const __u32 sizes[MAPS_COUNT] = {
+		[MAPS_FLOWS] = size.slots,
+		[MAPS_BUCKETS] = size.buckets,
+		[MAPS_FREE_SLOTS] = size.lines,
+		[MAPS_SPARES] = (__u32)cpus,
+		[MAPS_MAPPINGS] = entries,
+		[MAPS_HOSTS] = entries,
+		[MAPS_NEXTHOPS] = programs_mapping_ids(mappings),
+		[MAPS_MAPPING_STATS] = (__u32)cpus * programs_mapping_ids(mappings),
+	};
 
-	if (cpus < 0)
-		return cpus;
-	return bpf_map__set_max_entries(skel->maps.flows, size.slots) ?:
-	       bpf_map__set_max_entries(skel->maps.buckets, size.buckets) ?:
-	       bpf_map__set_max_entries(skel->maps.free_slots, size.lines) ?:
-	       bpf_map__set_max_entries(skel->maps.spares, (__u32)cpus) ?:
-	       bpf_map__set_max_entries(skel->maps.mappings, entries) ?:
-	       bpf_map__set_max_entries(skel->maps.hosts, entries) ?:
-	       bpf_map__set_max_entries(skel->maps.nexthops, programs_mapping_ids(mappings)) ?:
-	       bpf_map__set_max_entries(skel->maps.mapping_stats,
-					(__u32)cpus * programs_mapping_ids(mappings));
+	for (int i = 0; i < MAPS_COUNT && !err; i++)
+		if (sizes[i])
+			err = programs_resize(obj, layout->maps[i].name, sizes[i]);
+	return err;
 }
 
 /* Of what programs do not share with those of another device. */
-static int programs_set_own_sizes(struct proxy *skel)
+static int programs_set_own_sizes(struct bpf_object *obj)
 {
 	int cpus = libbpf_num_possible_cpus();
 
-	return cpus < 0 ? cpus
-			: bpf_map__set_max_entries(skel->maps.cache,
-						   (__u32)cpus * PROXY_CACHE_SLOTS);
+	return cpus < 0 ? cpus : programs_resize(obj, "cache", (__u32)cpus * PROXY_CACHE_SLOTS);
 }
 
-/* The flow table, whose size and hash are constants of the programs. */
-static void programs_set_table(struct proxy *skel, __u32 slots, const __u64 *keys)
+static struct bpf_program *programs_find(const struct programs *programs,
+					 const struct programs_object *object, int l2_len,
+					 enum layout_role role)
 {
-	struct slot_table_size size = slot_table_size(slots, PROXY_FLOW_KEYS);
+	enum program id = programs->layout->programs[!l2_len][role];
 
-	skel->rodata->cfg_slots = size.slots;
-	skel->rodata->cfg_bucket_mask = size.buckets - 1;
-	skel->rodata->cfg_ring_mask = size.ring - 1;
-	memcpy(skel->rodata->cfg_hash_keys, keys, sizeof(skel->rodata->cfg_hash_keys));
+	return bpf_object__find_program_by_name(object->obj, tc_link_program_name(id));
 }
 
-/* The programs for the interface, which has @l2_len bytes before the IP header. */
-static void programs_choose(struct proxy *skel, int l2_len)
+/* Load the programs of these @roles for a device with @l2_len bytes before the IP header. */
+static void programs_choose(const struct programs *programs, const struct programs_object *object,
+			    int l2_len, __u32 roles)
 {
-	skel->rodata->cfg_l2_len = (__u32)l2_len;
-	bpf_program__set_autoload(skel->progs.proxy_direct, false);
-	bpf_program__set_autoload(skel->progs.proxy3_direct, false);
-	bpf_program__set_autoload(skel->progs.proxy_egress, l2_len);
-	bpf_program__set_autoload(skel->progs.proxy_ingress, l2_len);
-	bpf_program__set_autoload(skel->progs.proxy3_egress, !l2_len);
-	bpf_program__set_autoload(skel->progs.proxy3_ingress, !l2_len);
-}
+	struct bpf_program *prog = NULL;
 
-static int programs_fd(const struct proxy *skel, int l2_len, enum program program)
-{
-	switch (program) {
-	case PROGRAM_PROXY_EGRESS:
-		return bpf_program__fd(l2_len ? skel->progs.proxy_egress
-					      : skel->progs.proxy3_egress);
-	case PROGRAM_PROXY_INGRESS:
-		return bpf_program__fd(l2_len ? skel->progs.proxy_ingress
-					      : skel->progs.proxy3_ingress);
-	default:
-		return bpf_program__fd(l2_len ? skel->progs.proxy_direct
-					      : skel->progs.proxy3_direct);
+	while ((prog = bpf_object__next_program(object->obj, prog)))
+		bpf_program__set_autoload(prog, false);
+	for (int role = 0; role < LAYOUT_ROLES; role++) {
+		prog = programs_find(programs, object, l2_len, (enum layout_role)role);
+		if (prog && roles & 1U << role)
+			bpf_program__set_autoload(prog, true);
 	}
+}
+
+/* The size and the hash of the flow table are constants of the programs. */
+static void programs_configure(const struct programs *programs,
+			       const struct programs_object *object, int l2_len, __u32 slots,
+			       const __u64 *keys)
+{
+	const struct layout_config config = { .l2_len = (__u32)l2_len,
+					      .size = slot_table_size(slots, PROXY_FLOW_KEYS),
+					      .hash_keys = keys };
+
+	programs->layout->configure(object->skel, &config);
+}
+
+static int programs_open(const struct programs *programs, struct programs_object *object)
+{
+	int err;
+
+	object->skel = programs->layout->open(&object->obj);
+	err = object->skel ? 0 : -errno;
+	return object->skel ? 0 : err ?: -ENOMEM;
+}
+
+static void programs_destroy(const struct programs *programs, struct programs_object *object)
+{
+	if (object->skel)
+		programs->layout->destroy(object->skel);
+	*object = (struct programs_object){ 0 };
 }
 
 /* The programs for other devices with @l2_len bytes before the IP header, with the same maps. */
 static int programs_load_other(struct programs *programs, const struct maps *maps, int l2_len)
 {
-	struct proxy *skel = proxy__open();
-	int err;
+	/* The interface's own for replies does for other devices as well. */
+	__u32 roles = 1U << LAYOUT_DIRECT | (l2_len == programs->l2_len ? 0 : 1U << LAYOUT_INGRESS);
+	struct programs_object *object = &programs->others[!l2_len];
+	int err = programs_open(programs, object);
 
-	if (!skel) {
-		err = -errno;
-		return err ?: -ENOMEM;
-	}
-	programs_choose(skel, l2_len);
-	programs_set_table(skel, maps->index.size.slots, slot_table_keys(&maps->index));
-	bpf_program__set_autoload(skel->progs.proxy_egress, false);
-	bpf_program__set_autoload(skel->progs.proxy3_egress, false);
-	bpf_program__set_autoload(l2_len ? skel->progs.proxy_direct : skel->progs.proxy3_direct,
-				  true);
-	if (l2_len == programs->l2_len) {
-		/* The interface's own does for other devices as well. */
-		bpf_program__set_autoload(skel->progs.proxy_ingress, false);
-		bpf_program__set_autoload(skel->progs.proxy3_ingress, false);
-	}
-	err = maps_reuse(maps, skel->obj) ?: programs_set_own_sizes(skel) ?: proxy__load(skel);
 	if (err)
-		proxy__destroy(skel);
-	else
-		programs->others[!l2_len] = skel;
+		return err;
+	programs_choose(programs, object, l2_len, roles);
+	programs_configure(programs, object, l2_len, maps->index.size.slots,
+			   slot_table_keys(&maps->index));
+	err = maps_reuse(maps, object->obj) ?: programs_set_own_sizes(object->obj) ?:
+	      programs->layout->load(object->skel);
+	if (err)
+		programs_destroy(programs, object);
 	return err;
 }
 
 int programs_for(struct programs *programs, const struct maps *maps, int l2_len,
-		 enum program program)
+		 enum layout_role role)
 {
-	struct proxy **skel = &programs->others[!l2_len];
-	int err = *skel ? 0 : programs_load_other(programs, maps, l2_len);
+	struct programs_object *object = &programs->others[!l2_len];
+	int err = object->skel ? 0 : programs_load_other(programs, maps, l2_len);
 
 	if (err)
 		return err;
-	return programs_fd(*skel, l2_len, program);
+	return bpf_program__fd(programs_find(programs, object, l2_len, role));
 }
 
 static int programs_check_memory(const struct nat_layout *layout, const struct proxy_options *opt)
@@ -151,28 +164,30 @@ int programs_load(struct programs *programs, struct maps *maps, const struct map
 {
 	bool shared = old->fd[MAPS_FLOWS] >= 0;
 	int err = shared ? 0 : programs_check_memory(old->layout, opt);
-	struct proxy *skel;
+	struct programs_object *own = &programs->own;
 	__u64 keys[SLOT_HASH_KEYS] = { 0 };
 
 	if (err)
 		return err;
-	skel = proxy__open();
-	if (!skel)
-		return log_err(-errno, "cannot open the BPF object");
-	programs->own = skel;
+	programs->layout = maps->layout;
 	programs->l2_len = l2_len;
-	programs_choose(skel, l2_len);
+	err = programs_open(programs, own);
+	if (err)
+		return log_err(err, "cannot open the BPF object");
+	programs_choose(programs, own, l2_len, 1U << LAYOUT_EGRESS | 1U << LAYOUT_INGRESS);
 	if (shared)
 		err = maps_hash_keys(old, keys);
 	else
 		err = getrandom(keys, sizeof(keys), 0) < 0 ? -errno : 0;
 	if (!err)
-		err = programs_set_sizes(skel, opt, mappings) ?: programs_set_own_sizes(skel);
-	programs_set_table(skel, shared ? old->max_entries[MAPS_FLOWS] : opt->max_flows, keys);
+		err = programs_set_sizes(maps->layout, own->obj, opt, mappings)
+			      ?: programs_set_own_sizes(own->obj);
+	programs_configure(programs, own, l2_len,
+			   shared ? old->max_entries[MAPS_FLOWS] : opt->max_flows, keys);
 	if (!err)
-		err = maps_reuse(old, skel->obj);
+		err = maps_reuse(old, own->obj);
 	if (!err)
-		err = proxy__load(skel);
+		err = maps->layout->load(own->skel);
 	if (err == -ENOMEM || err == -E2BIG)
 		return log_err(err,
 			       "cannot make tables for %u flows and %zu mappings (a smaller "
@@ -180,9 +195,9 @@ int programs_load(struct programs *programs, struct maps *maps, const struct map
 			       opt->max_flows, mappings);
 	if (err)
 		return log_refused(REFUSED_LOAD, err, "cannot load the BPF programs");
-	err = maps_from_object(maps, skel->obj) ?:
-	      maps_bind(maps, programs_own(programs, PROGRAM_PROXY_EGRESS)) ?:
-	      maps_bind(maps, programs_own(programs, PROGRAM_PROXY_INGRESS)) ?:
+	err = maps_from_object(maps, own->obj) ?:
+	      maps_bind(maps, programs_own(programs, LAYOUT_EGRESS)) ?:
+	      maps_bind(maps, programs_own(programs, LAYOUT_INGRESS)) ?:
 	      maps_mmap(maps);
 	if (err)
 		return log_err(err, "cannot open the maps");
@@ -195,15 +210,15 @@ int programs_load(struct programs *programs, struct maps *maps, const struct map
 	return 0;
 }
 
-int programs_own(const struct programs *programs, enum program program)
+int programs_own(const struct programs *programs, enum layout_role role)
 {
-	return programs_fd(programs->own, programs->l2_len, program);
+	return bpf_program__fd(programs_find(programs, &programs->own, programs->l2_len, role));
 }
 
 void programs_close(struct programs *programs)
 {
-	proxy__destroy(programs->others[0]);
-	proxy__destroy(programs->others[1]);
-	proxy__destroy(programs->own);
+	programs_destroy(programs, &programs->others[0]);
+	programs_destroy(programs, &programs->others[1]);
+	programs_destroy(programs, &programs->own);
 	*programs = (struct programs){ 0 };
 }

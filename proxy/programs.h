@@ -3,21 +3,32 @@
 #ifndef PROXY_PROGRAMS_H
 #define PROXY_PROGRAMS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "maps.h"
 #include "options.h"
 #include "tc-link.h"
 
-struct proxy;
+/* One object: its programs and maps; all zero: not open. */
+struct programs_object {
+	void *skel;
+	struct bpf_object *obj;
+};
 
 /* All zero: not loaded. */
 struct programs {
-	struct proxy *own; /* for the interface */
-	struct proxy
-		*others[2]; /* for other devices with and without a link layer; NULL: not yet */
-	int l2_len;	    /* bytes before the IP header on the interface */
+	const struct nat_layout *layout;
+	struct programs_object own;	  /* for the interface */
+	struct programs_object others[2]; /* for other devices with and without a link layer */
+	int l2_len;			  /* bytes before the IP header on the interface */
 };
+
+/** programs_loaded - tell whether there are programs of ours */
+static inline bool programs_loaded(const struct programs *programs)
+{
+	return programs->own.skel;
+}
 
 /**
  * programs_load - load the programs for the interface, and open and map their maps
@@ -32,15 +43,15 @@ int programs_load(struct programs *programs, struct maps *maps, const struct map
 void programs_close(struct programs *programs);
 
 /** programs_own - the descriptor of a program for the interface, which stays ours */
-int programs_own(const struct programs *programs, enum program program);
+int programs_own(const struct programs *programs, enum layout_role role);
 
 /**
  * programs_for - load a program for other devices with @l2_len bytes before the IP header
  * @maps: of the datapath
- * @program: PROGRAM_PROXY_DIRECT, or PROGRAM_PROXY_INGRESS if @l2_len is not the interface's
+ * @role: LAYOUT_DIRECT, or LAYOUT_INGRESS if @l2_len is not the interface's
  * Return: its descriptor, which stays ours, or a negative errno.
  */
 int programs_for(struct programs *programs, const struct maps *maps, int l2_len,
-		 enum program program);
+		 enum layout_role role);
 
 #endif /* PROXY_PROGRAMS_H */

@@ -32,17 +32,32 @@ static const char *status_owner_text(const struct status *status, char *text, si
 	return text;
 }
 
+/* How long ago the last heartbeat was, in the datapath where that is longest; ~0: none. */
+static __u64 status_heartbeat(const struct engine *engine)
+{
+	const struct datapath *path;
+	__u64 longest = 0;
+
+	engine_for_each(path, engine)
+	{
+		__u64 last = path->maps.state->heartbeat, ago = last ? maps_now() - last : ~0ULL;
+
+		longest = ago > longest ? ago : longest;
+	}
+	return longest;
+}
+
 void status_look(struct status *status, const struct engine *engine, bool found)
 {
-	const char *ifname = engine->iface.name, *missing = engine->at.missing;
+	const char *ifname = engine->iface.name, *missing = engine_missing(engine);
 	char *reason = status->reason, owner[32];
 	size_t size = sizeof(status->reason);
 
 	*status = (struct status){ .found = found, .heartbeat = ~0ULL };
 	status->owned = !owner_find(engine->iface.ifindex, &status->owner);
 	status->translates = found && !missing;
-	if (found && engine->maps.state->heartbeat)
-		status->heartbeat = maps_now() - engine->maps.state->heartbeat;
+	if (found)
+		status->heartbeat = status_heartbeat(engine);
 	status_owner_text(status, owner, sizeof(owner));
 	if (!found && status->owned)
 		snprintf(reason, size, "the filters of %s on %s are gone: nothing is translated",
@@ -71,24 +86,48 @@ void status_look(struct status *status, const struct engine *engine, bool found)
 /* Return: 0 or a negative errno; free(@facts->targets) is right in either case. */
 static int status_gather(const struct engine *engine, struct facts *facts)
 {
-	const struct table *table = &engine->table;
-	const struct maps *maps = &engine->maps;
-	__u32 limit = maps_flow_limit(maps);
+	const struct datapath *path;
 	struct nat_flow flow;
-	int err = maps_counters(maps, facts->counters)
-			  ?: table_targets(table, maps, &facts->targets, &facts->target_count);
+	int err = engine_counters(engine, facts->counters)
+			  ?: engine_targets(engine, &facts->targets, &facts->target_count);
 
 	if (err)
 		return err;
-	for (size_t i = 0; i < table->plan.count; i++)
-		facts->mappings += table_in_force(&table->plan.entries[i]);
+	engine_for_each(path, engine)
+	{
+		__u32 limit = maps_flow_limit(&path->maps);
+
+		for (size_t i = 0; i < path->table.plan.count; i++)
+			facts->mappings += table_in_force(&path->table.plan.entries[i]);
+		for (__u32 slot = 0; slot < limit; slot++)
+			facts->flows += maps_flow(&path->maps, slot, &flow);
+	}
 	for (size_t i = 0; i < facts->target_count; i++)
 		facts->down_count += facts->targets[i].down;
-	for (__u32 slot = 0; slot < limit; slot++)
-		facts->flows += maps_flow(maps, slot, &flow);
 	for (int i = 0; i < DROPPING; i++)
 		facts->dropped += facts->counters[dropping[i]];
 	return 0;
+}
+
+/* The filters on the interface, but not those that somebody has removed. */
+static void status_print_filters(FILE *out, const struct engine *engine)
+{
+	static const char *const hooks[] = { "ingress", "egress" };
+	const char *between = "filters: ";
+	const struct datapath *path;
+
+	engine_for_each(path, engine)
+	{
+		const char *family = path->maps.layout->family == AF_INET ? "" : "IPv6 ";
+
+		for (int i = 0; i < 2; i++) {
+			if (path->at.missing && strstr(path->at.missing, hooks[i]))
+				continue;
+			fprintf(out, "%s%s%s", between, family, hooks[i]);
+			between = ", ";
+		}
+	}
+	fputs("\n", out);
 }
 
 static void status_print_down(FILE *out, const struct facts *facts, const char *before,
@@ -108,7 +147,7 @@ static void status_print_down(FILE *out, const struct facts *facts, const char *
 static void status_print_text(FILE *out, const struct status *status, const struct engine *engine,
 			      const struct facts *facts)
 {
-	const char *between = " (", *missing = engine->at.missing;
+	const char *between = " (";
 	char owner[32];
 
 	fprintf(out, "owner: %s\n", status_owner_text(status, owner, sizeof(owner)));
@@ -116,15 +155,12 @@ static void status_print_text(FILE *out, const struct status *status, const stru
 		fputs("heartbeat: none\n", out);
 	else
 		fprintf(out, "heartbeat: %.1f s ago\n", (double)status->heartbeat / NSEC_PER_SEC);
-	fprintf(out, "filters: %s\n",
-		!missing		     ? "ingress, egress"
-		: !strcmp(missing, "egress") ? "ingress"
-					     : "egress");
+	status_print_filters(out, engine);
 	fprintf(out, "mappings: %u\ntargets: %zu, %zu down", facts->mappings, facts->target_count,
 		facts->down_count);
 	status_print_down(out, facts, ": ", ", ", "");
 	fprintf(out, "\nflows: %u of %u\ndropped: %llu packets", facts->flows,
-		engine->maps.max_entries[MAPS_FLOWS], facts->dropped);
+		engine_max_flows(engine), facts->dropped);
 	for (int i = 0; i < DROPPING; i++) {
 		if (!facts->counters[dropping[i]])
 			continue;
@@ -154,7 +190,7 @@ static void status_print_json(FILE *out, const struct status *status, const stru
 			facts->target_count);
 		status_print_down(out, facts, "", ",", "\"");
 		fprintf(out, "],\"flows\":%u,\"max_flows\":%u,\"dropped\":%llu", facts->flows,
-			engine->maps.max_entries[MAPS_FLOWS], facts->dropped);
+			engine_max_flows(engine), facts->dropped);
 		for (int i = 0; i < DROPPING; i++)
 			fprintf(out, ",\"%s\":%llu", output_counter_name(dropping[i]),
 				facts->counters[dropping[i]]);

@@ -123,11 +123,14 @@ static int table_compare_targets(const void *a, const void *b)
 int table_targets(const struct table *table, const struct maps *maps, struct table_target **targets,
 		  size_t *count)
 {
-	struct table_target *all = calloc(table->plan.count + 1, sizeof(*all));
+	struct table_target *all =
+		reallocarray(*targets, *count + table->plan.count + 1, sizeof(*all));
 	size_t found = 0, kept = 0;
 
 	if (!all)
 		return -ENOMEM;
+	*targets = all;
+	all += *count;
 	for (size_t i = 0; i < table->plan.count; i++) {
 		const struct mapping *entry = &table->plan.entries[i];
 
@@ -139,8 +142,7 @@ int table_targets(const struct table *table, const struct maps *maps, struct tab
 	for (size_t i = 0; i < found; i++)
 		if (!i || !addr_equal(&all[i].addr, &all[kept - 1].addr))
 			all[kept++] = all[i];
-	*targets = all;
-	*count = kept;
+	*count += kept;
 	return 0;
 }
 

@@ -58,9 +58,9 @@ struct table_target {
 };
 
 /**
- * table_targets - list the targets of the mappings in force, each address once, sorted
- * @targets: set to the list, which the caller frees
- * @count: set to their number
+ * table_targets - append the targets of the mappings in force, each address once, sorted
+ * @targets: an array that grows, NULL at first, which the caller frees in any case
+ * @count: how many are in it
  * Return: 0 or -ENOMEM.
  */
 int table_targets(const struct table *table, const struct maps *maps, struct table_target **targets,

@@ -58,7 +58,7 @@ static void test_other_layout(void)
 	serve_one(&list);
 	engine_init(&engine, &opt, &lo);
 	CHECK_EQ(engine_start(&engine, &list), 0, "a datapath starts");
-	engine.maps.state->layout++;
+	engine.paths[0].maps.state->layout++;
 	before = lowest_free();
 	engine_init(&second, &opt, &lo);
 	CHECK_EQ(engine_start(&second, &list), -EPROTO, "another version does not take it over");

@@ -3,8 +3,8 @@
  * Each line of the input is a request to a running proxy. The datapath behind is a list: after each
  * request it holds mappings that can work together.
  */
-#define table_mappings fuzz_mappings
-#define commit_flush fuzz_flush
+#define engine_mappings fuzz_mappings
+#define engine_flush fuzz_flush
 #define engine_serve fuzz_serve
 /* The request parser has no name outside of that file. */
 #include "../../proxy/control.c" // NOLINT(bugprone-suspicious-include)
@@ -19,16 +19,16 @@ static void copy(struct mapping_list *to, const struct mapping_list *from)
 		MUST(!mapping_list_append(to, &from->entries[i]));
 }
 
-int fuzz_mappings(const struct table *table, struct mapping_list *list)
+int fuzz_mappings(const struct engine *engine, struct mapping_list *list)
 {
-	(void)table;
+	(void)engine;
 	copy(list, &served);
 	return 0;
 }
 
-void fuzz_flush(const struct maps *maps)
+void fuzz_flush(struct engine *engine)
 {
-	(void)maps;
+	(void)engine;
 }
 
 int fuzz_serve(struct engine *engine, const struct mapping_list *list, bool kill,
