@@ -45,7 +45,7 @@ static int iface_short_name(const char *name, char out[IF_NAMESIZE])
 		memcpy(out, name, len + 1);
 		return 0;
 	}
-	err = netlink_open(&nl) ?: netlink_link_name(&nl, name, out);
+	err = netlink_open(&nl, NETLINK_ROUTE) ?: netlink_link_name(&nl, name, out);
 	netlink_close(&nl);
 	return err;
 }

@@ -25,15 +25,15 @@ struct request {
 	char attributes[RTA_SPACE(NETLINK_ALTNAME_LEN)]; /* the longest */
 };
 
-int netlink_open(struct netlink *nl)
+int netlink_open(struct netlink *nl, int protocol)
 {
+	/* The kernel answers at once; this bounds the wait for an answer that was lost. */
 	struct timeval patience = { .tv_sec = 2 };
 
 	nl->seq = 0;
-	nl->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	nl->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
 	if (nl->fd < 0)
 		return -errno;
-	/* The kernel answers at once; this bounds the wait for an answer that was lost. */
 	if (setsockopt(nl->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)))
 		return -errno;
 	return 0;
@@ -83,85 +83,97 @@ static bool netlink_read_addr(const struct rtattr *a, int family, struct addr *a
 	return true;
 }
 
-static int netlink_send(struct netlink *nl, struct request *req)
-{
-	req->header.nlmsg_seq = ++nl->seq;
-	if (send(nl->fd, req, req->header.nlmsg_len, 0) < 0)
-		return -errno;
-	return 0;
-}
-
-/* Next datagram; stale ones (of a request whose answer came too late) are for the caller to skip.
- */
+/* Return: the length of the next datagram, or a negative errno. */
 static ssize_t netlink_receive(int fd, void *buf, size_t size)
 {
 	ssize_t got;
 
 	do
-		got = recv(fd, buf, size, 0);
+		got = recv(fd, buf, size, MSG_TRUNC);
 	while (got < 0 && errno == EINTR);
-	return got < 0 ? -errno : got;
+	if (got < 0)
+		return errno == EAGAIN ? -ETIMEDOUT : -errno;
+	return (size_t)got > size ? -EMSGSIZE : got;
 }
 
-/* Return: the error of an NLMSG_ERROR, 0 for an acknowledgement; never more than 0. */
-static int netlink_error_of(const struct nlmsghdr *msg)
+/* The number that NLMSG_ERROR and NLMSG_DONE begin with: 0 or a negative errno. */
+static int netlink_code_of(const struct nlmsghdr *msg)
 {
-	int error = ((const struct nlmsgerr *)NLMSG_DATA(msg))->error;
+	int code = 0;
 
-	return msg->nlmsg_len < NLMSG_LENGTH(sizeof(error)) || error > 0 ? -EPROTO : error;
+	if (msg->nlmsg_len >= NLMSG_LENGTH(sizeof(code)))
+		memcpy(&code, NLMSG_DATA(msg), sizeof(code));
+	return code > 0 ? -EPROTO : code;
 }
 
-/*
- * Send a request that one message answers: the object asked for, or an acknowledgement or an error.
- * Return: 0, the error; *answer is NULL for an acknowledgement.
- */
-static int netlink_talk(struct netlink *nl, struct request *req, char *buf,
-			struct nlmsghdr **answer)
+/* One answer to a request. */
+struct answer {
+	const struct nlmsghdr *request;
+	int (*visit)(struct nlmsghdr *msg, void *arg);
+	void *arg;
+};
+
+/* Return: 0 if more follow, 1 if this was the last one, or a negative errno. */
+static int netlink_message(const struct answer *answer, struct nlmsghdr *msg)
 {
-	int err = netlink_send(nl, req);
+	const __u16 flags = answer->request->nlmsg_flags;
 
-	*answer = NULL;
-	while (!err) {
-		struct nlmsghdr *msg = (struct nlmsghdr *)buf;
-		ssize_t got = netlink_receive(nl->fd, buf, BUFFER_SIZE);
-
-		if (got < 0)
-			return (int)got;
-		if (!NLMSG_OK(msg, (size_t)got) || msg->nlmsg_seq != nl->seq)
-			continue;
-		if (msg->nlmsg_type == NLMSG_ERROR)
-			return netlink_error_of(msg);
-		*answer = msg;
+	/* Of a request whose answer came too late. */
+	if (msg->nlmsg_seq != answer->request->nlmsg_seq)
 		return 0;
+	/* The list has changed meanwhile, so that some may be left out of it. */
+	if (msg->nlmsg_flags & NLM_F_DUMP_INTR)
+		return -EAGAIN;
+	switch (msg->nlmsg_type) {
+	case NLMSG_DONE:
+		return netlink_code_of(msg) ?: (flags & NLM_F_DUMP) == NLM_F_DUMP ? 1 : -EPROTO;
+	case NLMSG_ERROR:
+		return netlink_code_of(msg) ?: flags & NLM_F_ACK ? 1 : -EPROTO;
+	case NLMSG_OVERRUN:
+		return -ENOBUFS;
+	default:
+		return answer->visit(msg, answer->arg);
 	}
-	return err;
 }
 
-/* Send a request for many objects, and have @visit see each. Return: 0 or a negative errno. */
-static int netlink_dump(struct netlink *nl, struct request *req,
-			void (*visit)(struct nlmsghdr *msg, void *arg), void *arg)
+/* Return: as of netlink_message(). */
+static int netlink_datagram(const struct answer *answer, struct nlmsghdr *msg, ssize_t len)
+{
+	int status = 0;
+
+	if (!len)
+		return -EPROTO;
+	/* Without the padding of the last message, @len ends below 0. */
+	for (; len > 0 && !status; msg = NLMSG_NEXT(msg, len))
+		status = NLMSG_OK(msg, (size_t)len) ? netlink_message(answer, msg) : -EPROTO;
+	return status;
+}
+
+int netlink_ask(struct netlink *nl, struct nlmsghdr *request,
+		int (*visit)(struct nlmsghdr *msg, void *arg), void *arg)
 {
 	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
-	int err = netlink_send(nl, req);
+	const struct answer answer = { .request = request, .visit = visit, .arg = arg };
+	int status = 0;
 
-	while (!err) {
-		struct nlmsghdr *msg = (struct nlmsghdr *)buf;
+	request->nlmsg_seq = ++nl->seq;
+	if (send(nl->fd, request, request->nlmsg_len, 0) < 0)
+		return -errno;
+	while (!status) {
 		ssize_t got = netlink_receive(nl->fd, buf, sizeof(buf));
 
-		if (got < 0)
-			return (int)got;
-		/* @got ends below 0 if the last message is not padded. */
-		for (; got > 0 && NLMSG_OK(msg, (size_t)got); msg = NLMSG_NEXT(msg, got)) {
-			if (msg->nlmsg_seq != nl->seq)
-				continue;
-			if (msg->nlmsg_type == NLMSG_DONE)
-				return 0;
-			if (msg->nlmsg_type == NLMSG_ERROR)
-				return netlink_error_of(msg);
-			visit(msg, arg);
-		}
+		status =
+			got < 0 ? (int)got : netlink_datagram(&answer, (struct nlmsghdr *)buf, got);
 	}
-	return err;
+	return status < 0 ? status : 0;
+}
+
+/* For a request that is answered by an acknowledgement or an error. */
+static int netlink_no_answer(struct nlmsghdr *msg, void *arg)
+{
+	(void)msg;
+	(void)arg;
+	return -EPROTO;
 }
 
 /* IPv4 answers with these errors; IPv6 with a route of such a type. */
@@ -179,72 +191,76 @@ static int netlink_route_error(__u8 type)
 	}
 }
 
+struct route_search {
+	int family;
+	struct netlink_route found;
+};
+
+static int netlink_route_visit(struct nlmsghdr *msg, void *arg)
+{
+	struct route_search *search = arg;
+	struct netlink_route *found = &search->found;
+	struct rtmsg *info = NLMSG_DATA(msg);
+	int len = (int)RTM_PAYLOAD(msg);
+
+	if (msg->nlmsg_type != RTM_NEWROUTE)
+		return -EPROTO;
+	found->type = info->rtm_type;
+	for (struct rtattr *a = RTM_RTA(info); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
+		if (a->rta_type == RTA_OIF && RTA_PAYLOAD(a) == sizeof(found->oif))
+			memcpy(&found->oif, RTA_DATA(a), sizeof(found->oif));
+		else if (a->rta_type == RTA_GATEWAY)
+			netlink_read_addr(a, search->family, &found->via);
+		else if (a->rta_type == RTA_PREFSRC)
+			netlink_read_addr(a, search->family, &found->src);
+		else if (a->rta_type == RTA_VIA)
+			found->via_ipv6 = true;
+	}
+	return netlink_route_error(found->type) ?: 1;
+}
+
 int netlink_route_get(struct netlink *nl, const struct addr *dst, struct netlink_route *route)
 {
-	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
-	struct netlink_route found = { .via = *dst };
-	int family = addr_family(dst), err, len;
-	struct nlmsghdr *answer;
+	struct route_search search = { .family = addr_family(dst), .found.via = *dst };
 	struct request req;
-	struct rtmsg *info;
+	int err;
 
 	netlink_init(&req, RTM_GETROUTE, 0, sizeof(req.route));
-	req.route.rtm_family = (__u8)family;
-	req.route.rtm_dst_len = family == AF_INET ? 32 : 128;
+	req.route.rtm_family = (__u8)search.family;
+	req.route.rtm_dst_len = search.family == AF_INET ? 32 : 128;
 	netlink_add_addr(&req, RTA_DST, dst);
-	err = netlink_talk(nl, &req, buf, &answer);
-	if (err)
-		return err;
-	if (!answer || answer->nlmsg_type != RTM_NEWROUTE)
-		return -EPROTO;
-	info = NLMSG_DATA(answer);
-	len = (int)RTM_PAYLOAD(answer);
-	found.type = info->rtm_type;
-	err = netlink_route_error(found.type);
-	if (err)
-		return err;
-	for (struct rtattr *a = RTM_RTA(info); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
-		if (a->rta_type == RTA_OIF && RTA_PAYLOAD(a) == sizeof(found.oif))
-			memcpy(&found.oif, RTA_DATA(a), sizeof(found.oif));
-		else if (a->rta_type == RTA_GATEWAY)
-			netlink_read_addr(a, family, &found.via);
-		else if (a->rta_type == RTA_PREFSRC)
-			netlink_read_addr(a, family, &found.src);
-		else if (a->rta_type == RTA_VIA)
-			found.via_ipv6 = true;
+	err = netlink_ask(nl, &req.header, netlink_route_visit, &search);
+	if (!err)
+		*route = search.found;
+	return err;
+}
+
+static int netlink_name_visit(struct nlmsghdr *msg, void *name)
+{
+	int len = (int)IFLA_PAYLOAD(msg);
+
+	for (struct rtattr *a = IFLA_RTA(NLMSG_DATA(msg)); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
+		size_t size = strnlen(RTA_DATA(a), RTA_PAYLOAD(a));
+
+		if (a->rta_type != IFLA_IFNAME || size >= IF_NAMESIZE)
+			continue;
+		memcpy(name, RTA_DATA(a), size);
+		((char *)name)[size] = '\0';
+		return 1;
 	}
-	*route = found;
-	return 0;
+	return -ENODEV;
 }
 
 int netlink_link_name(struct netlink *nl, const char *altname, char name[IF_NAMESIZE])
 {
-	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
 	size_t size = strlen(altname) + 1;
-	struct nlmsghdr *answer;
 	struct request req;
-	int err, len;
 
 	if (size > NETLINK_ALTNAME_LEN)
 		return -ENODEV;
 	netlink_init(&req, RTM_GETLINK, 0, sizeof(req.link));
 	netlink_add(&req, IFLA_ALT_IFNAME, altname, size);
-	err = netlink_talk(nl, &req, buf, &answer);
-	if (err || !answer || answer->nlmsg_type != RTM_NEWLINK)
-		return err ?: -ENODEV;
-	len = (int)IFLA_PAYLOAD(answer);
-	for (struct rtattr *a = IFLA_RTA(NLMSG_DATA(answer)); RTA_OK(a, len);
-	     a = RTA_NEXT(a, len)) {
-		if (a->rta_type != IFLA_IFNAME)
-			continue;
-		size = strnlen(RTA_DATA(a), RTA_PAYLOAD(a));
-		if (size >= IF_NAMESIZE)
-			return -EPROTO;
-		memcpy(name, RTA_DATA(a), size);
-		name[size] = '\0';
-		return 0;
-	}
-	return -ENODEV;
+	return netlink_ask(nl, &req.header, netlink_name_visit, name);
 }
 
 /* Return: whether the message is about a neighbour's address. */
@@ -282,44 +298,40 @@ static void netlink_neigh_request(struct request *req, __u16 type, __u16 flags, 
 		netlink_add_addr(req, NDA_DST, addr);
 }
 
+static int netlink_neigh_visit(struct nlmsghdr *msg, void *arg)
+{
+	return msg->nlmsg_type == RTM_NEWNEIGH && netlink_neigh_message(msg, arg) ? 1 : -EPROTO;
+}
+
 int netlink_neigh_get(struct netlink *nl, int ifindex, const struct addr *addr,
 		      struct netlink_neigh *neigh)
 {
-	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
 	struct netlink_neigh found;
-	struct nlmsghdr *answer;
 	struct request req;
 	int err;
 
 	netlink_neigh_request(&req, RTM_GETNEIGH, 0, ifindex, addr);
-	err = netlink_talk(nl, &req, buf, &answer);
-	if (err)
-		return err;
-	if (!answer || answer->nlmsg_type != RTM_NEWNEIGH || !netlink_neigh_message(answer, &found))
-		return -EPROTO;
-	*neigh = found;
-	return 0;
+	err = netlink_ask(nl, &req.header, netlink_neigh_visit, &found);
+	if (!err)
+		*neigh = found;
+	return err;
 }
 
 int netlink_neigh_use(struct netlink *nl, int ifindex, const struct addr *addr)
 {
-	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
-	struct nlmsghdr *answer;
 	struct request req;
 
 	netlink_neigh_request(&req, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_ACK, ifindex, addr);
 	req.neigh.ndm_flags = NTF_USE;
-	return netlink_talk(nl, &req, buf, &answer);
+	return netlink_ask(nl, &req.header, netlink_no_answer, NULL);
 }
 
 int netlink_neigh_delete(struct netlink *nl, int ifindex, const struct addr *addr)
 {
-	char buf[BUFFER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
-	struct nlmsghdr *answer;
 	struct request req;
 
 	netlink_neigh_request(&req, RTM_DELNEIGH, NLM_F_ACK, ifindex, addr);
-	return netlink_talk(nl, &req, buf, &answer);
+	return netlink_ask(nl, &req.header, netlink_no_answer, NULL);
 }
 
 struct mac_search {
@@ -330,7 +342,7 @@ struct mac_search {
 	int room, count;
 };
 
-static void netlink_mac_visit(struct nlmsghdr *msg, void *arg)
+static int netlink_mac_visit(struct nlmsghdr *msg, void *arg)
 {
 	struct mac_search *search = arg;
 	struct netlink_neigh neigh;
@@ -339,6 +351,7 @@ static void netlink_mac_visit(struct nlmsghdr *msg, void *arg)
 	    neigh.state & search->states && neigh.has_mac &&
 	    !memcmp(neigh.mac, search->mac, sizeof(neigh.mac)) && search->count < search->room)
 		search->found[search->count++] = neigh.addr;
+	return 0;
 }
 
 int netlink_neigh_with_mac(struct netlink *nl, int ifindex, const __u8 mac[6], __u16 states,
@@ -351,7 +364,7 @@ int netlink_neigh_with_mac(struct netlink *nl, int ifindex, const __u8 mac[6], _
 	int err;
 
 	netlink_neigh_request(&req, RTM_GETNEIGH, NLM_F_DUMP, 0, NULL);
-	err = netlink_dump(nl, &req, netlink_mac_visit, &search);
+	err = netlink_ask(nl, &req.header, netlink_mac_visit, &search);
 	return err ?: search.count;
 }
 
@@ -376,7 +389,7 @@ struct qdisc_search {
 	bool found;
 };
 
-static void netlink_qdisc_visit(struct nlmsghdr *msg, void *arg)
+static int netlink_qdisc_visit(struct nlmsghdr *msg, void *arg)
 {
 	struct tcmsg *info = NLMSG_DATA(msg);
 	struct qdisc_search *search = arg;
@@ -384,10 +397,11 @@ static void netlink_qdisc_visit(struct nlmsghdr *msg, void *arg)
 
 	if (msg->nlmsg_type != RTM_NEWQDISC || info->tcm_ifindex != search->ifindex ||
 	    info->tcm_parent != search->parent)
-		return;
+		return 0;
 	for (struct rtattr *a = TCA_RTA(info); RTA_OK(a, len); a = RTA_NEXT(a, len))
 		if (a->rta_type == TCA_KIND)
 			search->found |= !strcmp(RTA_DATA(a), search->kind);
+	return 0;
 }
 
 bool netlink_qdisc_is(struct netlink *nl, int ifindex, __u32 parent, const char *kind)
@@ -397,7 +411,7 @@ bool netlink_qdisc_is(struct netlink *nl, int ifindex, __u32 parent, const char 
 
 	/* To ask for one qdisc would send the answer to everybody who listens to changes. */
 	netlink_init(&req, RTM_GETQDISC, NLM_F_DUMP, sizeof(req.tc));
-	return !netlink_dump(nl, &req, netlink_qdisc_visit, &search) && search.found;
+	return !netlink_ask(nl, &req.header, netlink_qdisc_visit, &search) && search.found;
 }
 
 struct filter_search {
@@ -417,7 +431,7 @@ static const char *netlink_filter_name(struct rtattr *options)
 	return NULL;
 }
 
-static void netlink_filter_visit(struct nlmsghdr *msg, void *arg)
+static int netlink_filter_visit(struct nlmsghdr *msg, void *arg)
 {
 	struct tcmsg *info = NLMSG_DATA(msg);
 	struct filter_search *search = arg;
@@ -428,7 +442,7 @@ static void netlink_filter_visit(struct nlmsghdr *msg, void *arg)
 	/* The first message of each priority stands for the classifier itself. */
 	if (msg->nlmsg_type != RTM_NEWTFILTER || !info->tcm_handle ||
 	    TC_H_MAJ(info->tcm_info) >> 16 >= search->priority)
-		return;
+		return 0;
 	for (struct rtattr *a = TCA_RTA(info); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
 		if (a->rta_type == TCA_KIND)
 			bpf = !strcmp(RTA_DATA(a), "bpf");
@@ -436,6 +450,7 @@ static void netlink_filter_visit(struct nlmsghdr *msg, void *arg)
 			name = netlink_filter_name(a);
 	}
 	search->count += !name || !search->left_out(name);
+	return 0;
 }
 
 int netlink_filters_before(struct netlink *nl, int ifindex, __u32 parent, __u32 priority,
@@ -448,7 +463,7 @@ int netlink_filters_before(struct netlink *nl, int ifindex, __u32 parent, __u32 
 	netlink_init(&req, RTM_GETTFILTER, NLM_F_DUMP, sizeof(req.tc));
 	req.tc.tcm_ifindex = ifindex;
 	req.tc.tcm_parent = parent;
-	err = netlink_dump(nl, &req, netlink_filter_visit, &search);
+	err = netlink_ask(nl, &req.header, netlink_filter_visit, &search);
 	return err ?: search.count;
 }
 

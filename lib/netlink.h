@@ -3,6 +3,7 @@
 #ifndef NETLINK_H
 #define NETLINK_H
 
+#include <linux/netlink.h>
 #include <linux/types.h>
 #include <net/if.h>
 #include <stdbool.h>
@@ -17,10 +18,26 @@ struct netlink {
 
 #define NETLINK_INIT ((struct netlink){ .fd = -1 })
 
-/** netlink_open - Return: 0 or a negative errno; netlink_close() is right in either case. */
-int netlink_open(struct netlink *nl);
+/**
+ * netlink_open - open a socket for requests
+ * @protocol: NETLINK_ROUTE for all functions below but netlink_ask()
+ * Return: 0 or a negative errno; netlink_close() is right in either case.
+ */
+int netlink_open(struct netlink *nl, int protocol);
 
 void netlink_close(struct netlink *nl);
+
+/**
+ * netlink_ask - send @request, and call @visit for each message of the answer
+ * @request: complete but for its sequence number; with NLM_F_DUMP the answer is a list, with
+ *	     NLM_F_ACK an acknowledgement
+ * @visit: returns 0 to see the next message, 1 if it was the one asked for, or a negative errno
+ * Return: 0; the kernel's or @visit's error; -EAGAIN if the kernel says that its list may have
+ * holes, -ENOBUFS if memory was short, -ETIMEDOUT if no answer came, -EMSGSIZE if it was cut off,
+ * -EPROTO if it made no sense.
+ */
+int netlink_ask(struct netlink *nl, struct nlmsghdr *request,
+		int (*visit)(struct nlmsghdr *msg, void *arg), void *arg);
 
 /* The way to an address, as this host's own packets take it. */
 struct netlink_route {

@@ -87,8 +87,8 @@ static int tc_link_attach_tcx(struct tc_link *link, int prog_fd)
 static bool tc_link_is_ingress_only(const struct tc_link *link)
 {
 	struct netlink nl = NETLINK_INIT;
-	bool found =
-		!netlink_open(&nl) && netlink_qdisc_is(&nl, link->ifindex, TC_H_INGRESS, "ingress");
+	bool found = !netlink_open(&nl, NETLINK_ROUTE) &&
+		     netlink_qdisc_is(&nl, link->ifindex, TC_H_INGRESS, "ingress");
 
 	netlink_close(&nl);
 	return found;
@@ -318,7 +318,7 @@ static bool tc_link_new_filters(struct tc_link *link)
 	int before = link->filters_seen;
 
 	link->filters_seen = 0;
-	if (!link->tcx && !netlink_open(&nl))
+	if (!link->tcx && !netlink_open(&nl, NETLINK_ROUTE))
 		link->filters_seen = netlink_filters_before(
 			&nl, link->ifindex, parent, link->priority, tc_link_named_like_ours);
 	netlink_close(&nl);

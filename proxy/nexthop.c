@@ -64,7 +64,7 @@ int nexthops_open(struct nexthops *hops, const struct maps *maps, int ifindex, b
 	hops->hash = calloc(slots, sizeof(*hops->hash));
 	if (!hops->table || !hops->hash)
 		return -ENOMEM;
-	err = netlink_open(&hops->nl);
+	err = netlink_open(&hops->nl, NETLINK_ROUTE);
 	if (err)
 		return err;
 	hops->watch_fd = netlink_watch_open(maps->layout->family);
