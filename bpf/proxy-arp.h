@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Original addresses without a host. The kernel sends nothing to an address that it cannot resolve,
- * so that its packets would never reach the egress hook: where nobody answers an ARP request for an
- * original, the proxy does, with a MAC address of its own. BPF only.
- */
+/* ARP for original addresses without a host (proxy-host.h). BPF only. */
 #ifndef BPF_PROXY_ARP_H
 #define BPF_PROXY_ARP_H
 
@@ -16,8 +12,8 @@
 #include <bpf/bpf_helpers.h>
 
 #include "pkt.h"
+#include "proxy-host.h"
 #include "proxy-maps.h"
-#include "proxy-nexthop.h"
 #include "tc-index.h"
 
 /* <linux/if_arp.h> cannot be included for the bpf target. */
@@ -27,14 +23,6 @@ enum {
 	ARPOP_REQUEST = 1,
 	ARPOP_REPLY = 2,
 };
-
-/*
- * How long a request has to go unanswered: a host on the link takes far less. One that has been
- * heard of gets as long as the kernel takes to give a neighbour up, so that a single lost frame
- * does not cut it off.
- */
-#define ARP_WAIT_NEW 150000000ULL
-#define ARP_WAIT_HEARD 2500000000ULL
 
 /* An ARP message for IPv4 over Ethernet (RFC 826), with its frame. */
 struct arp_frame {
@@ -70,13 +58,12 @@ static __always_inline int arp_read(struct __sk_buff *skb, struct arp_frame *arp
 /* Answer @request for ourselves. The reply is written over it, for as long as that takes. */
 static __always_inline void arp_answer(struct __sk_buff *skb, const struct arp_frame *request)
 {
-	static const __u8 mac[ETH_ALEN] __attribute__((aligned(2))) = PROXY_MAC;
 	struct arp_frame reply = *request;
 
 	__builtin_memcpy(reply.dmac, request->sha, ETH_ALEN);
-	__builtin_memcpy(reply.smac, mac, ETH_ALEN);
+	host_mac_set(reply.smac);
 	reply.op = bpf_htons(ARPOP_REPLY);
-	__builtin_memcpy(reply.sha, mac, ETH_ALEN);
+	host_mac_set(reply.sha);
 	__builtin_memcpy(reply.spa, request->tpa, sizeof(reply.spa));
 	__builtin_memcpy(reply.tha, request->sha, ETH_ALEN);
 	__builtin_memcpy(reply.tpa, request->spa, sizeof(reply.tpa));
@@ -95,12 +82,9 @@ static __always_inline void arp_answer(struct __sk_buff *skb, const struct arp_f
  */
 static __noinline int arp_egress(struct __sk_buff *skb)
 {
-	static const __u8 mac[ETH_ALEN] __attribute__((aligned(2))) = PROXY_MAC;
-	struct proxy_host *host;
+	enum host_answer answer;
 	struct arp_frame arp;
 	__be32 asker, asked;
-	int answer = 0;
-	__u64 now;
 
 	if (arp_read(skb, &arp) || arp.op != bpf_htons(ARPOP_REQUEST))
 		return 0;
@@ -109,18 +93,11 @@ static __noinline int arp_egress(struct __sk_buff *skb)
 	/* No address asks whether another uses it (RFC 5227): somebody is about to take it. */
 	if (!asker || asker == asked)
 		return 0;
-	host = bpf_map_lookup_elem(&hosts, &asked);
-	if (!host || !(host->flags & PROXY_HOST_ANSWER))
-		return 0;
-	now = bpf_ktime_get_coarse_ns();
-	if (!host->asked)
-		host->asked = now;
-	else if (now - host->asked >= (host->heard ? ARP_WAIT_HEARD : ARP_WAIT_NEW))
-		answer = 1;
-	if (answer)
+	answer = host_asked(&asked);
+	if (answer == HOST_ABSENT)
 		arp_answer(skb, &arp);
 	/* A host that has just come up is to hear it, whose MAC address nobody knows. */
-	if (answer || mac_equal(arp.dmac, mac)) {
+	if (answer == HOST_ABSENT || (answer == HOST_WAIT && host_mac_is_ours(arp.dmac))) {
 		__builtin_memset(arp.dmac, 0xff, ETH_ALEN);
 		bpf_skb_store_bytes(skb, 0, &arp, sizeof(arp), 0);
 	}
@@ -144,18 +121,12 @@ static __always_inline int arp_believable(const struct __sk_buff *skb, const str
 /** arp_ingress - any message from an original address that the kernel believes: there is a host */
 static __noinline int arp_ingress(struct __sk_buff *skb)
 {
-	static const __u8 mac[ETH_ALEN] __attribute__((aligned(2))) = PROXY_MAC;
-	struct proxy_host *host;
 	struct arp_frame arp;
 	__be32 sender;
 
-	if (arp_read(skb, &arp) || mac_equal(arp.sha, mac) || !arp_believable(skb, &arp))
-		return 0;
-	sender = arp_addr(arp.spa);
-	host = bpf_map_lookup_elem(&hosts, &sender);
-	if (host) {
-		host->heard = bpf_ktime_get_coarse_ns();
-		host->asked = 0;
+	if (!arp_read(skb, &arp) && !host_mac_is_ours(arp.sha) && arp_believable(skb, &arp)) {
+		sender = arp_addr(arp.spa);
+		host_heard(&sender);
 	}
 	return 0;
 }

@@ -44,7 +44,7 @@ struct cached {
 	__u8 dmac[ETH_ALEN]; /* at egress */
 	__u8 reserved[6];
 };
-_Static_assert(sizeof(struct cached) == 64, "a cache line");
+_Static_assert(sizeof(struct cached) == PROXY_SIZE(64, 128), "one or two cache lines");
 
 /*
  * PROXY_CACHE_SLOTS for each CPU, in a row: not a per-CPU array, which would first have to look for
@@ -73,7 +73,7 @@ static __always_inline struct cached *cache_slot(const struct packet *p, enum ca
 {
 	__u32 port = bpf_ntohs(hook == CACHE_EGRESS ? p->from.sport : p->from.dport);
 	__be16 other = hook == CACHE_EGRESS ? p->from.dport : p->from.sport;
-	__u64 hash = ((__u64)addr_mix(p->from.saddr, p->from.daddr) << 32 | other) *
+	__u64 hash = ((__u64)proxy_addr_mix(&p->from.saddr, &p->from.daddr) << 32 | other) *
 		     0x9e3779b97f4a7c15ULL;
 	/* The upper bits of the product depend on all bits. */
 	__u32 number = (hash >> 40) + port / 2 + port % 2 * (PROXY_CACHE_SLOTS / 2);
@@ -104,9 +104,9 @@ static __always_inline struct cached *cache_find(const struct packet *p, enum ca
 	if (!goes_on(p))
 		return NULL;
 	found = cache_slot(p, hook);
-	if (!found || !addr_equal(found->from.saddr, p->from.saddr) ||
-	    !addr_equal(found->from.daddr, p->from.daddr) || found->from.ports != p->from.ports ||
-	    found->kind != (p->proto | hook))
+	if (!found || !proxy_addr_equal(&found->from.saddr, &p->from.saddr) ||
+	    !proxy_addr_equal(&found->from.daddr, &p->from.daddr) ||
+	    found->from.ports != p->from.ports || found->kind != (p->proto | hook))
 		return NULL;
 	if (found->generation != generation || ticks_passed(found->tick))
 		return NULL;
@@ -148,14 +148,16 @@ static __always_inline void cache_put(const struct packet *p, enum cache_hook ho
 
 	if (!slot)
 		return;
-	slot->from = p->from;
+	tuple_copy(&slot->from, &p->from);
 	slot->kind = p->proto | hook;
 	slot->tick = flow->tick;
 	slot->generation = generation;
 	slot->stats = stats_index(flow->mapping);
 	slot->flow = number;
 	slot->noted = cache_bits(p, hook);
-	slot->change = *change;
+	tuple_copy(&slot->change.to, &change->to);
+	slot->change.addr_sum = change->addr_sum;
+	slot->change.ports_half = change->ports_half;
 	if (dmac)
 		__builtin_memcpy(slot->dmac, __builtin_assume_aligned(dmac, 2), ETH_ALEN);
 }

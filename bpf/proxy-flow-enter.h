@@ -29,15 +29,15 @@
 /* Tell whether @sk is connected to the remote of @key. */
 static __always_inline int socket_is_to(const struct bpf_sock *sk, const struct proxy_reply *key)
 {
+	proxy_addr addr;
 #if PROXY_FAMILY == 4
-	int same = sk->dst_ip4 == key->remote;
+	addr = sk->dst_ip4;
 #else
-	int same = sk->dst_ip6[0] == proxy_addr_word(key->remote, 0) &&
-		   sk->dst_ip6[1] == proxy_addr_word(key->remote, 1) &&
-		   sk->dst_ip6[2] == proxy_addr_word(key->remote, 2) &&
-		   sk->dst_ip6[3] == proxy_addr_word(key->remote, 3);
+	const __u32 words[] = { sk->dst_ip6[0], sk->dst_ip6[1], sk->dst_ip6[2], sk->dst_ip6[3] };
+
+	__builtin_memcpy(&addr, words, sizeof(addr));
 #endif
-	return same && sk->dst_port == key->rport;
+	return proxy_addr_equal(&addr, &key->remote) && sk->dst_port == key->rport;
 }
 
 /*
@@ -109,6 +109,46 @@ struct flow_request {
 	__u32 tick;   /* in: of the flow with this key if it is the packet's; or PROXY_TICK_GONE */
 	__u32 number; /* out: of the flow's slot; FLOW_NONE: the packet passes as it is */
 };
+
+/*
+ * Where the program at egress has the packet and, on the slow path, the request. They are one for
+ * IPv4. For IPv6, the packet is on the stack for the fast path only, and the slow path reads it
+ * again.
+ */
+#if PROXY_FAMILY == 4
+struct egress_space {
+	struct flow_request req;
+};
+
+static __always_inline struct packet *egress_packet(struct egress_space *space)
+{
+	return &space->req.p;
+}
+
+static __always_inline struct flow_request *egress_request(struct egress_space *space)
+{
+	return &space->req;
+}
+#else
+struct egress_space {
+	struct packet p;
+};
+
+static __always_inline struct packet *egress_packet(struct egress_space *space)
+{
+	return &space->p;
+}
+
+static __always_inline struct flow_request *egress_request(struct egress_space *space)
+{
+	WORK(flow_request, req, WORK_REQUEST);
+
+	(void)space;
+	if (req)
+		req->p.l4 = PACKET_UNREAD;
+	return req;
+}
+#endif
 
 /*
  * Add up the slots that the buckets of @hash have under its tag. If the sum is the same later, no
@@ -246,8 +286,8 @@ __noinline int flow_adopt(__u32 number, __u32 *adopted)
 	tick = flow_tick(other);
 	if (!other)
 		return -EBUSY;
-	if (!addr_equal(other->orig, flow->orig) || other->oport != flow->oport ||
-	    other->cport != flow->cport || !addr_equal(other->client, flow->client))
+	if (!proxy_addr_equal(&other->orig, &flow->orig) || other->oport != flow->oport ||
+	    other->cport != flow->cport || !proxy_addr_equal(&other->client, &flow->client))
 		return -EEXIST;
 	if (!flow_claim(other, tick))
 		return -EBUSY;
@@ -318,7 +358,8 @@ static __always_inline struct proxy_flow *flow_get_pinned(struct flow_request *r
 	if (!flow)
 		return NULL;
 	/* The mapping is gone or has another target: connections stay, datagrams move. */
-	if ((!addr_equal(flow->key.remote, req->key.remote) || flow->key.rport != req->key.rport) &&
+	if ((!proxy_addr_equal(&flow->key.remote, &req->key.remote) ||
+	     flow->key.rport != req->key.rport) &&
 	    (p->proto == IPPROTO_UDP || flow_reopens(flow, p))) {
 		if (p->proto == IPPROTO_UDP)
 			flow_unpin(flow, req->number);

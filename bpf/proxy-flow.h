@@ -19,10 +19,10 @@
  * @unmapped: if there is no mapping, set to whether a pin may lead to a flow all the same
  * Return: the mapping; NULL if there is none.
  */
-static __always_inline struct proxy_mapping *mapping_find(proxy_addr addr, __be16 port, __u8 proto,
-							  int *unmapped)
+static __always_inline struct proxy_mapping *mapping_find(const proxy_addr *addr, __be16 port,
+							  __u8 proto, int *unmapped)
 {
-	struct proxy_dest dest = { .addr = addr, .port = port, .proto = proto };
+	struct proxy_dest dest = { .addr = *addr, .port = port, .proto = proto };
 	struct proxy_mapping *mapping = bpf_map_lookup_elem(&mappings, &dest);
 
 	*unmapped = 0;
@@ -79,8 +79,8 @@ static __always_inline struct proxy_reply client_side(const struct packet *p)
 /** flow_is - tell whether client packet @p belongs to @flow */
 static __always_inline int flow_is(const struct proxy_flow *flow, const struct packet *p)
 {
-	return flow && addr_equal(flow->orig, p->from.daddr) &&
-	       addr_equal(flow->client, p->from.saddr) && flow->oport == p->from.dport &&
+	return flow && proxy_addr_equal(&flow->orig, &p->from.daddr) &&
+	       proxy_addr_equal(&flow->client, &p->from.saddr) && flow->oport == p->from.dport &&
 	       flow->cport == p->from.sport;
 }
 

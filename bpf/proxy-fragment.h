@@ -30,18 +30,18 @@ static __always_inline struct proxy_fragment fragment_key(const struct packet *p
  * fragment_first - store the translation of a first fragment
  * @p: as it arrived
  * @kind: PROXY_FRAGMENT_OUT or PROXY_FRAGMENT_IN
- * @addr: new destination (out) or source (in); 0: it passed unchanged
+ * @addr: new destination (out) or source (in); NULL: it passed unchanged
  */
-static __noinline void fragment_first(const struct packet *p, __u8 kind, proxy_addr addr,
+static __noinline void fragment_first(const struct packet *p, __u8 kind, const proxy_addr *addr,
 				      __u32 nexthop)
 {
-	struct proxy_fragment_rule rule = { .when = bpf_ktime_get_coarse_ns(),
-					    .addr = addr,
-					    .nexthop = nexthop };
+	struct proxy_fragment_rule rule = { .when = bpf_ktime_get_coarse_ns(), .nexthop = nexthop };
 	struct proxy_fragment key = fragment_key(p, kind);
 
+	if (addr)
+		rule.addr = *addr;
 	bpf_map_update_elem(&fragments, &key, &rule, BPF_ANY);
-	if (addr_is_set(addr))
+	if (addr)
 		return;
 	key.id = 0;
 	key.kind = kind == PROXY_FRAGMENT_OUT ? PROXY_FRAGMENT_PEER_OUT : PROXY_FRAGMENT_PEER_IN;
@@ -70,7 +70,7 @@ static __noinline enum proxy_counter fragment_later(struct __sk_buff *skb, const
 	rule = bpf_map_lookup_elem(&fragments, &key);
 	if (rule && bpf_ktime_get_coarse_ns() - rule->when < FRAGMENT_NS) {
 		addr = rule->addr;
-		if (!addr_is_set(addr))
+		if (!proxy_addr_is_set(&addr))
 			return PROXY_OK;
 		*nexthop = rule->nexthop;
 	} else {
@@ -81,7 +81,8 @@ static __noinline enum proxy_counter fragment_later(struct __sk_buff *skb, const
 		key.id = 0;
 		key.kind = kind == PROXY_FRAGMENT_OUT ? PROXY_FRAGMENT_PEER_OUT
 						      : PROXY_FRAGMENT_PEER_IN;
-		if (!addr_is_set(addr) || local_mappings() || bpf_map_lookup_elem(&fragments, &key))
+		if (!proxy_addr_is_set(&addr) || local_mappings() ||
+		    bpf_map_lookup_elem(&fragments, &key))
 			return PROXY_FRAGMENT;
 		*nexthop = kind == PROXY_FRAGMENT_OUT ? host->nexthop : PROXY_NEXTHOP_NONE;
 		count(PROXY_GUESSED);

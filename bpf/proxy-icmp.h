@@ -16,18 +16,24 @@
 #include "proxy-parse.h"
 #include "proxy-rewrite.h"
 
+/* What icmp_to_client() and icmp_egress() need. */
+struct icmp_work {
+	struct quote quote;
+	struct packet sent;
+	struct proxy_reply key;
+	struct tuple to;
+	struct tuple outer_to;
+};
+
 /* Update the checksum of an ICMP message whose addresses have changed: that of ICMPv6 covers them.
  */
 static __always_inline int icmp_readdress(struct __sk_buff *skb, const struct packet *p,
 					  const struct tuple *to)
 {
-	__u64 sum;
-
 	if (PROXY_FAMILY == 4)
 		return 0;
-	sum = addr_csum_add(addr_csum_add(0, p->from.saddr, to->saddr), p->from.daddr, to->daddr);
 	return bpf_l4_csum_replace(skb, p->l4 + offsetof(struct icmphdr, checksum), 0,
-				   csum_fold(sum), BPF_F_PSEUDO_HDR | sizeof(__u16));
+				   addr_sum_of(p, to), BPF_F_PSEUDO_HDR | sizeof(__u16));
 }
 
 /*
@@ -43,25 +49,23 @@ static __noinline enum proxy_counter icmp_rewrite(struct __sk_buff *skb, const s
 	const struct packet *p = &quote->p;
 	__u32 check = p->l4 + (p->proto == IPPROTO_UDP ? offsetof(struct udphdr, check)
 						       : offsetof(struct tcphdr, check));
-	const struct change change = change_of(p, to);
+	__u16 addr_sum = addr_sum_of(p, to);
 	__be16 old_check = 0, new_check = 0;
-	struct ip_tail tail;
-	__u64 sum = change_sum(&change);
+	__u64 sum = csum_add(addr_sum, p->from.ports, to->ports);
 
 	if (check + sizeof(old_check) <= p->end &&
 	    !bpf_skb_load_bytes(skb, check, &old_check, sizeof(old_check)) &&
 	    (p->proto == IPPROTO_TCP || old_check)) {
-		new_check = csum_apply(old_check, sum);
+		new_check = csum_apply(old_check, csum_fold(sum));
 		if (p->proto == IPPROTO_UDP && !new_check)
 			new_check = 0xffff;
 		if (bpf_skb_store_bytes(skb, check, &new_check, sizeof(new_check), 0))
 			return PROXY_FAILED;
 	}
-	ip_tail_set(&tail, p, &change);
-	if (bpf_skb_store_bytes(skb, quote->ip + IP_TAIL, &tail, IP_TAIL_LEN, 0) ||
-	    bpf_skb_store_bytes(skb, p->l4, tail.ports, sizeof(tail.ports), 0))
+	if (ip_store(skb, quote->ip, p, to, addr_sum, 0) ||
+	    bpf_skb_store_bytes(skb, p->l4, &to->ports, sizeof(to->ports), 0))
 		return PROXY_FAILED;
-	sum = csum_add(ip_tail_sum(sum, &tail, p), old_check, new_check);
+	sum = csum_add(ip_check_sum(sum, p, addr_sum), old_check, new_check);
 	if (bpf_l4_csum_replace(skb, outer->l4 + offsetof(struct icmphdr, checksum), 0,
 				csum_fold(sum), 0) ||
 	    packet_rewrite_ip(skb, outer, outer_to) || icmp_readdress(skb, outer, outer_to))
@@ -80,34 +84,39 @@ static __noinline enum proxy_counter icmp_rewrite(struct __sk_buff *skb, const s
 static __noinline enum proxy_counter
 icmp_to_client(struct __sk_buff *skb, const struct packet *outer, __u32 local, int *found)
 {
-	struct tuple to, outer_to = { .saddr = outer->from.saddr, .daddr = outer->from.daddr };
+	WORK(icmp_work, work, WORK_PACKET);
 	const struct proxy_flow *flow;
-	struct proxy_reply key = {};
-	struct quote quote = {};
+	const struct quote *quote;
 	__u32 number;
 
 	*found = 0;
-	if (quote_read(skb, outer, &quote) || !known_address(quote.p.from.daddr))
+	if (!work)
 		return PROXY_OK;
-	key.remote = quote.p.from.daddr;
-	key.local = quote.p.from.saddr;
-	key.rport = quote.p.from.dport;
-	key.lport = quote.p.from.sport;
-	key.proto = quote.p.proto;
-	flow = flow_lookup(&key, &number);
+	quote = &work->quote;
+	if (quote_read(skb, outer, &work->quote) || !known_address(&quote->p.from.daddr))
+		return PROXY_OK;
+	__builtin_memset(&work->key, 0, sizeof(work->key));
+	work->key.remote = quote->p.from.daddr;
+	work->key.local = quote->p.from.saddr;
+	work->key.rport = quote->p.from.dport;
+	work->key.lport = quote->p.from.sport;
+	work->key.proto = quote->p.proto;
+	flow = flow_lookup(&work->key, &number);
 	if (!flow || flow_is_identity(flow) || (flow->state & PROXY_FLOW_LOCAL) != local)
 		return PROXY_OK;
 	*found = 1;
-	to.saddr = flow->client;
-	to.daddr = flow->orig;
-	to.sport = flow->cport;
-	to.dport = flow->oport;
+	work->to.saddr = flow->client;
+	work->to.daddr = flow->orig;
+	work->to.sport = flow->cport;
+	work->to.dport = flow->oport;
+	work->outer_to.saddr = outer->from.saddr;
+	work->outer_to.daddr = outer->from.daddr;
 	/* Any router on the path may have sent it; a router's address stays. */
-	if (addr_equal(outer->from.saddr, key.remote))
-		outer_to.saddr = flow->orig;
+	if (proxy_addr_equal(&outer->from.saddr, &work->key.remote))
+		work->outer_to.saddr = flow->orig;
 	if (local)
-		outer_to.daddr = flow->client;
-	return icmp_rewrite(skb, outer, &outer_to, &quote, &to);
+		work->outer_to.daddr = flow->client;
+	return icmp_rewrite(skb, outer, &work->outer_to, quote, &work->to);
 }
 
 /**
@@ -118,39 +127,44 @@ icmp_to_client(struct __sk_buff *skb, const struct packet *outer, __u32 local, i
 static __noinline enum proxy_counter icmp_egress(struct __sk_buff *skb, const struct packet *outer,
 						 __u32 *nexthop)
 {
-	struct tuple to, outer_to = { .saddr = outer->from.saddr, .daddr = outer->from.daddr };
+	WORK(icmp_work, work, WORK_PACKET);
 	const struct proxy_mapping *mapping;
 	const struct proxy_flow *flow;
-	struct packet sent = {};
-	struct quote quote = {};
+	const struct quote *quote;
+	struct packet *sent;
 	int unmapped;
 
-	if (quote_read(skb, outer, &quote))
+	if (!work || quote_read(skb, outer, &work->quote))
 		return PROXY_OK;
+	quote = &work->quote;
 	/* The flow is that of a packet which the client sends the other way. */
-	sent.from.saddr = quote.p.from.daddr;
-	sent.from.daddr = quote.p.from.saddr;
-	sent.from.sport = quote.p.from.dport;
-	sent.from.dport = quote.p.from.sport;
-	sent.proto = quote.p.proto;
-	mapping = mapping_find(sent.from.daddr, sent.from.dport, sent.proto, &unmapped);
+	sent = &work->sent;
+	__builtin_memset(sent, 0, sizeof(*sent));
+	sent->from.saddr = quote->p.from.daddr;
+	sent->from.daddr = quote->p.from.saddr;
+	sent->from.sport = quote->p.from.dport;
+	sent->from.dport = quote->p.from.sport;
+	sent->proto = quote->p.proto;
+	mapping = mapping_find(&sent->from.daddr, sent->from.dport, sent->proto, &unmapped);
 	if (!mapping && !unmapped)
 		return PROXY_OK;
-	flow = flow_find(mapping, &sent);
+	flow = flow_find(mapping, sent);
 	if (!flow)
 		return !mapping || mapping->flags & PROXY_MAPPING_DIRECT ? PROXY_OK : PROXY_ICMP;
 	if (flow_is_identity(flow))
 		return PROXY_OK;
-	to.saddr = flow->key.remote;
-	to.daddr = flow->key.local;
-	to.sport = flow->key.rport;
-	to.dport = flow->key.lport;
-	if (addr_equal(outer->from.daddr, flow->orig))
-		outer_to.daddr = flow->key.remote;
+	work->to.saddr = flow->key.remote;
+	work->to.daddr = flow->key.local;
+	work->to.sport = flow->key.rport;
+	work->to.dport = flow->key.lport;
+	work->outer_to.saddr = outer->from.saddr;
+	work->outer_to.daddr = outer->from.daddr;
+	if (proxy_addr_equal(&outer->from.daddr, &flow->orig))
+		work->outer_to.daddr = flow->key.remote;
 	if (flow->state & PROXY_FLOW_LOCAL)
-		outer_to.saddr = flow->orig;
+		work->outer_to.saddr = flow->orig;
 	*nexthop = nexthop_of(flow);
-	return icmp_rewrite(skb, outer, &outer_to, &quote, &to);
+	return icmp_rewrite(skb, outer, &work->outer_to, quote, &work->to);
 }
 
 #endif /* BPF_PROXY_ICMP_H */

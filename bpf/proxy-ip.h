@@ -10,6 +10,7 @@
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
+#include <linux/in6.h>
 #include <linux/ip.h>
 #include <linux/types.h>
 #include <stddef.h>
@@ -37,6 +38,14 @@ struct tuple {
 		__u32 ports; /* as they lie in the packet */
 	};
 };
+
+/** tuple_copy - set @to to @from, without the padding, which nobody writes */
+static __always_inline void tuple_copy(struct tuple *to, const struct tuple *from)
+{
+	to->saddr = from->saddr;
+	to->daddr = from->daddr;
+	to->ports = from->ports;
+}
 
 /** struct change - the new addresses and ports of a packet, and the differences of its checksums */
 struct change {
@@ -147,33 +156,32 @@ static __always_inline int quote_read_ip(struct __sk_buff *skb, const struct ip_
 	return 1;
 }
 
-/* The last fields of the IP header, and the ports, which follow if it has no options. */
-struct ip_tail {
-	__be16 check;
-	__be16 addrs[4]; /* source, destination: only 2-byte aligned here */
-	__be16 ports[2];
-};
-_Static_assert(sizeof(struct ip_tail) == 14, "contiguous in the packet");
-
 #define IP_TAIL offsetof(struct iphdr, check)
-#define IP_TAIL_LEN offsetof(struct ip_tail, ports)
-/* The IP checksum cancels out what the addresses change in skb->csum. */
-#define IP_TAIL_FLAGS 0
 
-static __always_inline void ip_tail_set(struct ip_tail *tail, const struct packet *p,
-					const struct change *change)
+/**
+ * ip_store - give the IP header at offset @ip the addresses of @to
+ * @addr_sum: the difference that they make in a checksum
+ * @flags: of bpf_skb_store_bytes(), for IPv6: the checksum of IPv4 cancels out in skb->csum what
+ *the addresses change Return: 0 or a negative errno.
+ */
+static __always_inline int ip_store(struct __sk_buff *skb, __u32 ip, const struct packet *p,
+				    const struct tuple *to, __u16 addr_sum, __u64 flags)
 {
-	tail->check = csum_apply(p->check, change->addr_sum);
-	__builtin_memcpy(&tail->addrs[0], &change->to.saddr, 4);
-	__builtin_memcpy(&tail->addrs[2], &change->to.daddr, 4);
-	__builtin_memcpy(tail->ports, &change->to.ports, 4);
+	struct {
+		__be16 check;
+		__be16 addrs[4]; /* source, destination: only 2-byte aligned here */
+	} tail = { .check = csum_apply(p->check, addr_sum) };
+
+	(void)flags;
+	__builtin_memcpy(&tail.addrs[0], &to->saddr, 4);
+	__builtin_memcpy(&tail.addrs[2], &to->daddr, 4);
+	return bpf_skb_store_bytes(skb, ip + IP_TAIL, &tail, sizeof(tail), 0);
 }
 
-/** ip_tail_sum - add the difference of the IP checksum to @sum */
-static __always_inline __u64 ip_tail_sum(__u64 sum, const struct ip_tail *tail,
-					 const struct packet *p)
+/** ip_check_sum - add the difference of the IP checksum that @addr_sum makes to @sum */
+static __always_inline __u64 ip_check_sum(__u64 sum, const struct packet *p, __u16 addr_sum)
 {
-	return csum_add(sum, p->check, tail->check);
+	return csum_add(sum, p->check, csum_apply(p->check, addr_sum));
 }
 
 /** ip_head_change - give @new the addresses of @change, and the checksum that @old then has */
@@ -323,37 +331,26 @@ static __always_inline int quote_read_ip(struct __sk_buff *skb, const struct ip_
 {
 	if (!ip_is_plain(ip))
 		return 0;
+	p->fragment = 0;
 	p->proto = ip->protocol;
 	p->l4 += sizeof(*ip);
 	return ip_skip_extensions(skb, p) == PROXY_OK && !(p->fragment & IP_OFFSET);
 }
 
-/* The last fields of the IP header, and the ports, which follow if it has no extensions. */
-struct ip_tail {
-	proxy_addr saddr;
-	proxy_addr daddr;
-	__be16 ports[2];
-};
-
 #define IP_TAIL offsetof(struct ip_head, saddr)
-#define IP_TAIL_LEN offsetof(struct ip_tail, ports)
-/* There is no IP checksum, so that what the addresses change in skb->csum is not cancelled out. */
-#define IP_TAIL_FLAGS BPF_F_RECOMPUTE_CSUM
 
-static __always_inline void ip_tail_set(struct ip_tail *tail, const struct packet *p,
-					const struct change *change)
+static __always_inline int ip_store(struct __sk_buff *skb, __u32 ip, const struct packet *p,
+				    const struct tuple *to, __u16 addr_sum, __u64 flags)
 {
 	(void)p;
-	tail->saddr = change->to.saddr;
-	tail->daddr = change->to.daddr;
-	__builtin_memcpy(tail->ports, &change->to.ports, 4);
+	(void)addr_sum;
+	return bpf_skb_store_bytes(skb, ip + IP_TAIL, to, offsetof(struct tuple, ports), flags);
 }
 
-static __always_inline __u64 ip_tail_sum(__u64 sum, const struct ip_tail *tail,
-					 const struct packet *p)
+static __always_inline __u64 ip_check_sum(__u64 sum, const struct packet *p, __u16 addr_sum)
 {
-	(void)tail;
 	(void)p;
+	(void)addr_sum;
 	return sum;
 }
 

@@ -102,6 +102,38 @@ struct {
 	__type(value, __u64);
 } counters SEC(".maps");
 
+/*
+ * Large variables of the slow path. Those of IPv4 are on the stack, which has no room for those of
+ * IPv6: each area is memory of the CPU's own. Programs at the hooks do not interrupt each other.
+ * WORK() declares @name, a pointer to a struct @type, which is NULL only as far as the verifier
+ * knows.
+ */
+enum work_area { WORK_REQUEST, WORK_PACKET, WORK_ENTER, WORK_AREAS };
+
+#if PROXY_FAMILY == 4
+#define WORK(type, name, area) struct type name##_space, *name = &name##_space
+#else
+struct work {
+	__u64 space[48];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WORK_AREAS);
+	__type(key, __u32);
+	__type(value, struct work);
+} work_areas SEC(".maps");
+
+static __always_inline void *work_at(__u32 area)
+{
+	return bpf_map_lookup_elem(&work_areas, &area);
+}
+
+#define WORK(type, name, area)                                                                     \
+	_Static_assert(sizeof(struct type) <= sizeof(struct work), "an area has room for it");     \
+	struct type *name = work_at(area)
+#endif
+
 /**
  * count - add one to this CPU's counter @what; PROXY_OK counts nothing
  *
@@ -147,7 +179,7 @@ static __always_inline struct proxy_flow *flow_at(__u32 number)
 }
 
 /** maybe_known - false if @addr is surely neither an original nor a target */
-static __always_inline int maybe_known(proxy_addr addr)
+static __always_inline int maybe_known(const proxy_addr *addr)
 {
 	__u32 bit = proxy_prefilter_bit(addr) / PROXY_SUMMARY_SPAN;
 
@@ -155,7 +187,7 @@ static __always_inline int maybe_known(proxy_addr addr)
 }
 
 /** known_address - the same, but rarely true for others */
-static __always_inline int known_address(proxy_addr addr)
+static __always_inline int known_address(const proxy_addr *addr)
 {
 	struct proxy_prefilter *filter;
 	__u32 zero = 0, bit = proxy_prefilter_bit(addr);

@@ -52,17 +52,6 @@ static __always_inline int nexthop_reentered(struct __sk_buff *skb)
 	return 1;
 }
 
-/*
- * Compare two MAC addresses, which begin at even addresses as in all headers. The compiler would
- * turn memcmp() into a call.
- */
-static __always_inline int mac_equal(const void *left, const void *right)
-{
-	const __u16 *a = left, *b = right;
-
-	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2];
-}
-
 /* Whether the tool runs, so that the MAC addresses in "nexthops" are as current as the kernel's. */
 static __always_inline int heartbeat_fresh(void)
 {

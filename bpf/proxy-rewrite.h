@@ -26,15 +26,18 @@ static __always_inline __u16 change_sum(const struct change *change)
 	return csum_add16(csum_add16(change->addr_sum, change->ports_half), change->ports_half);
 }
 
-/** change_of - compute the change that gives @p the addresses and ports of @to */
-static __always_inline struct change change_of(const struct packet *p, const struct tuple *to)
+/** addr_sum_of - return the difference that the addresses of @to make in a checksum of @p */
+static __always_inline __u16 addr_sum_of(const struct packet *p, const struct tuple *to)
 {
-	return (struct change){
-		.to = *to,
-		.addr_sum = csum_fold(addr_csum_add(addr_csum_add(0, p->from.saddr, to->saddr),
-						    p->from.daddr, to->daddr)),
-		.ports_half = csum_half(csum_fold(csum_add(0, p->from.ports, to->ports))),
-	};
+	return csum_fold(proxy_addr_csum(proxy_addr_csum(0, &p->from.saddr, &to->saddr),
+					 &p->from.daddr, &to->daddr));
+}
+
+/** change_measure - set the differences that @change->to makes in the checksums of @p */
+static __always_inline void change_measure(struct change *change, const struct packet *p)
+{
+	change->addr_sum = addr_sum_of(p, &change->to);
+	change->ports_half = csum_half(csum_fold(csum_add(0, p->from.ports, change->to.ports)));
 }
 
 /**
@@ -46,11 +49,7 @@ static __always_inline struct change change_of(const struct packet *p, const str
 static __always_inline int packet_rewrite_ip(struct __sk_buff *skb, const struct packet *p,
 					     const struct tuple *to)
 {
-	const struct change change = change_of(p, to);
-	struct ip_tail tail;
-
-	ip_tail_set(&tail, p, &change);
-	return bpf_skb_store_bytes(skb, cfg_l2_len + IP_TAIL, &tail, IP_TAIL_LEN, IP_TAIL_FLAGS);
+	return ip_store(skb, cfg_l2_len, p, to, addr_sum_of(p, to), BPF_F_RECOMPUTE_CSUM);
 }
 
 /*
@@ -141,16 +140,14 @@ static __noinline int packet_rewrite(struct __sk_buff *skb, const struct packet 
 {
 	const void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	__u32 plain_len = p->proto == IPPROTO_UDP ? PLAIN_UDP_LEN : PLAIN_TCP_LEN;
-	struct ip_tail tail;
 
 	/* An offset that only Ethernet makes: the length of an IP header is a multiple of 4. */
 	if (likely(p->l4 == ETH_HLEN + sizeof(struct ip_head) && data + plain_len <= end))
 		return packet_rewrite_plain(skb, p, change, dmac);
 	if (dmac && bpf_skb_store_bytes(skb, 0, dmac, ETH_ALEN, 0))
 		return -EFAULT;
-	ip_tail_set(&tail, p, change);
-	if (bpf_skb_store_bytes(skb, cfg_l2_len + IP_TAIL, &tail, IP_TAIL_LEN, IP_TAIL_FLAGS) ||
-	    bpf_skb_store_bytes(skb, p->l4, tail.ports, sizeof(tail.ports), 0) ||
+	if (ip_store(skb, cfg_l2_len, p, &change->to, change->addr_sum, BPF_F_RECOMPUTE_CSUM) ||
+	    bpf_skb_store_bytes(skb, p->l4, &change->to.ports, sizeof(change->to.ports), 0) ||
 	    l4_csum_change(skb, p, csum_add16(change->ports_half, change->ports_half), 0))
 		return -EFAULT;
 	return l4_csum_change(skb, p, change->addr_sum, BPF_F_PSEUDO_HDR);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Maps of the proxy: written by bpf/proxy-bpf.c and proxy/, read by both. */
+/* Maps of the proxy: written by bpf/proxy-hook.h and proxy/, read by both. */
 #ifndef PROXY_H
 #define PROXY_H
 
@@ -18,7 +18,6 @@
 
 #if PROXY_FAMILY == 4
 typedef __be32 proxy_addr;
-enum { PROXY_ADDR_WORDS = 1 };
 
 /* Padding of the structs of IPv6. */
 #define PROXY_PAD6(name, bytes)
@@ -26,27 +25,12 @@ enum { PROXY_ADDR_WORDS = 1 };
 typedef struct {
 	__u64 half[2]; /* in network byte order, as they lie in the packet */
 } proxy_addr;
-enum { PROXY_ADDR_WORDS = 4 };
 
 #define PROXY_PAD6(name, bytes) __u8 name[bytes]; /* 0 */
 #endif
 
 /* The size of a struct of either family. */
 #define PROXY_SIZE(ipv4, ipv6) (PROXY_FAMILY == 4 ? (ipv4) : (ipv6))
-
-/** proxy_addr_word - return word @i of @addr, as it lies in memory */
-static inline __u32 proxy_addr_word(proxy_addr addr, __u32 i)
-{
-#if PROXY_FAMILY == 4
-	(void)i;
-	return addr;
-#else
-	__u32 words[PROXY_ADDR_WORDS];
-
-	__builtin_memcpy(words, &addr, sizeof(words));
-	return words[i];
-#endif
-}
 
 /*
  * Addresses and ports are in network byte order, times in nanoseconds of CLOCK_MONOTONIC_COARSE.
@@ -221,12 +205,20 @@ static inline struct proxy_reply proxy_client_side(const struct proxy_flow *flow
 /** proxy_flow_hash - return the hash of @key in a table with the secret numbers @keys (slots.h) */
 static inline __u64 proxy_flow_hash(const volatile __u64 *keys, const struct proxy_reply *key)
 {
-	__u64 sum = 0;
+	__u32 what = key->side << 8 | key->proto;
+#if PROXY_FAMILY == 4
+	__u64 sum = slot_hash_add(0, keys, 0, key->remote, key->local);
 
-	for (__u32 i = 0; i < PROXY_ADDR_WORDS; i++)
-		sum = slot_hash_add(sum, keys, i, proxy_addr_word(key->remote, i),
-				    proxy_addr_word(key->local, i));
-	sum = slot_hash_add(sum, keys, PROXY_ADDR_WORDS, key->side << 8 | key->proto, key->rport);
+	sum = slot_hash_add(sum, keys, 1, what, key->rport);
+#else
+	const __u64 *remote = key->remote.half, *local = key->local.half;
+	__u64 sum = slot_hash_add(0, keys, 0, (__u32)remote[0], (__u32)local[0]);
+
+	sum = slot_hash_add(sum, keys, 1, remote[0] >> 32, local[0] >> 32);
+	sum = slot_hash_add(sum, keys, 2, (__u32)remote[1], (__u32)local[1]);
+	sum = slot_hash_add(sum, keys, 3, remote[1] >> 32, local[1] >> 32);
+	sum = slot_hash_add(sum, keys, 4, what, key->rport);
+#endif
 	return slot_hash_end(sum, __builtin_bswap16(key->lport));
 }
 
@@ -381,13 +373,14 @@ struct proxy_prefilter {
 };
 
 /** proxy_prefilter_bit - return the number of @addr's bit: in word number / 64, bit number % 64 */
-static inline __u32 proxy_prefilter_bit(proxy_addr addr)
+static inline __u32 proxy_prefilter_bit(const proxy_addr *addr)
 {
 #if PROXY_FAMILY == 4
 	/* Fibonacci hashing: the upper half of the product depends on all bits of the address. */
-	return ((__u32)addr * 0x9e3779b1U) >> 16;
+	return ((__u32)*addr * 0x9e3779b1U) >> 16;
 #else
-	return (addr.half[0] * 0xd6e8feb86659fd93ULL + addr.half[1]) * 0x9e3779b97f4a7c15ULL >> 48;
+	return (addr->half[0] * 0xd6e8feb86659fd93ULL + addr->half[1]) * 0x9e3779b97f4a7c15ULL >>
+	       48;
 #endif
 }
 

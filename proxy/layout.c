@@ -175,7 +175,9 @@ static void layout_nexthop_get(const void *slot, struct nat_nexthop *nexthop)
 
 static __u32 layout_prefilter_bit(const struct addr *addr)
 {
-	return proxy_prefilter_bit(layout_raw(addr));
+	const proxy_addr raw = layout_raw(addr);
+
+	return proxy_prefilter_bit(&raw);
 }
 
 static void layout_flow_get(const void *slot, struct nat_flow *flow)

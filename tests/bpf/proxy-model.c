@@ -88,12 +88,12 @@ static void set_ports(__u8 *at, __u8 proto, const struct ends *from, const struc
 /* Whether @addr shares its bit in the prefilter with an address of a mapping. */
 static bool known(const struct model *model, __u32 addr)
 {
-	__u32 bit = proxy_prefilter_bit(htonl(addr));
+	__u32 bit = proxy_prefilter_bit(&(__be32){ htonl(addr) });
 	size_t i;
 
 	for (i = 0; i < model->n_mappings; i++)
-		if (proxy_prefilter_bit(htonl(model->mappings[i].from)) == bit ||
-		    proxy_prefilter_bit(htonl(model->mappings[i].to)) == bit)
+		if (proxy_prefilter_bit(&(__be32){ htonl(model->mappings[i].from) }) == bit ||
+		    proxy_prefilter_bit(&(__be32){ htonl(model->mappings[i].to) }) == bit)
 			return true;
 	return false;
 }

@@ -91,7 +91,7 @@ void rig_close(struct rig *rig)
 
 static void prefilter_add(struct rig *rig, __be32 addr)
 {
-	__u32 bit = proxy_prefilter_bit(addr);
+	__u32 bit = proxy_prefilter_bit(&addr);
 
 	rig->maps.prefilter->words[bit / 64] |= 1ULL << bit % 64;
 	bit /= PROXY_SUMMARY_SPAN;

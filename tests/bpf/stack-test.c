@@ -26,13 +26,14 @@
 #include "packet-monitor.skel.h"
 #include "proxy.h"
 #include "proxy.skel.h"
+#include "proxy6.skel.h"
 
 enum {
 	STACK_BYTES = 512,
 	WORDS = STACK_BYTES / 8,
 	FRAMES = 8,
 	REGS = 11,
-	STATES_MAX = 64, /* of one instruction, reached by the same calls; more are joined */
+	STATES_MAX = 256, /* of one instruction, reached by the same calls; more are joined */
 	STEPS_MAX = 50 * 1000 * 1000,
 };
 
@@ -902,17 +903,21 @@ int main(void)
 	LIBBPF_OPTS(libbpf_prog_handler_opts, opts, .prog_prepare_load_fn = on_load);
 	struct packet_monitor *monitor;
 	struct proxy *proxy;
+	struct proxy6 *proxy6;
 
 	if (libbpf_register_prog_handler("tc", BPF_PROG_TYPE_SCHED_CLS, 0, &opts) < 0)
 		return EXIT_FAILURE;
 	try_controls();
 	monitor = packet_monitor__open();
 	proxy = proxy__open();
-	if (!monitor || !proxy)
+	proxy6 = proxy6__open();
+	if (!monitor || !proxy || !proxy6)
 		return EXIT_FAILURE;
 	examine_object(monitor->obj);
 	examine_object(proxy->obj);
+	examine_object(proxy6->obj);
 	packet_monitor__destroy(monitor);
 	proxy__destroy(proxy);
+	proxy6__destroy(proxy6);
 	return check_exit();
 }

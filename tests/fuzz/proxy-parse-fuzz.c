@@ -69,7 +69,8 @@ static void rewrite(struct native_skb *skb, struct parse_outcome *out, const uin
 
 	memcpy(&to.daddr, data + 2, 4);
 	memcpy(&to.ports, data + 4, 4);
-	change = change_of(&out->p, &to);
+	change.to = to;
+	change_measure(&change, &out->p);
 	/* The checksum of TCP may lie behind the end of a first fragment. */
 	if (packet_rewrite(skb, &out->p, &change, NULL))
 		return;

@@ -98,7 +98,8 @@ static void expect_rewrite(const struct test *test, const struct tuple *to, cons
 	skb.summed = test->summed;
 	skb.csum = native_sum(0, bytes + ETH_HLEN, len - ETH_HLEN);
 	EXPECT(packet_read_other(&skb, &p, ETH_HLEN) == PROXY_OK, "%s: read", test->name);
-	change = change_of(&p, to);
+	change.to = *to;
+	change_measure(&change, &p);
 	EXPECT(!packet_rewrite(&skb, &p, &change, dmac), "%s: rewritten", test->name);
 	l4 = p.l4;
 	memcpy(&now.saddr, skb.bytes + ETH_HLEN + offsetof(struct iphdr, saddr), 4);
@@ -162,7 +163,8 @@ static void check_no_checksum(void)
 	memset(bytes + L4 + offsetof(struct udphdr, check), 0, 2);
 	native_skb_init(&skb, bytes, len, len);
 	packet_read_other(&skb, &p, ETH_HLEN);
-	change = change_of(&p, &to);
+	change.to = to;
+	change_measure(&change, &p);
 	CHECK_EQ(packet_rewrite(&skb, &p, &change, NULL), 0, "UDP without a checksum: rewritten");
 	CHECK(!memcmp(skb.bytes + L4 + offsetof(struct udphdr, check), "\0\0", 2),
 	      "UDP without a checksum: still without");
