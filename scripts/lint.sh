@@ -233,6 +233,21 @@ lint_names()
 			}
 			exit bad
 		}' || status=1
+	# A name says which file of lib/ or proxy/ it is from: "maps_" or "map_" for maps.c.
+	definitions lib/*.c proxy/*.c | awk '
+		$1 == "function" && NF == 3 {
+			n = split($3, path, "/")
+			prefix = path[n] == "main.c" ? path[n - 1] : substr(path[n], 1, length(path[n]) - 2)
+			gsub(/-/, "_", prefix)
+			if (index($2, prefix "_") == 1)
+				next
+			sub(/s$/, "", prefix)
+			if (index($2, prefix "_") == 1)
+				next
+			print "function " $2 " of " $3 " should begin with " prefix "_"
+			bad = 1
+		}
+		END { exit bad }' || status=1
 	for with in bpf script; do
 		diff -U 0 --label lib/programs.h --label "programs in $with" \
 			<(programs_in_list) <("programs_in_$with") || status=1

@@ -33,7 +33,7 @@ says()
 lint spdx names includes
 says "a copy of this tree passes" "ok spdx" "ok names" "ok includes"
 
-printf '%s\n' '#include "mapping.h"' 'static int twice(void)' '{' '}' > "$tree/lib/one.c"
+printf '%s\n' '#include "mapping.h"' 'static int one_twice(void)' '{' '}' > "$tree/lib/one.c"
 lint spdx names
 says "a file without a licence is found" "lib/one.c: no SPDX line" "FAIL spdx: see above"
 says "and is not held against the next part" "ok names"
@@ -41,10 +41,14 @@ lint includes
 says "a header of a tool in lib/ is found" \
 	'lib/one.c includes "mapping.h", which is in none of: lib include' "FAIL includes: see above"
 cp "$tree/lib/one.c" "$tree/lib/two.c"
+echo 'static int another(void)' >> "$tree/lib/one.c"
 sed -i 's/^PROGRAMS="/&px_ingress /' "$tree/remove-filters-and-qdisc.sh"
 lint names
 says "a name that leads to two places is found" \
-	"function twice is defined in several files: lib/one.c lib/two.c" "FAIL names: see above"
+	"function one_twice is defined in several files: lib/one.c lib/two.c" "FAIL names: see above"
+says "a name without the prefix of its file is found" \
+	"function another of lib/one.c should begin with one_" \
+	"function one_twice of lib/two.c should begin with two_"
 says "a program that only a script lists is found" "+px_ingress"
 
 mkdir "$tree/silent"
