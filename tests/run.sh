@@ -17,7 +17,7 @@ usage()
 	  --unit, --bpf, --e2e   only these layers (unit needs no root)
 	  --fuzz                 the fuzz targets of tests/fuzz, FUZZ_SECONDS each (default 60)
 	  -j N                   N tests at once (default: the number of processors)
-	  -t SECONDS             time limit of one test (default 600; with SOAK=1 7200); lint 1200, vm 4500
+	  -t SECONDS             time limit of one test (default 600; with SOAK=1 7200); lint 3600, vm 4500
 	  -l, --list             only list the tests
 	  --lint                 scripts/lint.sh as a test among them
 	  --vm                   some tests on Debian's Linux 6.1 (scripts/vm/run.sh --short), as well
@@ -134,7 +134,7 @@ run_test()
 	local limit=$limit
 	if [ "$1" = lint ]; then
 		command=(scripts/lint.sh)
-		limit=1200 # two minutes of static analysis, beside the tests, on any machine
+		limit=3600 # two minutes of static analysis, beside the tests, on any machine
 	elif [[ $1 == fuzz/* ]]; then
 		command=(tests/fuzz/run.sh "${1#fuzz/}")
 		limit=$((${FUZZ_SECONDS:-60} + 120))
