@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One line per message on stderr: "tool: cannot <do> <object>: <reason>". A reader who does not
- * read them holds the tool up for a second at most; what is lost then is said later.
+ * One line per message on stderr: "tool: cannot <do> <object>: <reason>". If nobody
+ * reads them, the tool waits for a second at most; the number of lost lines is said later.
  */
 #ifndef LOG_H
 #define LOG_H

@@ -10,7 +10,7 @@
 enum privileges {
 	PRIVILEGES_LOAD = 1 << 0,    /* load programs again: CAP_PERFMON */
 	PRIVILEGES_READ = 1 << 1,    /* open any file to read: CAP_DAC_READ_SEARCH */
-	PRIVILEGES_WRITE = 1 << 2,   /* create files as who started the tool: CAP_DAC_OVERRIDE */
+	PRIVILEGES_WRITE = 1 << 2,   /* create files in directories of others: CAP_DAC_OVERRIDE */
 	PRIVILEGES_PACKETS = 1 << 3, /* open packet sockets again: CAP_NET_RAW */
 };
 

@@ -9,7 +9,7 @@
 
 #include "slots.h"
 
-/* How large to make the maps. */
+/* The sizes of the maps. */
 struct slot_table_size {
 	__u32 slots;
 	__u32 buckets; /* a power of two */
@@ -17,10 +17,10 @@ struct slot_table_size {
 	__u32 lines;   /* entries of "free_slots" */
 };
 
-/** slot_table_size - for @slots slots, each of which up to @keys keys lead to */
+/** slot_table_size - compute the sizes for @slots slots with up to @keys index entries each */
 struct slot_table_size slot_table_size(__u32 slots, __u32 keys);
 
-/** slot_table_bytes - memory that "buckets" and "free_slots" take */
+/** slot_table_bytes - return the memory of "buckets" and "free_slots" */
 __u64 slot_table_bytes(struct slot_table_size size);
 
 /* All zero: not open. */
@@ -41,7 +41,7 @@ int slot_table_open(struct slot_table *table, struct slot_table_size size, int b
 void slot_table_close(struct slot_table *table);
 
 /**
- * slot_table_begin - hand every slot of a new table to the programs; call before they run
+ * slot_table_begin - make every slot of a new table free; call before the programs run
  * @keys: the SLOT_HASH_KEYS secret numbers of the hash, which the programs have as well
  */
 void slot_table_begin(struct slot_table *table, const __u64 *keys);
@@ -49,8 +49,8 @@ void slot_table_begin(struct slot_table *table, const __u64 *keys);
 /**
  * slot_table_touch - read a word of each page of the buckets and of the slots in @slots
  *
- * The first access to a page may take 13 microseconds, in a virtual machine whose host keeps the
- * page tables. Packets then do not wait for it.
+ * In a virtual machine, the first access to a page may take 13 microseconds. Packets do not wait
+ * for that after this call.
  */
 void slot_table_touch(const struct slot_table *table, const void *slots, size_t slot_size);
 
@@ -61,36 +61,37 @@ static inline const __u64 *slot_table_keys(const struct slot_table *table)
 }
 
 /**
- * slot_table_wait - return when every program that runs now has ended
+ * slot_table_wait - wait until every program that runs now has ended
  *
- * Afterwards no program knows what it has read from an entry that was removed before. Where the
- * kernel refuses to wait for programs (nohz_full), this sleeps for 100 ms: they take microseconds.
+ * Afterwards no program uses a slot whose entry was removed before the call. Where the kernel
+ * refuses to wait for programs (nohz_full), this sleeps for 100 ms: they run for microseconds.
  */
 void slot_table_wait(void);
 
-/** slot_table_put - give back a slot that nothing refers to, and that no program can know any more
- */
+/** slot_table_put - make a slot free again; no entry refers to it, and no program uses it */
 void slot_table_put(struct slot_table *table, __u32 slot);
 
 /**
- * slot_table_link - have packets from now on find a slot by a further key
+ * slot_table_link - add an index entry, by which programs find a slot under a further key
  * @hash: of the key
- * @place: set to where "buckets" refers to it
+ * @place: set to the place of the entry in "buckets"
  * Return: 0, or -ENOSPC if there is no room in the buckets of this hash.
  */
 int slot_table_link(const struct slot_table *table, __u64 hash, __u32 slot, __u32 *place);
 
 /**
- * slot_table_unlink - have packets from now on not find a slot; those under way may still use it
- * @place: where "buckets" refers to it, as slot_place() has told
- * Return: whether it did; if not, nothing is done.
+ * slot_table_unlink - clear the index entry at @place if it refers to slot @slot
+ *
+ * Programs that have found the slot before may still use it, see slot_table_wait().
+ * Return: whether it did refer to it.
  */
 bool slot_table_unlink(const struct slot_table *table, __u32 place, __u32 slot);
 
-/** slot_table_limit - slots are first taken in order: those from here on have never been used */
+/** slot_table_limit - return a number that no slot in use so far reaches: they are taken in order
+ */
 __u32 slot_table_limit(const struct slot_table *table);
 
-/** slot_table_free - how many slots may be taken */
+/** slot_table_free - return the number of free slots */
 __u64 slot_table_free(const struct slot_table *table);
 
 #endif /* SLOT_TABLE_H */

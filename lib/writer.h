@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Reports for a reader who may stop reading: a pager, a stopped terminal, a full pipe. The loop
- * goes on meanwhile. What is not read is kept, and reports that are due before it has been read are
- * dropped; no report is cut in half.
+ * does not wait for the reader. The writer keeps one report that is not read yet, and drops those
+ * that follow; no report is cut in half.
  */
 #ifndef WRITER_H
 #define WRITER_H

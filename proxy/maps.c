@@ -340,8 +340,8 @@ void maps_flow_end(const struct maps *maps, __u32 slot)
 	struct nat_flow_words flow = maps_words(maps, slot);
 
 	/*
-	 * First, so that a packet in between makes the flow anew, and does not wait for its end. A
-	 * slot that no key leads to is still, or again, the business of the programs.
+	 * First the entries: a packet in between makes the flow anew, and does not wait for its
+	 * end. A slot without an entry is the programs': they make it, or have removed it.
 	 */
 	maps_unpin(maps, slot);
 	if (!slot_table_unlink(&maps->index, *flow.place, slot))

@@ -93,8 +93,7 @@ static inline void *maps_nexthop(const struct maps *maps, __u32 index)
 void maps_mapping_stats_clear(const struct maps *maps, __u32 id);
 
 /**
- * maps_changed - make void what the programs remember of flows, after a change of mappings, next
- * hops or flows: no packet that comes from now on is treated as before it
+ * maps_changed - invalidate the programs' cache, after a change of mappings, next hops or flows
  */
 void maps_changed(const struct maps *maps);
 
@@ -148,7 +147,7 @@ void maps_reclaim(struct maps *maps);
 __u64 maps_now(void);
 
 /**
- * maps_pin - have packets find a flow without its mapping (enum proxy_side)
+ * maps_pin - add the second index entry of a flow, under the client's tuple (enum proxy_side)
  * Return: 0, or -ENOSPC.
  */
 int maps_pin(const struct maps *maps, __u32 slot);
