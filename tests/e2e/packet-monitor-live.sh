@@ -289,7 +289,14 @@ the_tool STOP
 see "SIGSTOP: the shell is back" 'Stopped'
 type_line 'clear; fg'
 answers "fg after SIGSTOP"
-type_line q
+for small in "20 5" "1 1" "300 60" "5 30" "80 24"; do
+	# shellcheck disable=SC2086
+	size $small
+done
+answers "after windows of any size"
+quit_live
+type_line 'clear; echo status $?'
+see "q: the exit status" '^status 0$'
 settings "q: the settings of the terminal"
 for signal in INT TERM HUP QUIT; do
 	start_live "start again" -I 3600 eth0
@@ -304,6 +311,20 @@ ip -n near link set br-3f2a1bc0de12 down
 see "an interface that went down: said at the end" 'br-3f2a1bc0de12 went down$'
 settings "an error: the settings of the terminal"
 ip -n near link set br-3f2a1bc0de12 up
+
+# --- what is in no row ---------------------------------------------------------------------------
+
+size 60 14
+start_live "start with a small table and a filter" -I 3600 -m 1 --net 10.0.0.0/8 eth0
+send eth0 0 $V4A 33054 $V4B 5201 3 1000
+for port in {1..200}; do
+	echo "$port"
+done | xargs -I % -P 2 ip netns exec near "$BUILD/tests/e2e/send-frames" eth0 0 10.0.0.1 % 10.0.0.2 53 1 100
+report
+see "60x14: what was lost, and why" '(^|, )[0-9]+ not tracked \([0-9]+ table_full\)$'
+see "60x14: what was filtered out" '^3 filtered out, '
+quit_live
+size 80 24
 
 # --- in the background ---------------------------------------------------------------------------
 
@@ -375,6 +396,19 @@ start_live "start with NO_COLOR" -I 3600 --wait more7
 see "NO_COLOR: the state" 'down'
 check_not "NO_COLOR: no color" colored
 quit_live
+type_line 'export LC_ALL=C'
+size 60 14
+start_live "start without UTF-8" -I 3600 eth0
+send eth0 0 $V4A 33054 $V4B 5201 3 1000
+report
+see "without UTF-8: addresses are shortened" '^out udp +1[^ ]*~[^ ]*:33054 '
+ascii()
+{
+	! screen | LC_ALL=C grep -q $'[\200-\377]'
+}
+check "without UTF-8: no other characters" ascii
+quit_live
+size 80 24
 type_line 'clear; export TERM=dumb'
 type_line "clear; \$BIN/packet-monitor -c 1 -I 0.2 eth0 | cat -v"
 see "no terminal: a block" '^--- [0-9:]*, by bytes$'
