@@ -138,7 +138,7 @@ clean_qdisc()
 # clean_neighbours: remove the entries of $dev that proxy's ARP replies made
 clean_neighbours()
 {
-	neighbours=$(ip -4 neigh show dev "$dev" 2> /dev/null)
+	neighbours=$(ip neigh show dev "$dev" 2> /dev/null)
 	while read -r address line; do
 		case " $line " in
 		*" lladdr $PROXY_MAC "*)
@@ -156,7 +156,7 @@ all_interfaces()
 {
 	{
 		tc qdisc show
-		ip -4 neigh show
+		ip neigh show
 	} | while read -r line; do
 		case $line in
 		"qdisc clsact "* | "qdisc ingress "* | *" lladdr $PROXY_MAC "*)

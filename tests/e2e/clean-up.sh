@@ -38,7 +38,9 @@ equal "both tools are attached" "$(our_filters client eth0 | sort | xargs)" \
 stop monitor KILL || true
 stop proxy KILL || true
 equal "the filters survive SIGKILL" "$(our_filters client eth0 | wc -l)" 4
-in_host client ip neigh replace $ORIGINAL lladdr 02:70:72:6f:78:79 dev eth0 nud stale
+for address in $ORIGINAL fd00::10; do
+	in_host client ip neigh replace $address lladdr 02:70:72:6f:78:79 dev eth0 nud stale
+done
 
 check "the script runs" in_host client "$SCRIPT"
 equal "none of our filters is left" "$(our_filters client eth0)" ""
