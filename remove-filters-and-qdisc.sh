@@ -5,7 +5,7 @@
 set -uf # words of tc's output are split, but never taken for file name patterns
 
 # Those of lib/programs.h; "scripts/lint.sh names" compares the two.
-PROGRAMS="pm_ingress pm_egress proxy_ingress proxy_egress proxy3_ingress proxy3_egress proxy_direct proxy3_direct proxy6_ingress proxy6_egress proxy36_ingress proxy36_egress proxy6_direct proxy36_direct"
+PROGRAMS="pm_ingress pm_egress pm3_ingress pm3_egress proxy_ingress proxy_egress proxy3_ingress proxy3_egress proxy_direct proxy3_direct proxy6_ingress proxy6_egress proxy36_ingress proxy36_egress proxy6_direct proxy36_direct"
 
 usage()
 {

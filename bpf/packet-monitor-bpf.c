@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * packet-monitor: count every packet of an interface under its flow, exactly.
+ * packet-monitor: count every packet of its interfaces under its flow, exactly.
+ *
+ * One table serves all interfaces. pm3_* are for interfaces without a link layer.
  *
  * From a packet to its count: pm_ingress and pm_egress call pm_parse() (pm-parse.h), which makes
  * the key of the flow. pm_wire_count() (pm-wire.h) says how many frames of how many bytes the
@@ -29,10 +31,16 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-/* Constant once loaded. Bytes of the link-layer header: ETH_HLEN, or 0 without a link layer. */
-const volatile __u32 cfg_l2_len = ETH_HLEN;
+/* Constant once loaded. Whether the table serves several interfaces, which keys then tell apart. */
+const volatile bool cfg_shared = false;
 
-/* The flows, found through "buckets" (slot-table.h). User space sets the size before the load. */
+/* Constant once loaded. Whether to note when a flow began. */
+const volatile bool cfg_first_ns = false;
+
+/*
+ * The flows, found through "buckets" (slot-table.h), and how each began. User space sets the sizes
+ * before the load.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -42,8 +50,21 @@ struct {
 } slots SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pm_origin);
+} origins SEC(".maps");
+
+/*
+ * By interface, as keys name it: user space adds an entry before it attaches, since programs make
+ * none. Only packets without a flow look one up.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, PM_INTERFACES_MAX);
 	__type(key, __u32);
 	__type(value, struct pm_untracked);
 } untracked SEC(".maps");
@@ -62,15 +83,23 @@ static __always_inline __u64 pm_key_hash(const struct pm_key *key, enum pm_direc
 		sum = slot_hash_add(sum, cfg_hash_keys, 3, key->addr[2], key->addr[2] >> 32);
 		sum = slot_hash_add(sum, cfg_hash_keys, 4, key->addr[3], key->addr[3] >> 32);
 	}
+	if (pm_key_kind(key) & PM_KIND_LONG)
+		sum = slot_hash_add(sum, cfg_hash_keys, 5, key->last, key->last >> 32);
 	return slot_hash_end(sum, key->meta >> local);
+}
+
+/* Whether only the first two words of flow @key can be anything but zero. */
+static __always_inline bool pm_key_is_short(const struct pm_key *key)
+{
+	return !(pm_key_kind(key) & (PM_KIND_FAMILY | PM_KIND_LONG));
 }
 
 static __always_inline bool pm_key_equal(const struct pm_key *a, const struct pm_key *b)
 {
 	if (a->meta != b->meta || a->addr[0] != b->addr[0])
 		return false;
-	return !(pm_key_kind(b) & PM_KIND_FAMILY) ||
-	       (a->addr[1] == b->addr[1] && a->addr[2] == b->addr[2] && a->addr[3] == b->addr[3]);
+	return pm_key_is_short(b) || (a->addr[1] == b->addr[1] && a->addr[2] == b->addr[2] &&
+				      a->addr[3] == b->addr[3] && a->last == b->last);
 }
 
 static __always_inline void *pm_slot_match(__u32 number, const void *key)
@@ -91,6 +120,7 @@ static __always_inline void *pm_slot_match(__u32 number, const void *key)
 static __always_inline enum pm_reason pm_flow_make(const struct pm_key *key, __u64 hash,
 						   __u32 *made)
 {
+	struct pm_origin *origin;
 	struct pm_slot *slot;
 	__u64 *entry, taken;
 	int err = slot_take(&taken);
@@ -100,15 +130,23 @@ static __always_inline enum pm_reason pm_flow_make(const struct pm_key *key, __u
 		return err == -ENOSPC ? PM_FULL : PM_BUSY;
 	number = (__u32)taken - 1;
 	slot = bpf_map_lookup_elem(&slots, &number);
-	if (!slot)
+	origin = bpf_map_lookup_elem(&origins, &number);
+	if (!slot || !origin)
 		return PM_FULL;
-	entry = slot_place(hash, &slot->entry);
+	entry = slot_place(hash, &origin->entry);
 	if (!entry) {
 		slot_keep(taken);
 		return PM_CROWDED;
 	}
-	slot->key = *key;
+	/* A free slot is all zero. */
+	slot->key.meta = key->meta;
+	slot->key.addr[0] = key->addr[0];
+	if (!pm_key_is_short(key))
+		slot->key = *key;
+	if (cfg_first_ns)
+		origin->first_ns = bpf_ktime_get_ns();
 	if (__sync_val_compare_and_swap(entry, 0, (hash & ~0xffffffffULL) | (__u32)taken)) {
+		slot->key = (struct pm_key){};
 		slot_keep(taken);
 		return PM_BUSY;
 	}
@@ -155,14 +193,13 @@ static __always_inline void pm_slot_count(struct pm_slot *slot, __u64 packets, _
 	__sync_fetch_and_add(&slot->bytes, bytes);
 }
 
-__noinline int pm_count_untracked(enum pm_direction dir, enum pm_reason reason,
+__noinline int pm_count_untracked(__u32 ifindex, enum pm_direction dir, enum pm_reason reason,
 				  const struct pm_count *wire)
 {
 	struct pm_untracked *all;
 	struct pm_count *count;
-	__u32 zero = 0;
 
-	all = bpf_map_lookup_elem(&untracked, &zero);
+	all = bpf_map_lookup_elem(&untracked, &ifindex);
 	if (!all || !wire || dir >= PM_DIRECTIONS || reason >= PM_REASONS)
 		return -EINVAL;
 	count = &all->count[dir][reason];
@@ -171,38 +208,65 @@ __noinline int pm_count_untracked(enum pm_direction dir, enum pm_reason reason,
 	return 0;
 }
 
-/* Count any packet, of a known flow or a new one. */
-static __noinline int pm_count_any(struct __sk_buff *skb, enum pm_direction dir)
+/* Count any packet, of a known flow or a new one. @l2_len: as for pm_parse() */
+static __always_inline int pm_count_any(struct __sk_buff *skb, enum pm_direction dir, __u32 l2_len)
 {
 	struct pm_packet pkt = { .kind = dir == PM_EGRESS ? PM_KIND_EGRESS : 0 };
-	enum pm_reason reason = pm_parse(skb, &pkt, cfg_l2_len);
-	struct pm_count wire = pm_wire_count(skb, &pkt);
 	struct pm_slot *slot = NULL;
+	enum pm_reason reason;
+	struct pm_count wire;
 
-	if (!reason && pm_filter_is_set() && !pm_filter_match(&pkt.key))
+	if (cfg_shared) {
+		pkt.kind |= PM_KIND_LONG;
+		pkt.key.ifindex = skb->ifindex;
+	}
+	reason = pm_parse(skb, &pkt, l2_len);
+	wire = pm_wire_count(skb, &pkt);
+	if (!reason && cfg_filtered && !pm_filter_match(&pkt.key))
 		reason = PM_FILTERED;
 	if (!reason)
 		reason = pm_flow_get(&pkt.key, dir, &slot);
 	if (reason || !slot)
-		return pm_count_untracked(dir, reason, &wire);
+		return pm_count_untracked(pkt.key.ifindex, dir, reason, &wire);
 	pm_slot_count(slot, wire.packets, wire.bytes);
 	return 0;
 }
 
-static __always_inline void pm_count_packet(struct __sk_buff *skb, enum pm_direction dir)
+static __noinline int pm_count_frame(struct __sk_buff *skb, enum pm_direction dir)
+{
+	return pm_count_any(skb, dir, ETH_HLEN);
+}
+
+/* Count a plain packet of a known flow. Return: whether it is one. @shared: cfg_shared, constant */
+static __always_inline bool pm_count_plain(struct __sk_buff *skb, enum pm_direction dir,
+					   bool shared)
 {
 	struct pm_key key = {};
 	struct pm_slot *slot;
 	__u32 number;
 
-	if (!pm_filter_is_set() && pm_parse_plain(skb, dir, &key, cfg_l2_len)) {
-		slot = slot_find_first(pm_key_hash(&key, dir), &key, pm_slot_match, &number);
-		if (slot) {
-			pm_slot_count(slot, 1, skb->len);
-			return;
-		}
+	if (!pm_parse_plain(skb, dir, &key, ETH_HLEN))
+		return false;
+	if (shared) {
+		key.meta |= (__u64)PM_KIND_LONG << 40;
+		key.ifindex = skb->ifindex;
 	}
-	pm_count_any(skb, dir);
+	slot = slot_find_first(pm_key_hash(&key, dir), &key, pm_slot_match, &number);
+	if (!slot)
+		return false;
+	pm_slot_count(slot, 1, skb->len);
+	return true;
+}
+
+static __always_inline void pm_count_packet(struct __sk_buff *skb, enum pm_direction dir)
+{
+	bool counted = false;
+
+	if (!cfg_filtered)
+		counted = cfg_shared ? pm_count_plain(skb, dir, true)
+				     : pm_count_plain(skb, dir, false);
+	if (!counted)
+		pm_count_frame(skb, dir);
 }
 
 SEC("tc")
@@ -217,5 +281,20 @@ SEC("tc")
 int pm_egress(struct __sk_buff *skb)
 {
 	pm_count_packet(skb, PM_EGRESS);
+	return TC_ACT_UNSPEC;
+}
+
+SEC("tc")
+int pm3_ingress(struct __sk_buff *skb)
+{
+	if (skb->tc_index != TC_INDEX_INJECTED)
+		pm_count_any(skb, PM_INGRESS, 0);
+	return TC_ACT_UNSPEC;
+}
+
+SEC("tc")
+int pm3_egress(struct __sk_buff *skb)
+{
+	pm_count_any(skb, PM_EGRESS, 0);
 	return TC_ACT_UNSPEC;
 }

@@ -14,16 +14,11 @@
 
 /* Constant once loaded: the verifier removes the parts of the filter that are not used. */
 const volatile struct pm_filter cfg_filter = {};
+const volatile bool cfg_filtered = false; /* whether there is a filter at all */
 
 static __always_inline bool pm_net_match(const volatile struct pm_net *net, __u64 low, __u64 high)
 {
 	return (low & net->mask[0]) == net->addr[0] && (high & net->mask[1]) == net->addr[1];
-}
-
-/** pm_filter_is_set - whether there is a filter at all */
-static __always_inline bool pm_filter_is_set(void)
-{
-	return cfg_filter.families || cfg_filter.protos || cfg_filter.ports || cfg_filter.nets;
 }
 
 /* Whether the filter accepts flow @key. Each list that is not empty has to contain a match. */

@@ -26,6 +26,7 @@
 /* Key of "fragments": what all fragments of a datagram have in common. */
 struct pm_fragment_key {
 	__u64 addr[4];
+	__u64 last; /* of the key of the flow */
 	__u32 id;
 	__u16 vlan;
 	__u8 proto;
@@ -285,6 +286,7 @@ __noinline int pm_fragment_ports(const struct pm_packet *pkt, __u32 *ports)
 	if (!pkt || !ports)
 		return -EINVAL;
 	first.ports = *ports;
+	key.last = pkt->key.last;
 	key.id = pkt->fragment_id;
 	key.vlan = pkt->vlan;
 	key.proto = pkt->proto;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The flow table of one interface: written by bpf/packet-monitor-bpf.c, read and recycled by
+ * The flow table of all interfaces: written by bpf/packet-monitor-bpf.c, read and recycled by
  * packet-monitor/flow-table.c. docs/packet-monitor.md explains how the two sides work together.
  */
 #ifndef PACKET_MONITOR_H
@@ -10,7 +10,7 @@
 
 enum pm_direction { PM_INGRESS, PM_EGRESS, PM_DIRECTIONS };
 
-/* The "kind" byte of a key: a family and two flags. */
+/* The "kind" byte of a key: a family and flags. */
 enum pm_kind {
 	PM_KIND_IPV4 = 0,
 	PM_KIND_IPV6 = 1,
@@ -18,11 +18,12 @@ enum pm_kind {
 	PM_KIND_FAMILY = 3,
 	PM_KIND_EGRESS = 4,
 	PM_KIND_FRAGMENT = 8, /* a later fragment whose ports are unknown */
+	PM_KIND_LONG = 16,    /* the sixth word is in use: @ifindex or @inner_vlan */
 };
 
 /*
- * Which flow a packet belongs to. IPv4 and frames that are not IP leave what they do not need zero,
- * so that two flows are the same if all five words are.
+ * Which flow a packet belongs to. A flow leaves zero what it does not need, so that two flows are
+ * the same if all six words are.
  */
 struct pm_key {
 	__u64 meta; /* pm_key_meta() */
@@ -32,8 +33,16 @@ struct pm_key {
 	 * Other: [0] is the source and [1] the destination MAC, the first byte highest.
 	 */
 	__u64 addr[4];
+	union {
+		__u64 last;
+		struct {
+			__u32 ifindex;	  /* 0 where the table serves one interface only */
+			__u16 inner_vlan; /* VID of the second tag, or 0 */
+			__u16 reserved;
+		};
+	};
 };
-_Static_assert(sizeof(struct pm_key) == 40, "pm_key is shared with user space");
+_Static_assert(sizeof(struct pm_key) == 48, "pm_key is shared with user space");
 
 /**
  * pm_key_meta - the first word of a key
@@ -83,10 +92,16 @@ struct pm_slot {
 	struct pm_key key;
 	__u64 packets;
 	__u64 bytes;
-	__u32 entry; /* where "buckets" refers to this slot (include/slots.h) */
-	__u32 reserved;
 };
 _Static_assert(sizeof(struct pm_slot) == 64, "pm_slot is one cache line");
+
+/* How the flow in a slot began, in "origins": written once, before packets can find the flow. */
+struct pm_origin {
+	__u64 first_ns; /* CLOCK_MONOTONIC at its first packet; 0 if nobody has asked for it */
+	__u32 entry;	/* where "buckets" refers to the slot (include/slots.h) */
+	__u32 flags;	/* none yet */
+};
+_Static_assert(sizeof(struct pm_origin) == 16, "pm_origin is shared with user space");
 
 struct pm_count {
 	__u64 packets;
@@ -106,6 +121,9 @@ enum pm_reason {
 	PM_NESTED,    /* more VLAN tags or extension headers than we follow */
 	PM_REASONS
 };
+
+/* Interfaces that may be watched at once: as many as "untracked" has room for. */
+enum { PM_INTERFACES_MAX = 65536 };
 
 /* Value of "untracked", per CPU. */
 struct pm_untracked {

@@ -22,7 +22,7 @@ _Static_assert(sizeof(struct slot_bucket) == 64, "slot_bucket is one cache line"
 enum { SLOT_PLACES = 8 };
 
 /* Secret numbers of the hash: one for each word of 32 bits in a key (slot_hash_add()). */
-enum { SLOT_HASH_KEYS = 10 };
+enum { SLOT_HASH_KEYS = 12 };
 
 /*
  * Entry of "free_slots". The ends of the ring come first, each on a cache line of its own, then the

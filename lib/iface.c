@@ -109,6 +109,113 @@ static enum iface_event iface_set_name(struct iface *iface, const char *name)
 	return IFACE_RENAMED;
 }
 
+/*
+ * What a message says about an interface. Return: whether it does: a bridge announces its ports,
+ * and the departure of one, with the same types of message and family AF_BRIDGE.
+ */
+static bool iface_read_news(const struct nlmsghdr *msg, struct iface_news *news)
+{
+	struct ifinfomsg *info = NLMSG_DATA(msg);
+	int len = (int)IFLA_PAYLOAD(msg);
+
+	if ((msg->nlmsg_type != RTM_NEWLINK && msg->nlmsg_type != RTM_DELLINK) || len < 0 ||
+	    info->ifi_family != AF_UNSPEC)
+		return false;
+	*news = (struct iface_news){ .attributes = IFLA_RTA(info), .attributes_len = len };
+	news->gone = msg->nlmsg_type == RTM_DELLINK;
+	news->iface.ifindex = info->ifi_index;
+	news->iface.l2_len = iface_l2_len(info->ifi_type);
+	news->iface.loopback = info->ifi_flags & IFF_LOOPBACK;
+	news->iface.up = info->ifi_flags & IFF_UP;
+	for (struct rtattr *a = IFLA_RTA(info); RTA_OK(a, len); a = RTA_NEXT(a, len))
+		if (a->rta_type == IFLA_IFNAME)
+			iface_set_name(&news->iface, RTA_DATA(a));
+	return true;
+}
+
+static bool iface_any_altname(struct rtattr *list, bool (*match)(const char *name, void *arg),
+			      void *arg)
+{
+	int len = (int)RTA_PAYLOAD(list);
+
+	for (struct rtattr *a = RTA_DATA(list); RTA_OK(a, len); a = RTA_NEXT(a, len))
+		if (a->rta_type == IFLA_ALT_IFNAME && match(RTA_DATA(a), arg))
+			return true;
+	return false;
+}
+
+bool iface_news_any_name(const struct iface_news *news, bool (*match)(const char *name, void *arg),
+			 void *arg)
+{
+	int len = news->attributes_len;
+
+	if (match(news->iface.name, arg))
+		return true;
+	for (struct rtattr *a = news->attributes; RTA_OK(a, len); a = RTA_NEXT(a, len))
+		if ((a->rta_type & NLA_TYPE_MASK) == IFLA_PROP_LIST &&
+		    iface_any_altname(a, match, arg))
+			return true;
+	return false;
+}
+
+struct iface_visitor {
+	void (*visit)(const struct iface_news *news, void *arg);
+	void *arg;
+};
+
+static int iface_visit(struct nlmsghdr *msg, void *arg)
+{
+	const struct iface_visitor *visitor = arg;
+	struct iface_news news;
+
+	if (iface_read_news(msg, &news))
+		visitor->visit(&news, visitor->arg);
+	return 0;
+}
+
+int iface_each(void (*visit)(const struct iface_news *news, void *arg), void *arg)
+{
+	struct iface_visitor visitor = { .visit = visit, .arg = arg };
+	struct netlink nl = NETLINK_INIT;
+	int err = netlink_open(&nl, NETLINK_ROUTE), attempts = 100;
+
+	while (!err) {
+		err = netlink_links(&nl, iface_visit, &visitor);
+		/* Interfaces have come or gone meanwhile, so that some may have been left out. */
+		if (err != -EAGAIN || !--attempts)
+			break;
+		err = 0;
+	}
+	netlink_close(&nl);
+	return err;
+}
+
+/* Longer than a message about an interface with many other names. */
+enum { MESSAGE_BYTES = 16384 };
+
+/* Messages that are read before other events get their turn. */
+enum { MESSAGES_AT_ONCE = 64 };
+
+int iface_watch_each(int watch_fd, void (*visit)(const struct iface_news *news, void *arg),
+		     void *arg)
+{
+	char buf[MESSAGE_BYTES] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct iface_visitor visitor = { .visit = visit, .arg = arg };
+
+	for (int i = 0; i < MESSAGES_AT_ONCE; i++) {
+		ssize_t got = recv(watch_fd, buf, sizeof(buf), 0);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return errno == EAGAIN ? 0 : -errno;
+		/* One datagram of a link notification holds one message. */
+		if (NLMSG_OK((struct nlmsghdr *)buf, (size_t)got))
+			iface_visit((struct nlmsghdr *)buf, &visitor);
+	}
+	return 0;
+}
+
 /* The kernel dropped messages: ask for the present state instead. */
 static enum iface_event iface_resync(struct iface *iface)
 {
@@ -120,28 +227,25 @@ static enum iface_event iface_resync(struct iface *iface)
 	return iface_set_name(iface, name) ?: iface_set_up(iface, now.up);
 }
 
-static enum iface_event iface_link_message(struct nlmsghdr *msg, struct iface *iface)
+enum iface_event iface_follow(struct iface *iface, const struct iface_news *news)
 {
-	struct ifinfomsg *info = NLMSG_DATA(msg);
-	int len = (int)IFLA_PAYLOAD(msg);
-	enum iface_event event = IFACE_NOTHING;
+	if (news->gone)
+		return IFACE_GONE;
+	return iface_set_name(iface, news->iface.name) ?: iface_set_up(iface, news->iface.up);
+}
 
-	if (info->ifi_index != iface->ifindex)
+static enum iface_event iface_link_message(const struct nlmsghdr *msg, struct iface *iface)
+{
+	struct iface_news news;
+
+	if (!iface_read_news(msg, &news) || news.iface.ifindex != iface->ifindex)
 		return IFACE_NOTHING;
-	/* A bridge announces the departure of a port with RTM_DELLINK, too: family AF_BRIDGE. */
-	if (msg->nlmsg_type == RTM_DELLINK)
-		return info->ifi_family == AF_UNSPEC ? IFACE_GONE : IFACE_NOTHING;
-	if (msg->nlmsg_type != RTM_NEWLINK || info->ifi_family != AF_UNSPEC)
-		return IFACE_NOTHING;
-	for (struct rtattr *a = IFLA_RTA(info); RTA_OK(a, len); a = RTA_NEXT(a, len))
-		if (a->rta_type == IFLA_IFNAME)
-			event = iface_set_name(iface, RTA_DATA(a));
-	return event ?: iface_set_up(iface, info->ifi_flags & IFF_UP);
+	return iface_follow(iface, &news);
 }
 
 enum iface_event iface_watch_next(int watch_fd, struct iface *iface)
 {
-	char buf[16384] __attribute__((aligned(NLMSG_ALIGNTO)));
+	char buf[MESSAGE_BYTES] __attribute__((aligned(NLMSG_ALIGNTO)));
 	enum iface_event event;
 	ssize_t got;
 

@@ -6,6 +6,8 @@
 #include <net/if.h>
 #include <stdbool.h>
 
+struct rtattr;
+
 struct iface {
 	char name[IF_NAMESIZE]; /* follows a rename while watched */
 	int ifindex;
@@ -20,6 +22,24 @@ struct iface {
  * another negative errno. @iface is untouched on failure.
  */
 int iface_open(const char *name, struct iface *iface);
+
+/* What the kernel says about an interface. */
+struct iface_news {
+	struct iface iface; /* @l2_len: or -EPFNOSUPPORT, see iface_open() */
+	bool gone;
+	struct rtattr *attributes; /* of the message, which holds the other names */
+	int attributes_len;
+};
+
+/** iface_news_any_name - Return: whether @match accepts the name of an interface, or another one */
+bool iface_news_any_name(const struct iface_news *news, bool (*match)(const char *name, void *arg),
+			 void *arg);
+
+/**
+ * iface_each - have @visit see every interface of this network namespace, once at least
+ * Return: 0 or a negative errno.
+ */
+int iface_each(void (*visit)(const struct iface_news *news, void *arg), void *arg);
 
 /* What a watched interface has just done; IFACE_RENAMED has already updated the name. */
 enum iface_event { IFACE_NOTHING, IFACE_RENAMED, IFACE_DOWN, IFACE_UP, IFACE_GONE };
@@ -38,5 +58,16 @@ int iface_watch_open(void);
  * Return: IFACE_NOTHING when no message waits any more.
  */
 enum iface_event iface_watch_next(int watch_fd, struct iface *iface);
+
+/**
+ * iface_watch_each - have @visit see what waits on @watch_fd, of any interface; or a part of it
+ * Return: 0; -ENOBUFS if messages were lost, so that only iface_each() tells the state of things;
+ * another negative errno.
+ */
+int iface_watch_each(int watch_fd, void (*visit)(const struct iface_news *news, void *arg),
+		     void *arg);
+
+/** iface_follow - bring @iface up to date. Return: what it has done; of two things one per call. */
+enum iface_event iface_follow(struct iface *iface, const struct iface_news *news);
 
 #endif /* IFACE_H */

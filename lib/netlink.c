@@ -467,14 +467,29 @@ int netlink_filters_before(struct netlink *nl, int ifindex, __u32 parent, __u32 
 	return err ?: search.count;
 }
 
+int netlink_links(struct netlink *nl, int (*visit)(struct nlmsghdr *msg, void *arg), void *arg)
+{
+	__u32 without_statistics = RTEXT_FILTER_SKIP_STATS;
+	struct request req;
+
+	netlink_init(&req, RTM_GETLINK, NLM_F_DUMP, sizeof(req.link));
+	netlink_add(&req, IFLA_EXT_MASK, &without_statistics, sizeof(without_statistics));
+	return netlink_ask(nl, &req.header, visit, arg);
+}
+
+/* The kernel keeps up to this much for us; more at once, and it says that messages are lost. */
+enum { SUBSCRIBER_BYTES = 8 << 20 };
+
 int netlink_subscribe(__u32 groups)
 {
 	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = groups };
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-	int err;
+	int err, room = SUBSCRIBER_BYTES;
 
 	if (fd < 0)
 		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)))
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr))) {
 		err = -errno;
 		close(fd);

@@ -117,6 +117,12 @@ int netlink_filters_before(struct netlink *nl, int ifindex, __u32 parent, __u32 
 			   bool (*left_out)(const char *name));
 
 /**
+ * netlink_links - have @visit see RTM_NEWLINK of each interface of this namespace
+ * Return: as of netlink_ask().
+ */
+int netlink_links(struct netlink *nl, int (*visit)(struct nlmsghdr *msg, void *arg), void *arg);
+
+/**
  * netlink_subscribe - a socket that hears of what happens in this namespace
  * @groups: RTMGRP_* of <linux/rtnetlink.h>, or-ed
  * Return: a non-blocking file descriptor for poll(), owned by the caller; or a negative errno.

@@ -9,10 +9,12 @@
 #ifndef PROGRAMS_H
 #define PROGRAMS_H
 
-/* proxy6_*: for IPv6. proxy3_*, proxy36_*: for devices without a link layer. */
+/* proxy6_*: for IPv6. pm3_*, proxy3_*, proxy36_*: for devices without a link layer. */
 #define PROGRAMS(PROGRAM)                                                                          \
 	PROGRAM(PM_INGRESS, pm_ingress, BPF_TC_INGRESS, TC_PRIO_FIRST)                             \
 	PROGRAM(PM_EGRESS, pm_egress, BPF_TC_EGRESS, TC_PRIO_SECOND)                               \
+	PROGRAM(PM3_INGRESS, pm3_ingress, BPF_TC_INGRESS, TC_PRIO_FIRST)                           \
+	PROGRAM(PM3_EGRESS, pm3_egress, BPF_TC_EGRESS, TC_PRIO_SECOND)                             \
 	PROGRAM(PROXY_INGRESS, proxy_ingress, BPF_TC_INGRESS, TC_PRIO_SECOND)                      \
 	PROGRAM(PROXY_EGRESS, proxy_egress, BPF_TC_EGRESS, TC_PRIO_FIRST)                          \
 	PROGRAM(PROXY3_INGRESS, proxy3_ingress, BPF_TC_INGRESS, TC_PRIO_SECOND)                    \

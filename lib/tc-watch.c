@@ -22,20 +22,32 @@ static void tc_watch_look(void *arg)
 	loop_set(watch->loop, &watch->timer, watch->checked_ns + NSEC_PER_SEC);
 }
 
-/* What has changed does not matter: all messages that wait lead to one look. */
+/* All messages that wait lead to one look. */
 static void tc_watch_on_change(void *arg)
 {
 	struct tc_watch *watch = arg;
-	char message[64];
+	/* A message is longer, and one datagram holds one. */
+	struct {
+		struct nlmsghdr header;
+		struct tcmsg tc;
+	} message;
 
-	while (recv(watch->changes.fd, message, sizeof(message), 0) >= 0 || errno == ENOBUFS)
-		;
+	for (;;) {
+		ssize_t got = recv(watch->changes.fd, &message, sizeof(message), 0);
+
+		if (got < 0 && errno != ENOBUFS)
+			break;
+		if (watch->changed)
+			watch->changed(watch->arg,
+				       got == sizeof(message) ? message.tc.tcm_ifindex : 0);
+	}
 	loop_set(watch->loop, &watch->timer, watch->checked_ns + PAUSE_NS);
 }
 
-int tc_watch_open(struct tc_watch *watch, struct loop *loop, void (*check)(void *arg), void *arg)
+int tc_watch_open(struct tc_watch *watch, struct loop *loop,
+		  void (*changed)(void *arg, int ifindex), void (*check)(void *arg), void *arg)
 {
-	*watch = (struct tc_watch){ .loop = loop, .check = check, .arg = arg };
+	*watch = (struct tc_watch){ .loop = loop, .changed = changed, .check = check, .arg = arg };
 	watch->timer = (struct loop_timer){ .expired = tc_watch_look, .arg = watch };
 	watch->changes = (struct loop_fd){ .ready = tc_watch_on_change, .arg = watch };
 	watch->changes.fd = netlink_subscribe(RTMGRP_TC);

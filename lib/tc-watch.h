@@ -9,13 +9,14 @@
 #include "tc-link.h"
 
 /*
- * The kernel tells of changes of clsact at once. Of tcx it tells nothing, and messages can be lost:
- * so there is a look each second, too.
+ * The kernel tells of changes of clsact at once. Of tcx it tells nothing: so there is a look each
+ * second, too.
  */
 struct tc_watch {
 	struct loop *loop; /* the caller's */
 	struct loop_fd changes;
 	struct loop_timer timer;
+	void (*changed)(void *arg, int ifindex);
 	void (*check)(void *arg);
 	void *arg;
 	__u64 checked_ns; /* when @check was last called */
@@ -25,10 +26,13 @@ struct tc_watch {
 
 /**
  * tc_watch_open - from now on, call @check with @arg when filters may have changed
- * @check: calls tc_watch_links() for all links
+ * @changed: called before that for each change, with the interface, or 0 if some changes are not
+ *	     known; NULL: not wanted
+ * @check: calls tc_watch_links() for the links that may have been changed
  * Return: 0 or a negative errno; tc_watch_close() is right in either case.
  */
-int tc_watch_open(struct tc_watch *watch, struct loop *loop, void (*check)(void *arg), void *arg);
+int tc_watch_open(struct tc_watch *watch, struct loop *loop,
+		  void (*changed)(void *arg, int ifindex), void (*check)(void *arg), void *arg);
 
 void tc_watch_close(struct tc_watch *watch);
 

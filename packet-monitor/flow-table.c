@@ -19,24 +19,32 @@ struct flow_state {
 
 __u64 flow_table_bytes(__u32 max_flows)
 {
-	return (__u64)max_flows * (sizeof(struct pm_slot) + sizeof(struct flow_state)) +
+	return (__u64)max_flows * (sizeof(struct pm_slot) + sizeof(struct pm_origin) +
+				   sizeof(struct flow_state)) +
 	       slot_table_bytes(slot_table_size(max_flows, 1));
 }
 
+/* Return: the map's memory, or NULL. */
+static void *flow_table_map(int fd, size_t len)
+{
+	void *memory = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
 int flow_table_open(struct flow_table *table, __u32 max_flows, const __u64 *keys, int slots_fd,
-		    int buckets_fd, int free_fd)
+		    int origins_fd, int buckets_fd, int free_fd)
 {
 	int err =
 		slot_table_open(&table->index, slot_table_size(max_flows, 1), buckets_fd, free_fd);
 
 	if (err)
 		return err;
-	table->slots = mmap(NULL, max_flows * sizeof(struct pm_slot), PROT_READ | PROT_WRITE,
-			    MAP_SHARED, slots_fd, 0);
-	if (table->slots == MAP_FAILED) {
-		table->slots = NULL;
+	table->slots = flow_table_map(slots_fd, max_flows * sizeof(*table->slots));
+	if (table->slots)
+		table->origins = flow_table_map(origins_fd, max_flows * sizeof(*table->origins));
+	if (!table->origins)
 		return -errno;
-	}
 	table->states = calloc(max_flows, sizeof(*table->states));
 	table->leaving = malloc(max_flows * sizeof(*table->leaving));
 	if (!table->states || !table->leaving)
@@ -48,7 +56,9 @@ int flow_table_open(struct flow_table *table, __u32 max_flows, const __u64 *keys
 void flow_table_close(struct flow_table *table)
 {
 	if (table->slots)
-		munmap(table->slots, table->index.size.slots * sizeof(struct pm_slot));
+		munmap(table->slots, table->index.size.slots * sizeof(*table->slots));
+	if (table->origins)
+		munmap(table->origins, table->index.size.slots * sizeof(*table->origins));
 	slot_table_close(&table->index);
 	free(table->states);
 	free(table->leaving);
@@ -64,43 +74,52 @@ static __u32 flow_state_look(struct flow_state *state, __u64 packets, __u32 now)
 	return now - state->active;
 }
 
+/* Read the flow in slot @number. Return: whether there is one. */
+static bool flow_table_read(struct flow_table *table, __u32 number, __u32 now, struct flow *flow)
+{
+	struct pm_slot *slot = &table->slots[number];
+	struct flow_state *state = &table->states[number];
+
+	*flow = (struct flow){ .key = &slot->key, .origin = &table->origins[number] };
+	flow->total.packets = __atomic_load_n(&slot->packets, __ATOMIC_ACQUIRE);
+	if (!flow->total.packets)
+		return false;
+	flow->total.bytes = __atomic_load_n(&slot->bytes, __ATOMIC_RELAXED);
+	if (!state->seen.packets)
+		state->first = now;
+	flow->idle_ns = flow_state_look(state, flow->total.packets, now) * TICK_NS;
+	flow->interval.packets = flow->total.packets - state->seen.packets;
+	flow->interval.bytes = flow->total.bytes - state->seen.bytes;
+	flow->age_ns = (now - state->first) * TICK_NS;
+	return true;
+}
+
 void flow_table_scan(struct flow_table *table, __u64 now_ns,
 		     void (*visit)(void *ctx, const struct flow *flow), void *ctx)
 {
 	__u32 limit = slot_table_limit(&table->index), now = (__u32)(now_ns / TICK_NS);
+	struct flow flow;
 
 	for (__u32 i = 0; i < limit; i++) {
-		struct pm_slot *slot = &table->slots[i];
-		struct flow_state *state = &table->states[i];
-		struct flow flow = { .key = &slot->key };
-
-		flow.total.packets = __atomic_load_n(&slot->packets, __ATOMIC_ACQUIRE);
-		if (!flow.total.packets)
+		if (!flow_table_read(table, i, now, &flow))
 			continue;
-		flow.total.bytes = __atomic_load_n(&slot->bytes, __ATOMIC_RELAXED);
-		if (!state->seen.packets)
-			state->first = now;
-		flow.idle_ns = flow_state_look(state, flow.total.packets, now) * TICK_NS;
-		flow.interval.packets = flow.total.packets - state->seen.packets;
-		flow.interval.bytes = flow.total.bytes - state->seen.bytes;
-		flow.age_ns = (now - state->first) * TICK_NS;
-		state->seen = flow.total;
+		table->states[i].seen = flow.total;
 		visit(ctx, &flow);
 	}
 }
 
 /* No program can reach the slots any more: their counters are final. */
-static void reclaim(struct flow_table *table)
+static void flow_table_reclaim(struct flow_table *table, __u32 now)
 {
 	for (__u32 i = 0; i < table->leaving_count; i++) {
 		__u32 number = table->leaving[i];
 		struct pm_slot *slot = &table->slots[number];
-		enum pm_direction dir = pm_key_direction(&slot->key);
+		struct flow flow;
 
-		table->retired[dir].packets += slot->packets;
-		table->retired[dir].bytes += slot->bytes;
-		table->retired_flows[dir]++;
+		if (flow_table_read(table, number, now, &flow) && table->ended)
+			table->ended(table->arg, &flow);
 		memset(slot, 0, sizeof(*slot));
+		memset(&table->origins[number], 0, sizeof(table->origins[number]));
 		memset(&table->states[number], 0, sizeof(table->states[number]));
 		slot_table_put(&table->index, number);
 	}
@@ -108,15 +127,27 @@ static void reclaim(struct flow_table *table)
 }
 
 /* Remove the index entries of the flows in @leaving, then take back their slots. */
-static void retire(struct flow_table *table)
+static void flow_table_retire_leaving(struct flow_table *table, __u32 now)
 {
 	if (!table->leaving_count)
 		return;
 	for (__u32 i = 0; i < table->leaving_count; i++)
-		slot_table_unlink(&table->index, table->slots[table->leaving[i]].entry,
+		slot_table_unlink(&table->index, table->origins[table->leaving[i]].entry,
 				  table->leaving[i]);
 	slot_table_wait();
-	reclaim(table);
+	flow_table_reclaim(table, now);
+}
+
+void flow_table_retire(struct flow_table *table, __u64 now_ns,
+		       bool (*leaves)(void *ctx, const struct pm_key *key), void *ctx)
+{
+	__u32 limit = slot_table_limit(&table->index);
+
+	for (__u32 i = 0; i < limit; i++)
+		if (__atomic_load_n(&table->slots[i].packets, __ATOMIC_ACQUIRE) &&
+		    leaves(ctx, &table->slots[i].key))
+			table->leaving[table->leaving_count++] = i;
+	flow_table_retire_leaving(table, (__u32)(now_ns / TICK_NS));
 }
 
 /* Let go of flows that had been idle for @at_least ticks at the last look, at most @count. */
@@ -131,7 +162,7 @@ static void retire_idle(struct flow_table *table, __u32 now, __u32 at_least, __u
 		    state->packets == __atomic_load_n(&table->slots[i].packets, __ATOMIC_RELAXED))
 			table->leaving[table->leaving_count++] = i;
 	}
-	retire(table);
+	flow_table_retire_leaving(table, now);
 }
 
 void flow_table_age(struct flow_table *table, __u64 now_ns, __u64 idle_ns)

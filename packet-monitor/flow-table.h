@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The flow table of one interface as user space sees it: memory shared with the BPF programs. */
+/* The flow table as user space sees it: memory shared with the BPF programs. */
 #ifndef FLOW_TABLE_H
 #define FLOW_TABLE_H
 
@@ -9,6 +9,7 @@
 #include "slot-table.h"
 
 struct flow_state;
+struct flow;
 
 /** pm_count_add - add @count to @sum */
 static inline void pm_count_add(struct pm_count *sum, const struct pm_count *count)
@@ -24,26 +25,30 @@ __u64 flow_table_bytes(__u32 max_flows);
 struct flow_table {
 	struct slot_table index;
 	struct pm_slot *slots;
+	struct pm_origin *origins; /* one per slot */
 	struct flow_state *states; /* one per slot: what the last report and the last look saw */
 	__u32 *leaving;		   /* slots whose index entry is gone, or about to go */
 	__u32 leaving_count;
-	struct pm_count retired[PM_DIRECTIONS];
-	__u64 retired_flows[PM_DIRECTIONS];
+	/* Called with @arg for each flow that leaves the table: its counts are final. */
+	void (*ended)(void *arg, const struct flow *flow);
+	void *arg;
 };
 
 /**
  * flow_table_open - map the tables and hand every slot to the programs; call before they attach
  * @keys: of the programs' hash, as for slot_table_begin()
+ * @slots_fd, @origins_fd, @buckets_fd, @free_fd: its maps; they stay the caller's
  * Return: 0 or a negative errno; flow_table_close() is right in either case.
  */
 int flow_table_open(struct flow_table *table, __u32 max_flows, const __u64 *keys, int slots_fd,
-		    int buckets_fd, int free_fd);
+		    int origins_fd, int buckets_fd, int free_fd);
 
 void flow_table_close(struct flow_table *table);
 
 /* One flow of a report. */
 struct flow {
 	const struct pm_key *key;
+	const struct pm_origin *origin;
 	struct pm_count total;
 	struct pm_count interval; /* since the report before */
 	__u64 age_ns;		  /* since the first report that showed it */
@@ -60,10 +65,13 @@ void flow_table_scan(struct flow_table *table, __u64 now_ns,
 /**
  * flow_table_age - let go of flows that were idle for @idle_ns (0: never) at the last scan
  *
- * No packet is lost: the last ones are added to @retired when no program can hold the slot any
- * more.
+ * No packet is lost: @ended is called when no program can hold the slot any more.
  */
 void flow_table_age(struct flow_table *table, __u64 now_ns, __u64 idle_ns);
+
+/** flow_table_retire - let go of the flows that @leaves chooses */
+void flow_table_retire(struct flow_table *table, __u64 now_ns,
+		       bool (*leaves)(void *ctx, const struct pm_key *key), void *ctx);
 
 /**
  * flow_table_relieve - if few slots are free, let go of the flows that have been idle the longest

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* One watched interface: its programs, their filters and its flow table. */
+/* One watched interface: its filters and what was counted there. */
 #ifndef MONITOR_H
 #define MONITOR_H
 
-#include "flow-table.h"
-#include "iface.h"
+#include "counter.h"
 #include "tc-link.h"
 #include "tc-watch.h"
-
-struct packet_monitor;
 
 /* What passed one hook since the start. */
 struct totals {
@@ -22,41 +19,40 @@ struct totals {
 };
 
 struct monitor_config {
-	bool direction[PM_DIRECTIONS];
-	__u32 max_flows;
+	struct counter_config counter;
 	bool tcx; /* attach by tcx, not by clsact */
-	struct pm_filter filter;
 };
 
 enum { MONITOR_RECENT = 20 };
 
-/* MONITOR_INIT: not open. */
 struct monitor {
 	struct iface iface;
-	int watch_fd; /* for poll(): something happened to the interface */
 	bool attached;
+	bool gone;			     /* from this network namespace */
+	bool reported;			     /* since it is gone */
+	bool named;			     /* by the command line, not by a pattern */
+	bool awaited;			     /* while it is gone */
+	bool unsure;			     /* its filters may have been changed */
+	__u32 round;			     /* in which it was seen: see interfaces.c */
+	int name;			     /* of the command line: which one has led to it */
 	const struct monitor_config *config; /* the caller's */
-	struct packet_monitor *skel;	     /* NULL: the interface has not been seen yet */
+	struct counter *counter;	     /* the caller's */
 	struct tc_link links[PM_DIRECTIONS];
-	struct flow_table table;
-	struct pm_untracked *untracked; /* one per possible CPU: room for the kernel's answer */
-	int cpus;
-	struct totals totals[PM_DIRECTIONS]; /* of the last monitor_snapshot() */
+	/* Counted at its hooks by flows that have left the table, and before it went and came. */
+	struct pm_count retired[PM_DIRECTIONS];
+	__u64 retired_flows[PM_DIRECTIONS];
+	struct pm_untracked past;
+	struct totals totals[PM_DIRECTIONS]; /* of the last interfaces_snapshot() */
 	struct totals before[PM_DIRECTIONS]; /* of the one before that */
 	__u64 recent[PM_DIRECTIONS]
 		    [MONITOR_RECENT]; /* bytes between snapshots, the last one last */
 };
 
-#define MONITOR_INIT ((struct monitor){ .watch_fd = -1 })
-
 /**
- * monitor_open - load the programs and prepare the flow table for the interface @name
- * @wait: it is no error if the interface does not exist yet
- * @config: has to live as long as @monitor
- * Failures are reported. Return: 0 or a negative errno; monitor_close() is right in either case.
+ * monitor_prepare - make room for what is counted; call before monitor_attach()
+ * Return: 0 or a negative errno, reported.
  */
-int monitor_open(struct monitor *monitor, const char *name, bool wait,
-		 const struct monitor_config *config);
+int monitor_prepare(struct monitor *monitor);
 
 /**
  * monitor_attach - put the filters on the interface; from here on packets are counted
@@ -67,6 +63,9 @@ int monitor_attach(struct monitor *monitor);
 /** monitor_detach - remove the filters; what was counted stays. Return: 0 or a negative errno. */
 int monitor_detach(struct monitor *monitor);
 
+/** monitor_warn - say so if others see packets first, see tc_link_warn() */
+void monitor_warn(struct monitor *monitor);
+
 /**
  * monitor_keep - attach again the filters that somebody has removed, and say so
  * Return: 0 or a negative errno, reported.
@@ -76,20 +75,16 @@ int monitor_keep(struct monitor *monitor, const struct tc_watch *watch);
 /** monitor_lost - the interface is gone, and our filters with it; what was counted stays */
 void monitor_lost(struct monitor *monitor);
 
-/**
- * monitor_reattach - look for an interface that is away, and go on counting if it is back
- * Return: 0 whether it is back or not; a negative errno, reported, if it cannot be monitored.
- */
-int monitor_reattach(struct monitor *monitor);
+/** monitor_refused - say why @iface cannot be watched. Return: @err */
+int monitor_refused(const struct iface *iface, int err);
 
 /**
- * monitor_snapshot - read all flows once, and the totals with them
- * @visit: called for each flow
+ * monitor_begin - begin a snapshot of the totals with the packets that have no flow
  * Return: 0 or a negative errno.
  */
-int monitor_snapshot(struct monitor *monitor, __u64 now_ns,
-		     void (*visit)(void *ctx, const struct flow *flow), void *ctx);
+int monitor_begin(struct monitor *monitor);
 
-void monitor_close(struct monitor *monitor);
+/** monitor_end - end the snapshot once all flows have been added to @totals */
+void monitor_end(struct monitor *monitor);
 
 #endif /* MONITOR_H */

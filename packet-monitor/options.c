@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "filter.h"
-#include "iface.h"
 #include "log.h"
 #include "number.h"
 #include "option-table.h"
@@ -23,6 +22,7 @@ enum {
 	OPT_PORT,
 	OPT_RESOLVE,
 	OPT_WAIT,
+	OPT_EXCLUDE,
 	OPT_FILE,
 	OPT_NO_SUMMARY,
 	OPT_TCX,
@@ -31,7 +31,11 @@ enum {
 enum { MAX_FLOWS_DEFAULT = 65536, MAX_FLOWS_LIMIT = 1 << 26, IDLE_DEFAULT = 300 };
 
 static const struct option_entry table[] = {
-	{ "interface", 'i', "IFACE", "watch IFACE; the same as IFACE alone" },
+	{ "interface", 'i', "IFACE",
+	  "watch IFACE; the same as IFACE alone. A name, another name, a quoted pattern such as "
+	  "'veth*', or any: every interface. Interfaces that appear later are watched, too" },
+	{ "exclude", OPT_EXCLUDE, "PATTERN",
+	  "do not watch interfaces with such a name; may be given several times" },
 	{ "direction", 'Q', "in|out|both",
 	  "count incoming packets, outgoing packets, or both (default)" },
 	{ "output", 'o', "FORMAT",
@@ -63,15 +67,15 @@ static const struct option_entry table[] = {
 	{ "ipv4", '4', NULL, "count only IPv4" },
 	{ "ipv6", '6', NULL, "count only IPv6" },
 	{ "max-flows", 'm', "N",
-	  "size of the flow table of each interface (default 65536); "
-	  "each flow takes about 140 bytes: 9 MiB by default, 131 MiB "
-	  "for a million" },
+	  "size of the flow table (default 65536), which all interfaces "
+	  "share; each flow takes about 160 bytes: 10 MiB by default, "
+	  "146 MiB for a million" },
 	{ "idle", OPT_IDLE, "SECONDS",
 	  "remove a flow after SECONDS without a packet (default 300, "
 	  "0: never); its counts stay in the totals" },
 	{ "wait", OPT_WAIT, NULL,
 	  "wait for an interface that does not exist yet, or has been "
-	  "deleted, instead of exiting" },
+	  "deleted, instead of exiting; patterns and any always wait" },
 	{ "tcx", OPT_TCX, NULL,
 	  "attach through tcx (Linux 6.6 or newer): less overhead per "
 	  "packet than clsact, runs before clsact filters, removed "
@@ -86,7 +90,7 @@ static const struct option_entry table[] = {
 
 static void pm_help(void)
 {
-	printf("Usage: packet-monitor [OPTIONS] IFACE...\n"
+	printf("Usage: packet-monitor [OPTIONS] IFACE...|any\n"
 	       "Count the packets and bytes of every flow on network interfaces, as the wire\n"
 	       "carries them.\n\n");
 	option_table_help(table);
@@ -102,26 +106,26 @@ static int choice(const char *option, const char *text, const char *const *names
 	option_table_misuse("--%s does not know '%s' (try --help)", option, text);
 }
 
-/* Which interface has this name, or this other name; 0: none that can be watched. */
-static int pm_ifindex(const char *name)
+static void add_name(struct name_list *list, const char *name)
 {
-	struct iface iface;
-
-	return iface_open(name, &iface) ? 0 : iface.ifindex;
+	if (!name_list_add(list, name))
+		return;
+	log_err(-ENOMEM, "cannot read the command line");
+	exit(EXIT_FAILURE);
 }
 
-static void add_interface(struct pm_options *opt, const char *name)
+static void check_interfaces(struct interfaces_config *config)
 {
-	/* It may go by other names, too. */
-	int ifindex = pm_ifindex(name);
+	const struct name_list *watched = &config->watched;
 
-	for (int i = 0; i < opt->interface_count; i++)
-		if (!strcmp(opt->interfaces[i], name) ||
-		    (ifindex && pm_ifindex(opt->interfaces[i]) == ifindex))
-			return;
-	if (opt->interface_count == INTERFACES_MAX)
-		option_table_misuse("cannot watch more than %d interfaces", INTERFACES_MAX);
-	opt->interfaces[opt->interface_count++] = name;
+	if (!watched->count)
+		option_table_misuse("which interface? (try --help)");
+	for (int i = 0; i < watched->count; i++)
+		if (!name_is_pattern(watched->names[i]) &&
+		    name_list_find(&config->excluded, watched->names[i]) >= 0)
+			option_table_misuse("--exclude takes away %s, which is to be watched",
+					    watched->names[i]);
+	config->monitor.counter.shared = watched->count > 1 || name_is_pattern(watched->names[0]);
 }
 
 static void set_direction(struct pm_options *opt)
@@ -129,8 +133,8 @@ static void set_direction(struct pm_options *opt)
 	static const char *const names[] = { "in", "out", "both", "inout" };
 	int direction = choice("direction", optarg, names, 4);
 
-	opt->monitor.direction[PM_INGRESS] = direction != 1;
-	opt->monitor.direction[PM_EGRESS] = direction != 0;
+	opt->interfaces.monitor.counter.direction[PM_INGRESS] = direction != 1;
+	opt->interfaces.monitor.counter.direction[PM_EGRESS] = direction != 0;
 }
 
 static void set_group(struct pm_options *opt, enum group group)
@@ -143,7 +147,7 @@ static void set_group(struct pm_options *opt, enum group group)
 
 static void add_filter(struct pm_options *opt, int id)
 {
-	struct pm_filter *filter = &opt->monitor.filter;
+	struct pm_filter *filter = &opt->interfaces.monitor.counter.filter;
 	const char *name = id == OPT_PROTO  ? "proto"
 			   : id == OPT_PORT ? "port"
 			   : id == OPT_HOST ? "host"
@@ -170,7 +174,10 @@ static void set_option(struct pm_options *opt, int id)
 
 	switch (id) {
 	case 'i':
-		add_interface(opt, optarg);
+		add_name(&opt->interfaces.watched, optarg);
+		break;
+	case OPT_EXCLUDE:
+		add_name(&opt->interfaces.excluded, optarg);
 		break;
 	case 'Q':
 		set_direction(opt);
@@ -220,23 +227,23 @@ static void set_option(struct pm_options *opt, int id)
 		add_filter(opt, id);
 		break;
 	case '4':
-		opt->monitor.filter.families |= 1 << PM_KIND_IPV4;
+		opt->interfaces.monitor.counter.filter.families |= 1 << PM_KIND_IPV4;
 		break;
 	case '6':
-		opt->monitor.filter.families |= 1 << PM_KIND_IPV6;
+		opt->interfaces.monitor.counter.filter.families |= 1 << PM_KIND_IPV6;
 		break;
 	case 'm':
-		opt->monitor.max_flows =
+		opt->interfaces.monitor.counter.max_flows =
 			(__u32)option_table_number("max-flows", 1, MAX_FLOWS_LIMIT);
 		break;
 	case OPT_IDLE:
 		opt->idle_ns = option_table_seconds("idle", 0);
 		break;
 	case OPT_WAIT:
-		opt->wait = true;
+		opt->interfaces.wait = true;
 		break;
 	case OPT_TCX:
-		opt->monitor.tcx = true;
+		opt->interfaces.monitor.tcx = true;
 		break;
 	case OPT_NO_SUMMARY:
 		opt->summary = false;
@@ -261,7 +268,8 @@ void options_parse(struct pm_options *opt, int argc, char **argv)
 	int id;
 
 	*opt = (struct pm_options){
-		.monitor = { .direction = { true, true }, .max_flows = MAX_FLOWS_DEFAULT },
+		.interfaces.monitor.counter = { .direction = { true, true },
+						.max_flows = MAX_FLOWS_DEFAULT },
 		.interval_ns = NSEC_PER_SEC,
 		.idle_ns = IDLE_DEFAULT * NSEC_PER_SEC,
 		.summary = true,
@@ -269,14 +277,13 @@ void options_parse(struct pm_options *opt, int argc, char **argv)
 	while ((id = option_table_next(table, argc, argv)) != -1)
 		set_option(opt, id);
 	for (int i = optind; i < argc; i++)
-		add_interface(opt, argv[i]);
-	if (!opt->interface_count)
-		option_table_misuse("which interface? (try --help)");
+		add_name(&opt->interfaces.watched, argv[i]);
+	check_interfaces(&opt->interfaces);
 	if (opt->view.group != GROUP_NONE &&
 	    (opt->format == OUTPUT_CLASSIC || opt->format == OUTPUT_PROM))
 		option_table_misuse(
 			"--output classic and prom show flows: not with --biflow or --by");
-	problem = filter_contradiction(&opt->monitor.filter);
+	problem = filter_contradiction(&opt->interfaces.monitor.counter.filter);
 	if (problem)
 		option_table_misuse("no packet can match: %s", problem);
 	if (!opt->rows_given && (opt->format == OUTPUT_TABLE || opt->format == OUTPUT_PROM))

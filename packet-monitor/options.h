@@ -3,16 +3,12 @@
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
-#include "monitor.h"
+#include "interfaces.h"
 #include "output.h"
 #include "view.h"
 
-enum { INTERFACES_MAX = 64 };
-
 struct pm_options {
-	const char *interfaces[INTERFACES_MAX];
-	int interface_count;
-	struct monitor_config monitor;
+	struct interfaces_config interfaces;
 	struct view_config view;
 	enum output_format format;
 	const char *file; /* NULL: standard output */
@@ -23,7 +19,6 @@ struct pm_options {
 	bool rows_given;
 	bool sort_given;
 	bool resolve;
-	bool wait;
 	bool summary;
 	bool verbose;
 };

@@ -113,6 +113,6 @@ void output_csv(FILE *out, const struct report *report)
 		csv_print_row(out, report, &report->view->rows[i]);
 	for (int i = 0; i < report->monitor_count; i++)
 		for (int dir = 0; dir < PM_DIRECTIONS; dir++)
-			if (report->monitors[i].config->direction[dir])
-				csv_print_total(out, report, &report->monitors[i], dir);
+			if (report->monitors[i]->config->counter.direction[dir])
+				csv_print_total(out, report, report->monitors[i], dir);
 }

@@ -142,6 +142,6 @@ void output_jsonl(FILE *out, const struct report *report)
 		print[view->config.group](out, report, &view->rows[i]);
 	for (int i = 0; i < report->monitor_count; i++)
 		for (int dir = 0; dir < PM_DIRECTIONS; dir++)
-			if (report->monitors[i].config->direction[dir])
-				jsonl_print_total(out, report, &report->monitors[i], dir);
+			if (report->monitors[i]->config->counter.direction[dir])
+				jsonl_print_total(out, report, report->monitors[i], dir);
 }

@@ -69,12 +69,12 @@ static void print_flows(FILE *out, const struct report *report, const char *metr
 				bytes ? count->bytes : count->packets);
 	}
 	for (int i = 0; i < report->monitor_count; i++) {
-		const struct monitor *monitor = &report->monitors[i];
+		const struct monitor *monitor = report->monitors[i];
 
 		for (int dir = 0; dir < PM_DIRECTIONS; dir++) {
 			struct pm_count rest = others(report, monitor, dir);
 
-			if (!monitor->config->direction[dir])
+			if (!monitor->config->counter.direction[dir])
 				continue;
 			prom_print_hook(out, metric, monitor, dir);
 			fprintf(out, ",vlan=\"\",proto=\"\",src=\"other\",dst=\"other\"} %llu\n",
@@ -90,10 +90,10 @@ static void prom_print_totals(FILE *out, const struct report *report, const char
 {
 	prom_head(out, metric, type, text);
 	for (int i = 0; i < report->monitor_count; i++) {
-		const struct monitor *monitor = &report->monitors[i];
+		const struct monitor *monitor = report->monitors[i];
 
 		for (int dir = 0; dir < PM_DIRECTIONS; dir++) {
-			if (!monitor->config->direction[dir])
+			if (!monitor->config->counter.direction[dir])
 				continue;
 			prom_print_hook(out, metric, monitor, dir);
 			fprintf(out, "} %llu\n", value(&monitor->totals[dir]));
@@ -125,10 +125,10 @@ static void print_untracked(FILE *out, const struct report *report)
 {
 	prom_head(out, "untracked_packets_total", "counter", "Packets counted without a flow.");
 	for (int i = 0; i < report->monitor_count; i++) {
-		const struct monitor *monitor = &report->monitors[i];
+		const struct monitor *monitor = report->monitors[i];
 
 		for (int dir = 0; dir < PM_DIRECTIONS; dir++) {
-			if (!monitor->config->direction[dir])
+			if (!monitor->config->counter.direction[dir])
 				continue;
 			for (int reason = PM_OK + 1; reason < PM_REASONS; reason++) {
 				prom_print_hook(out, "untracked_packets_total", monitor, dir);

@@ -44,10 +44,8 @@ const char *output_name(char text[FORMAT_ENDPOINT_MAX], const struct monitor *mo
 
 const char *output_state(const struct monitor *monitor)
 {
-	if (!monitor->skel)
-		return "waiting";
-	if (!monitor->attached)
-		return "gone";
+	if (monitor->gone)
+		return monitor->awaited ? "waiting" : "gone";
 	return monitor->iface.up ? NULL : "down";
 }
 
@@ -169,7 +167,7 @@ static void table_measure(struct pm_table *table)
 	if (report->monitor_count > 1)
 		table->iface = 5;
 	for (int i = 0; i < report->monitor_count && table->iface; i++)
-		measure(&table->iface, output_name(text, &report->monitors[i]));
+		measure(&table->iface, output_name(text, report->monitors[i]));
 	for (int column = 0; column < 2 && table->layout->names[column]; column++)
 		measure(&table->endpoint[column], table->layout->names[column]);
 	for (size_t i = table->first; i < table->end; i++) {
@@ -507,8 +505,8 @@ void output_table(FILE *out, const struct report *report)
 	output_window(out, report, NULL, 0, view->count);
 	for (int i = 0; i < report->monitor_count; i++)
 		for (int dir = 0; dir < PM_DIRECTIONS; dir++)
-			if (report->monitors[i].config->direction[dir])
-				table_print_totals(out, report, &report->monitors[i], dir);
+			if (report->monitors[i]->config->counter.direction[dir])
+				table_print_totals(out, report, report->monitors[i], dir);
 }
 
 void output_summary(FILE *out, const struct report *report)
@@ -517,10 +515,10 @@ void output_summary(FILE *out, const struct report *report)
 	size_t count = view->count < SUMMARY_ROWS ? view->count : SUMMARY_ROWS;
 
 	for (int i = 0; i < report->monitor_count; i++) {
-		const struct monitor *monitor = &report->monitors[i];
+		const struct monitor *monitor = report->monitors[i];
 
 		for (int dir = 0; dir < PM_DIRECTIONS; dir++) {
-			if (!monitor->config->direction[dir])
+			if (!monitor->config->counter.direction[dir])
 				continue;
 			print_place(out, monitor, dir);
 			table_print_hook(out, monitor, dir);

@@ -6,8 +6,8 @@
 #include <stdio.h>
 
 #include "format.h"
+#include "interfaces.h"
 #include "live.h"
-#include "monitor.h"
 #include "resolver.h"
 #include "view.h"
 #include "writer.h"
@@ -16,7 +16,7 @@
 struct report {
 	double ts;	/* CLOCK_REALTIME, seconds */
 	double seconds; /* since the report before: rates are per this time */
-	const struct monitor *monitors;
+	struct monitor *const *monitors;
 	int monitor_count;
 	const struct view *view;
 	struct resolver *resolver; /* NULL: numbers only */

@@ -275,7 +275,7 @@ static void lines_of_sum(struct lines *lines, int most)
 	if (!monitors || !out)
 		goto out;
 	for (int i = 0; i < count; i++) {
-		monitors[i] = &report->monitors[i];
+		monitors[i] = report->monitors[i];
 		up += !state_of(lines->live, monitors[i]);
 		for (int dir = 0; dir < PM_DIRECTIONS; dir++)
 			sum[dir] += passed(monitors[i], dir).bytes;
@@ -309,14 +309,14 @@ static void lines_of_interfaces(struct lines *lines)
 		return;
 	}
 	for (int i = 0; i < report->monitor_count; i++) {
-		int columns = terminal_width(output_name(name, &report->monitors[i]));
+		int columns = terminal_width(output_name(name, report->monitors[i]));
 
 		width = columns > width ? columns : width;
 	}
 	for (int i = 0; i < report->monitor_count; i++)
 		for (int dir = 0; dir < PM_DIRECTIONS; dir++)
 			if (direction[dir])
-				line_of_hook(lines, &report->monitors[i], dir, width);
+				line_of_hook(lines, report->monitors[i], dir, width);
 }
 
 static void totals_add(struct totals *sum, const struct totals *totals)
@@ -337,7 +337,7 @@ static void lines_of_losses(struct lines *lines)
 
 	for (int i = 0; i < report->monitor_count; i++)
 		for (int dir = 0; dir < PM_DIRECTIONS; dir++)
-			totals_add(&sum, &report->monitors[i].totals[dir]);
+			totals_add(&sum, &report->monitors[i]->totals[dir]);
 	lost = sum.untracked.packets != sum.reason[PM_FILTERED].packets;
 	if (!line_begin(lines))
 		return;

@@ -337,7 +337,7 @@ void view_add(struct view *view, const struct monitor *monitor, const struct flo
 			   .interval = { flow->interval },
 			   .age_ns = flow->age_ns,
 			   .flows = 1 };
-	const bool *direction = monitor->config->direction;
+	const bool *direction = monitor->config->counter.direction;
 	const bool *hidden = view->config.hidden;
 	size_t limit = view->config.limit;
 

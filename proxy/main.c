@@ -244,7 +244,7 @@ static int proxy_wait_for_end(struct proxy_session *session)
 	err = loop_add(loop, &session->requests) ?:
 	      loop_add(loop, &session->iface) ?:
 	      proxy_watch_routes(session) ?:
-	      tc_watch_open(&session->filters, loop, proxy_on_filters, session);
+	      tc_watch_open(&session->filters, loop, NULL, proxy_on_filters, session);
 	if (err)
 		return log_err(err, "cannot wait");
 	loop_every(loop, &session->tick_timer, NSEC_PER_SEC);

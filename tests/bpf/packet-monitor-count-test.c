@@ -12,9 +12,8 @@
 
 #include "../../packet-monitor/filter.h"
 #include "../../packet-monitor/format.h"
-#include "../../packet-monitor/monitor.h"
+#include "../../packet-monitor/interfaces.h"
 #include "check.h"
-#include "packet-monitor.skel.h"
 
 #define SECOND 1000000000ULL
 
@@ -133,8 +132,12 @@ static void ports(struct count_frame *f, __u16 sport, __u16 dport)
 
 /* --- running ---------------------------------------------------------------------------------- */
 
-static struct monitor_config config = { .direction = { true, true }, .max_flows = 4096 };
-static struct monitor monitor = MONITOR_INIT;
+static struct interfaces_config config = {
+	.watched = { .names = (const char *[]){ "lo" }, .count = 1 },
+	.monitor.counter = { .direction = { true, true }, .max_flows = 4096 },
+};
+static struct interfaces interfaces = INTERFACES_INIT;
+static const struct monitor *lo;
 static __u64 now_ns = SECOND;
 
 /* What the last snapshot showed to be new. */
@@ -145,9 +148,10 @@ static struct {
 	struct pm_count sum;
 } seen;
 
-static void see(void *ctx, const struct flow *flow)
+static void see(void *ctx, const struct monitor *monitor, const struct flow *flow)
 {
 	(void)ctx;
+	(void)monitor;
 	if (!flow->interval.packets)
 		return;
 	seen.flows++;
@@ -161,14 +165,13 @@ static void snapshot(void)
 {
 	memset(&seen, 0, sizeof(seen));
 	now_ns += SECOND;
-	if (monitor_snapshot(&monitor, now_ns, see, NULL))
+	if (interfaces_snapshot(&interfaces, now_ns, see, NULL))
 		exit(EXIT_FAILURE);
 }
 
 static int prog_fd(enum pm_direction dir)
 {
-	return bpf_program__fd(dir == PM_INGRESS ? monitor.skel->progs.pm_ingress
-						 : monitor.skel->progs.pm_egress);
+	return counter_program(&interfaces.counter, &lo->iface, dir);
 }
 
 /* The kernel itself: an IP frame of less than an IP header does not become a test. Tagged it does.
@@ -201,8 +204,7 @@ static bool count_count(enum pm_direction dir, const struct count_frame *f, stru
 
 static __u64 untracked(enum pm_direction dir, enum pm_reason reason)
 {
-	return monitor.totals[dir].reason[reason].packets -
-	       monitor.before[dir].reason[reason].packets;
+	return lo->totals[dir].reason[reason].packets - lo->before[dir].reason[reason].packets;
 }
 
 /* A flow as text: "in ipv4 vlan 0 udp 192.0.2.1:1 > 198.51.100.2:2, 1 packets 62 bytes" */
@@ -517,9 +519,8 @@ static void test_truncation(void)
 				continue;
 			snapshot();
 			EXPECT(count_count(PM_INGRESS, &f, NULL), "%u bytes: verdict", len);
-			EXPECT(monitor.totals[0].all.packets == monitor.before[0].all.packets + 1 &&
-				       monitor.totals[0].all.bytes ==
-					       monitor.before[0].all.bytes + len,
+			EXPECT(lo->totals[0].all.packets == lo->before[0].all.packets + 1 &&
+				       lo->totals[0].all.bytes == lo->before[0].all.bytes + len,
 			       "%u bytes: totals", len);
 			if (types[t] == ETH_P_ARP)
 				EXPECT(seen.flows == 1, "%u bytes of ARP: no flow", len);
@@ -560,7 +561,7 @@ static void test_fuzz(void)
 		put_zero(&seeds[i], 60);
 
 	snapshot();
-	before = sum_of(&monitor.totals[PM_EGRESS]);
+	before = sum_of(&lo->totals[PM_EGRESS]);
 	check_begin("mutated frames get no verdict");
 	for (int i = 0; i < rounds; i++) {
 		struct __sk_buff ctx = { 0 };
@@ -583,14 +584,13 @@ static void test_fuzz(void)
 	}
 	check_end();
 	snapshot();
-	CHECK_EQ(monitor.totals[PM_EGRESS].all.packets - before.packets, passed.packets,
+	CHECK_EQ(lo->totals[PM_EGRESS].all.packets - before.packets, passed.packets,
 		 "mutated frames: all packets are in the totals");
-	CHECK_EQ(monitor.totals[PM_EGRESS].all.bytes - before.bytes, passed.bytes,
+	CHECK_EQ(lo->totals[PM_EGRESS].all.bytes - before.bytes, passed.bytes,
 		 "mutated frames: all bytes are in the totals");
-	CHECK_EQ(monitor.totals[PM_EGRESS].flows.packets +
-			 monitor.totals[PM_EGRESS].retired.packets +
-			 monitor.totals[PM_EGRESS].untracked.packets,
-		 monitor.totals[PM_EGRESS].all.packets, "the parts make up the total");
+	CHECK_EQ(lo->totals[PM_EGRESS].flows.packets + lo->totals[PM_EGRESS].retired.packets +
+			 lo->totals[PM_EGRESS].untracked.packets,
+		 lo->totals[PM_EGRESS].all.packets, "the parts make up the total");
 }
 
 static void udp_from(struct count_frame *f, __u32 number)
@@ -605,11 +605,13 @@ static bool open_with(__u32 max_flows, const struct pm_filter *filter)
 {
 	static const struct pm_filter none;
 
-	monitor_close(&monitor);
-	config.max_flows = max_flows;
-	config.filter = filter ? *filter : none;
-	return CHECK(!monitor_open(&monitor, "lo", false, &config), "opens with %u flows",
-		     max_flows);
+	interfaces_close(&interfaces);
+	config.monitor.counter.max_flows = max_flows;
+	config.monitor.counter.filter = filter ? *filter : none;
+	if (!CHECK(!interfaces_open(&interfaces, &config), "opens with %u flows", max_flows))
+		return false;
+	lo = interfaces.monitors[0];
+	return true;
 }
 
 static void test_count_filter(void)
@@ -668,17 +670,17 @@ static void test_full(void)
 		count_pass(PM_INGRESS, &f, NULL);
 	}
 	snapshot();
-	CHECK_EQ(monitor.totals[0].flow_count, ROOM, "full: every slot is in use");
-	CHECK_EQ(monitor.totals[0].reason[PM_FULL].packets, FLOWS - ROOM,
-		 "full: the other packets are counted as such");
-	CHECK_EQ(monitor.totals[0].all.bytes, FLOWS * 54, "full: totals are exact");
+	CHECK_EQ(lo->totals[0].flow_count, ROOM, "full: every slot is in use");
+	CHECK_EQ(lo->totals[0].reason[PM_FULL].packets + lo->totals[0].reason[PM_CROWDED].packets,
+		 FLOWS - ROOM, "full: the other packets are counted as such");
+	CHECK_EQ(lo->totals[0].all.bytes, FLOWS * 54, "full: totals are exact");
 	/* A second report in which nothing has moved: a quarter of the flows makes room. */
 	snapshot();
-	flow_table_relieve(&monitor.table, now_ns);
+	flow_table_relieve(&interfaces.counter.table, now_ns);
 	snapshot();
-	CHECK_EQ(monitor.totals[0].flow_count, ROOM - ROOM / 4 - 1,
+	CHECK_EQ(lo->totals[0].flow_count, ROOM - ROOM / 4 - 1,
 		 "relief: a quarter of the flows leaves");
-	CHECK_EQ(monitor.totals[0].retired.packets, ROOM / 4 + 1, "relief: their packets do not");
+	CHECK_EQ(lo->totals[0].retired.packets, ROOM / 4 + 1, "relief: their packets do not");
 	udp_from(&f, 70000);
 	check_frame("relief: there is room again", &f,
 		    "in ipv4 vlan 0 udp 192.1.2.1:4464 > 198.51.100.2:9, 1 packets 54 bytes");
@@ -701,15 +703,15 @@ static void test_longest_idle(void)
 		count_pass(PM_INGRESS, &f, NULL);
 	}
 	snapshot();
-	flow_table_relieve(&monitor.table, now_ns);
+	flow_table_relieve(&interfaces.counter.table, now_ns);
 	for (__u32 i = 0; i < ROOM - ROOM / 4 - 1; i++) {
 		udp_from(&f, i);
 		count_pass(PM_INGRESS, &f, NULL);
 	}
 	snapshot();
-	CHECK_EQ(monitor.totals[0].retired.packets, ROOM / 4 + 1, "relief: the idle ones leave");
+	CHECK_EQ(lo->totals[0].retired.packets, ROOM / 4 + 1, "relief: the idle ones leave");
 	CHECK_EQ(seen.flows, ROOM - ROOM / 4 - 1, "relief: those that move stay");
-	CHECK_EQ(monitor.totals[0].reason[PM_FULL].packets, 0, "relief: none of those was lost");
+	CHECK_EQ(lo->totals[0].reason[PM_FULL].packets, 0, "relief: none of those was lost");
 }
 
 /*
@@ -736,16 +738,15 @@ static void test_recycling(void)
 				snapshot();
 				now_ns -= SECOND;
 			}
-			flow_table_relieve(&monitor.table, now_ns);
+			flow_table_relieve(&interfaces.counter.table, now_ns);
 		}
 		snapshot();
-		CHECK_EQ(monitor.totals[0].reason[PM_FULL].packets, 0,
+		CHECK_EQ(lo->totals[0].reason[PM_FULL].packets, 0,
 			 "recycling: no flow is lost with a report every %u periods", reports[r]);
 		/* A few keys share buckets by chance, with any hash. */
-		CHECK(monitor.totals[0].untracked.packets < PERIODS * NEW / 10000,
+		CHECK(lo->totals[0].untracked.packets < PERIODS * NEW / 10000,
 		      "recycling: hardly a bucket is crowded");
-		CHECK_EQ(monitor.totals[0].all.packets, PERIODS * NEW,
-			 "recycling: all are counted");
+		CHECK_EQ(lo->totals[0].all.packets, PERIODS * NEW, "recycling: all are counted");
 	}
 }
 
@@ -765,21 +766,20 @@ static void test_flood(void)
 		count_pass(PM_INGRESS, &f, NULL);
 		if (i % 100000 == 99999) {
 			snapshot();
-			flow_table_relieve(&monitor.table, now_ns);
+			flow_table_relieve(&interfaces.counter.table, now_ns);
 		}
 		if (i == 300000)
 			getrusage(RUSAGE_SELF, &early);
 	}
 	snapshot();
 	getrusage(RUSAGE_SELF, &late);
-	CHECK_EQ(monitor.totals[0].all.packets, FLOWS, "flood: all packets are in the totals");
-	CHECK_EQ(monitor.totals[0].all.bytes, FLOWS * 54LL, "flood: all bytes are in the totals");
-	CHECK_EQ(monitor.totals[0].untracked.packets,
-		 monitor.totals[0].reason[PM_FULL].packets +
-			 monitor.totals[0].reason[PM_CROWDED].packets,
+	CHECK_EQ(lo->totals[0].all.packets, FLOWS, "flood: all packets are in the totals");
+	CHECK_EQ(lo->totals[0].all.bytes, FLOWS * 54LL, "flood: all bytes are in the totals");
+	CHECK_EQ(lo->totals[0].untracked.packets,
+		 lo->totals[0].reason[PM_FULL].packets + lo->totals[0].reason[PM_CROWDED].packets,
 		 "flood: the reasons add up");
-	CHECK(monitor.totals[0].retired_flows > 10 * ROOM / 4, "flood: slots are used again");
-	CHECK(monitor.totals[0].reason[PM_CROWDED].packets < FLOWS / 1000,
+	CHECK(lo->totals[0].retired_flows > 10 * ROOM / 4, "flood: slots are used again");
+	CHECK(lo->totals[0].reason[PM_CROWDED].packets < FLOWS / 1000,
 	      "flood: hardly a bucket is crowded");
 	CHECK(late.ru_maxrss - early.ru_maxrss < 1024, "flood: memory is flat");
 }
@@ -858,19 +858,18 @@ static void test_count_race(void)
 		pthread_create(&threads[i], NULL, racer, NULL);
 	while (__atomic_load_n(&racing, __ATOMIC_SEQ_CST)) {
 		snapshot();
-		flow_table_age(&monitor.table, now_ns + SECOND, SECOND);
+		flow_table_age(&interfaces.counter.table, now_ns + SECOND, SECOND);
 	}
 	for (int i = 0; i < RACERS; i++)
 		pthread_join(threads[i], NULL);
 	snapshot();
-	CHECK_EQ(monitor.totals[0].all.packets, packets,
-		 "race: no packet is lost or counted twice");
-	CHECK_EQ(monitor.totals[0].all.bytes, packets * 54, "race: nor any byte");
-	CHECK(monitor.totals[0].retired_flows > RACE_FLOWS,
-	      "race: %llu flows were retired meanwhile", monitor.totals[0].retired_flows);
+	CHECK_EQ(lo->totals[0].all.packets, packets, "race: no packet is lost or counted twice");
+	CHECK_EQ(lo->totals[0].all.bytes, packets * 54, "race: nor any byte");
+	CHECK(lo->totals[0].retired_flows > RACE_FLOWS, "race: %llu flows were retired meanwhile",
+	      lo->totals[0].retired_flows);
 	printf("# race: %llu in the table, %llu retired, %llu untracked\n",
-	       monitor.totals[0].flows.packets, monitor.totals[0].retired.packets,
-	       monitor.totals[0].untracked.packets);
+	       lo->totals[0].flows.packets, lo->totals[0].retired.packets,
+	       lo->totals[0].untracked.packets);
 }
 
 int main(void)
@@ -892,6 +891,6 @@ int main(void)
 	RUN(test_flood);
 	RUN(test_aimed);
 	RUN(test_count_race);
-	monitor_close(&monitor);
+	interfaces_close(&interfaces);
 	return check_exit();
 }

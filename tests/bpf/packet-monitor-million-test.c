@@ -7,23 +7,26 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "../../packet-monitor/monitor.h"
+#include "../../packet-monitor/interfaces.h"
 #include "../../packet-monitor/view.h"
 #include "check.h"
-#include "packet-monitor.skel.h"
 
 enum { FLOWS = 1000000, ROWS = 20, RSS_LIMIT_KIB = 150 * 1024 };
 
-static const struct monitor_config config = { .direction = { true, false }, .max_flows = 1 << 20 };
+static const struct interfaces_config config = {
+	.watched = { .names = (const char *[]){ "lo" }, .count = 1 },
+	.monitor.counter = { .direction = { true, false }, .max_flows = 1 << 20 },
+};
 static const struct view_config top = { .sort = SORT_PACKETS, .limit = ROWS };
-static struct monitor monitor = MONITOR_INIT;
+static struct interfaces interfaces = INTERFACES_INIT;
+static const struct monitor *lo;
 static struct view view;
 static __u64 now_ns = 1000000000ULL;
 
-static void visit(void *ctx, const struct flow *flow)
+static void visit(void *ctx, const struct monitor *monitor, const struct flow *flow)
 {
 	(void)ctx;
-	view_add(&view, &monitor, flow);
+	view_add(&view, monitor, flow);
 }
 
 static double cpu_seconds(void)
@@ -42,7 +45,7 @@ static double million_report(void)
 
 	now_ns += 1000000000ULL;
 	view_begin(&view, &top);
-	if (monitor_snapshot(&monitor, now_ns, visit, NULL))
+	if (interfaces_snapshot(&interfaces, now_ns, visit, NULL))
 		exit(EXIT_FAILURE);
 	view_end(&view);
 	return cpu_seconds() - before;
@@ -55,7 +58,8 @@ static void million_pass(__u32 flow, __u32 packets)
 		    .repeat = (int)packets);
 
 	memcpy(&frame[27], &flow, 3);
-	bpf_prog_test_run_opts(bpf_program__fd(monitor.skel->progs.pm_ingress), &opts);
+	bpf_prog_test_run_opts(counter_program(&interfaces.counter, &lo->iface, PM_INGRESS),
+			       &opts);
 }
 
 /* At its highest. */
@@ -71,20 +75,19 @@ int main(void)
 {
 	double idle, first, again;
 
-	if (!CHECK(!monitor_open(&monitor, "lo", false, &config), "opens with a million flows"))
+	if (!CHECK(!interfaces_open(&interfaces, &config), "opens with a million flows"))
 		return check_exit();
+	lo = interfaces.monitors[0];
 	idle = million_report();
 	for (__u32 i = 0; i < FLOWS; i++)
 		million_pass(i, 1);
 	for (__u32 i = 0; i < ROWS; i++) /* spread over the table, with 101 to 120 packets */
 		million_pass(i * 50021, 100 + i);
 	first = million_report();
-	CHECK_EQ(monitor.totals[PM_INGRESS].flow_count +
-			 monitor.totals[PM_INGRESS].untracked.packets,
+	CHECK_EQ(lo->totals[PM_INGRESS].flow_count + lo->totals[PM_INGRESS].untracked.packets,
 		 FLOWS, "every flow is in the table or counted as untracked");
-	CHECK(monitor.totals[PM_INGRESS].untracked.packets < FLOWS / 100000,
-	      "hardly any is untracked");
-	CHECK_EQ(view.found, monitor.totals[PM_INGRESS].flow_count, "the view saw all of them");
+	CHECK(lo->totals[PM_INGRESS].untracked.packets < FLOWS / 100000, "hardly any is untracked");
+	CHECK_EQ(view.found, lo->totals[PM_INGRESS].flow_count, "the view saw all of them");
 	check_begin("the first twenty are the largest twenty, in order");
 	for (__u32 i = 0; i < ROWS; i++)
 		EXPECT(view.count == ROWS && view.rows[i].total[0].packets == 120 - i,
@@ -96,6 +99,6 @@ int main(void)
 	       "%.1f ms with a million known ones\n",
 	       idle * 1e3, first * 1e3, again * 1e3);
 	view_free(&view);
-	monitor_close(&monitor);
+	interfaces_close(&interfaces);
 	return check_exit();
 }

@@ -73,7 +73,7 @@ has "packet-monitor" pm 65534 $NET_ADMIN $BPF
 ends packet-monitor pm
 
 start_tool pm client packet-monitor -j -I 0.1 --wait eth0
-has "packet-monitor --wait loads again" pm 65534 $NET_ADMIN $BPF $PERFMON
+has "packet-monitor --wait has loaded all programs" pm 65534 $NET_ADMIN $BPF
 in_host client ip link set eth0 name old0
 wait_for 5 grep -q 'now called old0' $TMP/pm.err
 in_host client ip link set old0 name eth0

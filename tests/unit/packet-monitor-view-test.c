@@ -165,7 +165,7 @@ static void test_view_test_filter(void)
 	CHECK(filter_contradiction(&filter) != NULL, "filter: an IPv6 host and -4");
 }
 
-static const struct monitor_config both = { .direction = { true, true } };
+static const struct monitor_config both = { .counter.direction = { true, true } };
 static const struct monitor eth = { .config = &both };
 static const struct monitor lo = { .config = &both, .iface = { .loopback = true } };
 

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "counter.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include <bpf/bpf.h>
+
+#include "log.h"
+#include "packet-monitor.skel.h"
+#include "refusal.h"
+
+/* Settings and sizes: between open and load, since both are frozen then. */
+static int counter_configure(struct counter *counter, const struct counter_config *config)
+{
+	struct slot_table_size size = slot_table_size(config->max_flows, 1);
+	const struct pm_filter *filter = &config->filter;
+	struct packet_monitor *skel = counter->skel;
+	int err;
+
+	skel->rodata->cfg_shared = config->shared;
+	skel->rodata->cfg_slots = size.slots;
+	skel->rodata->cfg_bucket_mask = size.buckets - 1;
+	skel->rodata->cfg_ring_mask = size.ring - 1;
+	skel->rodata->cfg_filter = *filter;
+	skel->rodata->cfg_filtered =
+		filter->families || filter->protos || filter->ports || filter->nets;
+	if (getrandom(skel->rodata->cfg_hash_keys, sizeof(skel->rodata->cfg_hash_keys), 0) < 0)
+		return -errno;
+	err = bpf_map__set_max_entries(skel->maps.slots, size.slots);
+	err = err ?: bpf_map__set_max_entries(skel->maps.origins, size.slots);
+	err = err ?: bpf_map__set_max_entries(skel->maps.buckets, size.buckets);
+	err = err ?: bpf_map__set_max_entries(skel->maps.free_slots, size.lines);
+	if (!config->shared)
+		err = err ?: bpf_map__set_max_entries(skel->maps.untracked, 1);
+	counter->cpus = libbpf_num_possible_cpus();
+	if (counter->cpus < 0)
+		return counter->cpus;
+	return err ?: bpf_map__set_max_entries(skel->maps.spares, (__u32)counter->cpus);
+}
+
+static void counter_choose(const struct packet_monitor *skel, const bool *direction,
+			   const struct iface *only)
+{
+	bool with = !only || only->l2_len, without = !only || !only->l2_len;
+
+	bpf_program__set_autoload(skel->progs.pm_ingress, direction[PM_INGRESS] && with);
+	bpf_program__set_autoload(skel->progs.pm_egress, direction[PM_EGRESS] && with);
+	bpf_program__set_autoload(skel->progs.pm3_ingress, direction[PM_INGRESS] && without);
+	bpf_program__set_autoload(skel->progs.pm3_egress, direction[PM_EGRESS] && without);
+}
+
+int counter_open(struct counter *counter, const struct counter_config *config,
+		 const struct iface *only)
+{
+	struct packet_monitor *skel;
+	int err;
+
+	skel = counter->skel = packet_monitor__open();
+	if (!skel)
+		return log_err(-errno, "cannot open the BPF object");
+	counter_choose(skel, config->direction, only);
+	err = counter_configure(counter, config);
+	if (err)
+		return log_err(err, "cannot configure the BPF programs");
+	err = packet_monitor__load(skel);
+	if (err == -ENOMEM)
+		return log_err(err, "cannot make room for %u flows (try a smaller --max-flows)",
+			       config->max_flows);
+	if (err)
+		return log_refused(REFUSED_LOAD, err, "cannot load the BPF programs");
+	err = flow_table_open(&counter->table, config->max_flows, skel->rodata->cfg_hash_keys,
+			      bpf_map__fd(skel->maps.slots), bpf_map__fd(skel->maps.origins),
+			      bpf_map__fd(skel->maps.buckets), bpf_map__fd(skel->maps.free_slots));
+	counter->room = calloc((size_t)counter->cpus, sizeof(*counter->room));
+	if (err || !counter->room)
+		return log_err(err ?: -ENOMEM, "cannot map the flow table");
+	return 0;
+}
+
+void counter_close(struct counter *counter)
+{
+	flow_table_close(&counter->table);
+	packet_monitor__destroy(counter->skel);
+	free(counter->room);
+	memset(counter, 0, sizeof(*counter));
+}
+
+int counter_program(const struct counter *counter, const struct iface *iface, enum pm_direction dir)
+{
+	const struct packet_monitor *skel = counter->skel;
+
+	if (iface->l2_len)
+		return bpf_program__fd(dir == PM_INGRESS ? skel->progs.pm_ingress
+							 : skel->progs.pm_egress);
+	return bpf_program__fd(dir == PM_INGRESS ? skel->progs.pm3_ingress
+						 : skel->progs.pm3_egress);
+}
+
+__u32 counter_key(const struct counter *counter, const struct iface *iface)
+{
+	return counter->skel->rodata->cfg_shared ? (__u32)iface->ifindex : 0;
+}
+
+static int counter_untracked_fd(const struct counter *counter)
+{
+	return bpf_map__fd(counter->skel->maps.untracked);
+}
+
+int counter_add(const struct counter *counter, const struct iface *iface)
+{
+	__u32 key = counter_key(counter, iface);
+
+	memset(counter->room, 0, (size_t)counter->cpus * sizeof(*counter->room));
+	if (bpf_map_update_elem(counter_untracked_fd(counter), &key, counter->room, BPF_NOEXIST))
+		return errno == EEXIST ? 0 : -errno;
+	return 0;
+}
+
+void counter_remove(const struct counter *counter, const struct iface *iface)
+{
+	__u32 key = counter_key(counter, iface);
+
+	bpf_map_delete_elem(counter_untracked_fd(counter), &key);
+}
+
+int counter_untracked(struct counter *counter, const struct iface *iface, struct pm_untracked *sum)
+{
+	__u32 key = counter_key(counter, iface);
+
+	if (bpf_map_lookup_elem(counter_untracked_fd(counter), &key, counter->room))
+		return -errno;
+	for (int cpu = 0; cpu < counter->cpus; cpu++)
+		for (int dir = 0; dir < PM_DIRECTIONS; dir++)
+			for (int reason = 0; reason < PM_REASONS; reason++)
+				pm_count_add(&sum->count[dir][reason],
+					     &counter->room[cpu].count[dir][reason]);
+	return 0;
+}
