@@ -12,7 +12,7 @@
 #define LAYOUT_NAME layout_ipv6
 #define LAYOUT_FAMILY AF_INET6
 #define LAYOUT_SKELETON proxy6
-#define LAYOUT_PROGRAM(l3, role) PROGRAM_PROXY6##l3##_##role
+#define LAYOUT_PROGRAM(l3, role) PROGRAM_PROXY##l3##6_##role
 enum { LAYOUT_HANDLE = 2, LAYOUT_OTHER_HANDLE = 0x40000000 };
 #else
 #include "proxy.skel.h"

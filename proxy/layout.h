@@ -144,6 +144,6 @@ struct nat_layout {
 	__u64 (*flow_hash)(const __u64 *keys, const void *slot, bool pinned);
 };
 
-extern const struct nat_layout layout_ipv4;
+extern const struct nat_layout layout_ipv4, layout_ipv6;
 
 #endif /* PROXY_LAYOUT_H */

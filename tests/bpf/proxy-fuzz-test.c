@@ -17,6 +17,9 @@
 #include "proxy-rig.h"
 #include "random.h"
 
+/* The heartbeat is one of an hour to come: on a busy machine a round takes any time. */
+#define AN_HOUR_NS 3600000000000ULL
+
 enum { SHORT_FRAMES = 300000, LONG_FRAMES = 10000000, ROUND = 20000 };
 
 static struct rig rig;
@@ -113,6 +116,13 @@ static void change_mapping(void)
 	}
 }
 
+static const char *fuzz_text(__u32 addr, char buf[INET_ADDRSTRLEN])
+{
+	const struct in_addr in = { .s_addr = htonl(addr) };
+
+	return inet_ntop(AF_INET, &in, buf, INET_ADDRSTRLEN);
+}
+
 static struct spec random_spec(enum rig_direction direction)
 {
 	static const __u8 protos[] = { IPPROTO_TCP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDP,
@@ -148,15 +158,10 @@ static struct spec random_spec(enum rig_direction direction)
 	spec.dport = RANDOM_OF(client_ports);
 	if (model.n_flows && random_below(4)) { /* mostly something that is a reply */
 		static char remote[INET_ADDRSTRLEN], local[INET_ADDRSTRLEN];
-		struct in_addr addr;
 
 		flow = &model.flows[random_below(model.n_flows)];
-		addr.s_addr = htonl(flow->remote);
-		inet_ntop(AF_INET, &addr, remote, sizeof(remote));
-		addr.s_addr = htonl(flow->local);
-		inet_ntop(AF_INET, &addr, local, sizeof(local));
-		spec.src = remote;
-		spec.dst = local;
+		spec.src = fuzz_text(flow->remote, remote);
+		spec.dst = fuzz_text(flow->local, local);
 		spec.sport = flow->rport;
 		spec.dport = flow->lport;
 		spec.proto = flow->proto;
@@ -169,35 +174,26 @@ static size_t random_frame(__u8 *frame, enum rig_direction direction)
 	static const __u8 types[] = { 3, 3, 3, 11, 12, 5, 8, 0 };
 	struct spec spec = random_spec(direction);
 	size_t len = frame_build(frame, &spec), most;
+	char src[INET_ADDRSTRLEN], dst[INET_ADDRSTRLEN];
 	__u8 about[FRAME_MAX];
 
 	if (random_below(5))
 		return len;
 	/* An error about a packet that came the other way. */
 	spec = random_spec(direction == RIG_EGRESS ? RIG_INGRESS : RIG_EGRESS);
-	if (direction == RIG_EGRESS && model.n_flows && random_below(4)) {
+	if (model.n_flows && random_below(4)) {
 		const struct model_flow *flow = &model.flows[random_below(model.n_flows)];
+		bool out = direction == RIG_EGRESS;
 
-		most = frame_build(about, &spec) - L2_LEN;
-		put32(about + L2_LEN + 12, flow->orig);
-		put32(about + L2_LEN + 16, flow->client);
-		put16(about + L2_LEN + (about[L2_LEN] & 15) * 4, flow->oport);
-		put16(about + L2_LEN + (about[L2_LEN] & 15) * 4 + 2, flow->cport);
-		about[L2_LEN + 9] = flow->proto;
-	} else if (direction == RIG_INGRESS && model.n_flows && random_below(4)) {
-		const struct model_flow *flow = &model.flows[random_below(model.n_flows)];
-
-		most = frame_build(about, &spec) - L2_LEN;
-		put32(about + L2_LEN + 12, flow->local);
-		put32(about + L2_LEN + 16, flow->remote);
-		put16(about + L2_LEN + (about[L2_LEN] & 15) * 4, flow->lport);
-		put16(about + L2_LEN + (about[L2_LEN] & 15) * 4 + 2, flow->rport);
-		about[L2_LEN + 9] = flow->proto;
-	} else {
-		most = frame_build(about, &spec) - L2_LEN;
+		spec.src = fuzz_text(out ? flow->orig : flow->local, src);
+		spec.dst = fuzz_text(out ? flow->client : flow->remote, dst);
+		spec.sport = out ? flow->oport : flow->lport;
+		spec.dport = out ? flow->cport : flow->rport;
+		spec.proto = flow->proto;
 	}
-	if (most > 28 && random_below(2))
-		most = 28 + random_below(most - 28);
+	most = frame_build(about, &spec) - L2_LEN;
+	if (most > IP_LEN + 8 && random_below(2))
+		most = IP_LEN + 8 + random_below(most - IP_LEN - 8);
 	return frame_error(frame, direction == RIG_EGRESS ? RANDOM_OF(clients) : RANDOM_OF(servers),
 			   direction == RIG_EGRESS ? RANDOM_OF(servers) : RANDOM_OF(clients),
 			   RANDOM_OF(types), random_below(16), about, most);
@@ -210,7 +206,7 @@ static size_t mutate(__u8 *frame, size_t len)
 	while (n--) {
 		switch (random_below(6)) {
 		case 0: /* cut; the kernel refuses test runs with less than an IP header */
-			len = L2_LEN + 20 + random_below(len - L2_LEN - 19);
+			len = L2_LEN + IP_LEN + random_below(len - L2_LEN - IP_LEN + 1);
 			break;
 		case 1: /* pad */
 			if (len < FRAME_MAX - 64) {
@@ -275,20 +271,23 @@ static bool fuzz_step(enum rig_direction direction, const __u8 *in, size_t len, 
 /* Whether the frame is a TCP or UDP packet that is no later fragment. */
 static bool fuzz_has_ports(const __u8 *frame)
 {
-	__u8 proto = frame[L2_LEN + 9];
+	bool later;
+	__u8 proto;
 
-	return (proto == IPPROTO_TCP || proto == IPPROTO_UDP) &&
-	       !(get16(frame + L2_LEN + 6) & 0x1fff);
+	frame_l4(frame, &proto, &later);
+	return (proto == IPPROTO_TCP || proto == IPPROTO_UDP) && !later;
 }
 
 /* Exchange source and destination: no checksum changes. */
 static void fuzz_turn(__u8 *frame)
 {
-	__u8 *l3 = frame + L2_LEN, *l4 = l3 + (l3[0] & 15) * 4UL, kept[4];
+	__u8 *l3 = frame + L2_LEN, *l4, kept[sizeof(proxy_addr)], proto;
+	bool later;
 
-	memcpy(kept, l3 + 12, 4);
-	memcpy(l3 + 12, l3 + 16, 4);
-	memcpy(l3 + 16, kept, 4);
+	l4 = frame + frame_l4(frame, &proto, &later);
+	memcpy(kept, l3 + IP_SRC, sizeof(kept));
+	memcpy(l3 + IP_SRC, l3 + IP_DST, sizeof(kept));
+	memcpy(l3 + IP_DST, kept, sizeof(kept));
 	memcpy(kept, l4, 2);
 	memcpy(l4, l4 + 2, 2);
 	memcpy(l4 + 2, kept, 2);
@@ -339,7 +338,7 @@ static void fuzz(__u64 frames, __u64 seed)
 		if (!random_below(2000))
 			change_mapping();
 		if (runs / ROUND != (runs - 1) / ROUND) {
-			rig_heartbeat(&rig, 0);
+			rig_heartbeat(&rig, -AN_HOUR_NS);
 			rig_clear(&rig);
 			model_clear(&model);
 		}
@@ -356,6 +355,7 @@ int main(int argc, char **argv)
 
 	rig_open(&rig, (struct rig_sizes){ .flows = 16384, .fragments = 65536 });
 	map_all();
+	rig_heartbeat(&rig, -AN_HOUR_NS);
 	fuzz(frames, argc > 2 ? strtoull(argv[2], NULL, 10) : 1);
 	check_begin("what is counted is what the model counts");
 	for (counter = PROXY_OK + 1; counter < PROXY_COUNTER_MAX; counter++)

@@ -22,7 +22,8 @@ struct model_view {
 	size_t end; /* offset behind the IP packet */
 	__u8 proto;
 	__u8 flags; /* of TCP */
-	__u16 fragment, id;
+	__u16 fragment;
+	__u32 id;
 	struct ends ends;
 };
 
@@ -39,14 +40,9 @@ static __u16 check_moved(__u16 check, __u64 removed, __u64 added)
 	return rest ? 65535 - rest : 0;
 }
 
-static __u64 halves(__u32 word)
-{
-	return (word >> 16) + (word & 0xffff);
-}
-
 static __u64 sum_addrs(const struct ends *ends)
 {
-	return halves(ends->src) + halves(ends->dst);
+	return (__u64)addr_sum(ends->src) + addr_sum(ends->dst);
 }
 
 static __u64 sum_ports(const struct ends *ends)
@@ -57,9 +53,10 @@ static __u64 sum_ports(const struct ends *ends)
 /* Put new addresses into the IP header at @at. */
 static void set_addrs(__u8 *at, const struct ends *from, const struct ends *to)
 {
-	put16(at + 10, check_moved(get16(at + 10), sum_addrs(from), sum_addrs(to)));
-	put32(at + 12, to->src);
-	put32(at + 16, to->dst);
+	if (PROXY_FAMILY == 4)
+		put16(at + 10, check_moved(get16(at + 10), sum_addrs(from), sum_addrs(to)));
+	addr_put(at + IP_SRC, to->src);
+	addr_put(at + IP_DST, to->dst);
 }
 
 /* Put new ports into the transport header at @at, and correct its checksum if @have bytes hold it.
@@ -85,15 +82,22 @@ static void set_ports(__u8 *at, __u8 proto, const struct ends *from, const struc
 	put16(at + offset, check);
 }
 
+static __u32 prefilter_bit(__u32 addr)
+{
+	const proxy_addr raw = rig_addr(addr);
+
+	return proxy_prefilter_bit(&raw);
+}
+
 /* Whether @addr shares its bit in the prefilter with an address of a mapping. */
 static bool known(const struct model *model, __u32 addr)
 {
-	__u32 bit = proxy_prefilter_bit(&(__be32){ htonl(addr) });
+	__u32 bit = prefilter_bit(addr);
 	size_t i;
 
 	for (i = 0; i < model->n_mappings; i++)
-		if (proxy_prefilter_bit(&(__be32){ htonl(model->mappings[i].from) }) == bit ||
-		    proxy_prefilter_bit(&(__be32){ htonl(model->mappings[i].to) }) == bit)
+		if (prefilter_bit(model->mappings[i].from) == bit ||
+		    prefilter_bit(model->mappings[i].to) == bit)
 			return true;
 	return false;
 }
@@ -297,13 +301,14 @@ static void set_mac(const struct model *model, const struct model_view *view)
 }
 
 static struct model_fragment *find_fragment(struct model_fragment *list, size_t n,
-					    const struct model_view *view, bool out, __u16 id)
+					    const struct model_view *view, bool out, __u32 id)
 {
 	size_t i;
 
 	for (i = 0; i < n; i++)
 		if (list[i].src == view->ends.src && list[i].dst == view->ends.dst &&
-		    list[i].proto == view->proto && list[i].out == out && list[i].id == id)
+		    (PROXY_FAMILY == 6 || list[i].proto == view->proto) && list[i].out == out &&
+		    list[i].id == id)
 			return &list[i];
 	return NULL;
 }
@@ -389,29 +394,31 @@ static enum proxy_counter later_fragment(struct model *model, const struct model
 	return PROXY_OK;
 }
 
-static bool read_ports(struct model_view *view)
+static enum proxy_counter read_ports(struct model_view *view)
 {
 	const __u8 *l4 = view->in + view->l4;
 	size_t have = view->end - view->l4, need;
 
 	if (view->proto == IPPROTO_TCP) {
 		if (have < 20)
-			return false;
+			return PROXY_MALFORMED;
 		need = (l4[12] >> 4) * 4UL;
 		if (need < 20 || need > have)
-			return false;
+			return PROXY_MALFORMED;
 		view->flags = l4[13];
 	} else {
 		if (have < 8)
-			return false;
+			return PROXY_MALFORMED;
 		need = get16(l4 + 4);
 		if (need < 8 || (!view->fragment && need > have))
-			return false;
+			return PROXY_MALFORMED;
+		if (PROXY_FAMILY == 6 && !get16(l4 + 6))
+			return PROXY_NO_CHECKSUM;
 		view->flags = 0;
 	}
 	view->ends.sport = get16(l4);
 	view->ends.dport = get16(l4 + 2);
-	return true;
+	return PROXY_OK;
 }
 
 static void translate(struct model *model, const struct model_view *view, const struct ends *to)
@@ -429,8 +436,9 @@ static enum proxy_counter ports_out(struct model *model, struct model_view *view
 	struct model_flow *flow;
 	struct ends to;
 
-	if (!read_ports(view))
-		return PROXY_MALFORMED;
+	reason = read_ports(view);
+	if (reason != PROXY_OK)
+		return reason;
 	mapping = find_mapping(model, view->proto, view->ends.dst, view->ends.dport);
 	flow = open_flow(model, mapping, view, &reason, wrong);
 	if (!flow && !mapping && view->fragment)
@@ -457,11 +465,12 @@ static enum proxy_counter ports_out(struct model *model, struct model_view *view
 
 static enum proxy_counter ports_in(struct model *model, struct model_view *view)
 {
+	enum proxy_counter reason = read_ports(view);
 	struct model_flow *flow;
 	struct ends to;
 
-	if (!read_ports(view))
-		return PROXY_MALFORMED;
+	if (reason != PROXY_OK)
+		return reason;
 	flow = find_reply(model, view->proto, view->ends.src, view->ends.sport, view->ends.dst,
 			  view->ends.dport);
 	if (flow)
@@ -483,33 +492,117 @@ static enum proxy_counter ports_in(struct model *model, struct model_view *view)
 	return PROXY_OK;
 }
 
+#if PROXY_FAMILY == 4
+
+static bool is_error(__u8 type)
+{
+	return type == 3 || type == 11 || type == 12;
+}
+
+static bool may_have_ports(__u8 proto)
+{
+	return proto == IPPROTO_TCP || proto == IPPROTO_UDP;
+}
+
+/* Read the IP header at @at; what a quote says of its length may be more than there is of it. */
+static enum proxy_counter read_ip(struct model_view *view, size_t at, bool quote)
+{
+	const __u8 *l3 = view->in + at;
+	size_t end = quote ? view->end : view->len, total, header;
+
+	if (at + IP_LEN > view->len)
+		return PROXY_MALFORMED;
+	total = get16(l3 + 2);
+	header = (l3[0] & 15) * 4UL;
+	if (l3[0] >> 4 != 4 || header < 20 || (!quote && (total < header || at + total > end)))
+		return PROXY_MALFORMED;
+	view->l4 = at + header;
+	view->end = at + total < end ? at + total : end;
+	view->proto = l3[9];
+	view->id = get16(l3 + 4);
+	view->fragment = get16(l3 + 6) & 0x3fff;
+	view->ends.src = addr_get(l3 + IP_SRC);
+	view->ends.dst = addr_get(l3 + IP_DST);
+	return PROXY_OK;
+}
+
+#else
+
+static bool is_error(__u8 type)
+{
+	return type > 0 && type < 128;
+}
+
+static bool is_extension(__u8 proto)
+{
+	return proto == IPPROTO_HOPOPTS || proto == IPPROTO_DSTOPTS || proto == IPPROTO_ROUTING ||
+	       proto == IPPROTO_FRAGMENT;
+}
+
+static bool may_have_ports(__u8 proto)
+{
+	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || is_extension(proto);
+}
+
+static enum proxy_counter read_ip(struct model_view *view, size_t at, bool quote)
+{
+	const __u8 *l3 = view->in + at;
+	size_t end = quote ? view->end : view->len, total, off = at + IP_LEN;
+
+	if (off > view->len)
+		return PROXY_MALFORMED;
+	total = IP_LEN + get16(l3 + 4);
+	if (l3[0] >> 4 != 6 || (!quote && at + total > end))
+		return PROXY_MALFORMED;
+	view->end = at + total < end ? at + total : end;
+	view->proto = l3[6];
+	view->fragment = 0;
+	view->id = 0;
+	view->ends.src = addr_get(l3 + IP_SRC);
+	view->ends.dst = addr_get(l3 + IP_DST);
+	for (int i = 0; is_extension(view->proto); i++) {
+		const __u8 *header = view->in + off;
+
+		if (i == 8 || off + 8 > view->len)
+			return PROXY_MALFORMED;
+		if (view->proto == IPPROTO_ROUTING && header[3])
+			return PROXY_ROUTED;
+		if (view->proto == IPPROTO_FRAGMENT) {
+			view->fragment = get16(header + 2) >> 3 | (header[3] & 1) << 13;
+			view->id = get32(header + 4);
+			off += 8;
+		} else {
+			off += 8 + header[1] * 8UL;
+		}
+		view->proto = header[0];
+		if (view->fragment & 0x1fff)
+			break;
+	}
+	view->l4 = off;
+	return off > view->end ? PROXY_MALFORMED : PROXY_OK;
+}
+
+#endif
+
 static enum proxy_counter error(struct model *model, const struct model_view *view, bool out)
 {
-	const __u8 *icmp = view->in + view->l4, *quote = icmp + 8, *l4;
-	size_t have = view->end - view->l4, header, quoted;
+	const __u8 *icmp = view->in + view->l4, *quote = icmp + 8;
+	size_t have = view->end - view->l4;
 	struct ends inside, to, outer = view->ends;
 	struct model_flow *flow = NULL;
 	__u8 *want = view->want + view->l4;
+	struct model_view quoted = { .in = view->in, .len = view->len, .end = view->end };
 
-	if (view->fragment || have < 28)
+	if (view->fragment || have < 8 + IP_LEN || !is_error(icmp[0]))
 		return PROXY_OK;
-	if (icmp[0] != 3 && icmp[0] != 11 && icmp[0] != 12)
+	if (read_ip(&quoted, view->l4 + 8, true) != PROXY_OK || quoted.fragment & 0x1fff ||
+	    quoted.l4 + 8 > quoted.end)
 		return PROXY_OK;
-	header = (quote[0] & 15) * 4UL;
-	quoted = have - 8;
-	if (get16(quote + 2) < quoted)
-		quoted = get16(quote + 2);
-	if (quote[0] >> 4 != 4 || header < 20 || header + 8 > quoted || get16(quote + 6) & 0x1fff)
+	if (quoted.proto != IPPROTO_TCP && quoted.proto != IPPROTO_UDP)
 		return PROXY_OK;
-	if (quote[9] != IPPROTO_TCP && quote[9] != IPPROTO_UDP)
-		return PROXY_OK;
-	l4 = quote + header;
-	inside = (struct ends){
-		.src = get32(quote + 12),
-		.dst = get32(quote + 16),
-		.sport = get16(l4),
-		.dport = get16(l4 + 2),
-	};
+	inside = quoted.ends;
+	inside.sport = get16(view->in + quoted.l4);
+	inside.dport = get16(view->in + quoted.l4 + 2);
 	to = inside;
 	if (out) {
 		const struct ends sent = {
@@ -519,16 +612,16 @@ static enum proxy_counter error(struct model *model, const struct model_view *vi
 			.dport = inside.sport,
 		};
 		const struct model_mapping *mapping =
-			find_mapping(model, quote[9], sent.dst, sent.dport);
-		struct model_pin *pin = find_pin(model, quote[9], &sent);
+			find_mapping(model, quoted.proto, sent.dst, sent.dport);
+		struct model_pin *pin = find_pin(model, quoted.proto, &sent);
 
 		if (mapping)
-			flow = find_reply(model, quote[9], mapping->to,
+			flow = find_reply(model, quoted.proto, mapping->to,
 					  mapping->to_port ? mapping->to_port : sent.dport,
 					  sent.src, sent.sport);
 		if (!is_from(flow, &sent))
-			flow = pin ? find_reply(model, quote[9], pin->remote, pin->rport, sent.src,
-						pin->lport)
+			flow = pin ? find_reply(model, quoted.proto, pin->remote, pin->rport,
+						sent.src, pin->lport)
 				   : NULL;
 		if (!flow)
 			return !mapping || mapping->flags & PROXY_MAPPING_DIRECT ? PROXY_OK
@@ -539,7 +632,7 @@ static enum proxy_counter error(struct model *model, const struct model_view *vi
 		if (outer.dst == flow->orig)
 			outer.dst = flow->remote;
 	} else {
-		flow = find_reply(model, quote[9], inside.dst, inside.dport, inside.src,
+		flow = find_reply(model, quoted.proto, inside.dst, inside.dport, inside.src,
 				  inside.sport);
 		if (!flow)
 			return PROXY_OK;
@@ -552,10 +645,13 @@ static enum proxy_counter error(struct model *model, const struct model_view *vi
 	if (unchanged(flow))
 		return PROXY_OK;
 	set_addrs(want + 8, &inside, &to);
-	set_ports(want + 8 + header, quote[9], &inside, &to, quoted - header);
+	set_ports(view->want + quoted.l4, quoted.proto, &inside, &to, quoted.end - quoted.l4);
 	/* All that has changed lies on even offsets. */
-	put16(want + 2, check_moved(get16(icmp + 2), sum16(quote, (have - 8) & ~1UL, 0),
-				    sum16(want + 8, (have - 8) & ~1UL, 0)));
+	put16(want + 2, check_moved(get16(icmp + 2),
+				    sum16(quote, (have - 8) & ~1UL, 0) +
+					    (PROXY_FAMILY == 6 ? sum_addrs(&view->ends) : 0),
+				    sum16(want + 8, (have - 8) & ~1UL, 0) +
+					    (PROXY_FAMILY == 6 ? sum_addrs(&outer) : 0)));
 	set_addrs(view->want + L2_LEN, &view->ends, &outer);
 	if (out && flow->mac)
 		set_mac(model, view);
@@ -568,35 +664,26 @@ static enum proxy_counter error(struct model *model, const struct model_view *vi
 static enum proxy_counter model_judge(struct model *model, bool out, struct model_view *view,
 				      const char **wrong)
 {
+	/* What the programs look at first ends with the source, or with the destination. */
+	const size_t peek = L2_LEN + (out ? IP_DST : IP_SRC) + sizeof(proxy_addr);
 	const __u8 *l3 = view->in + L2_LEN;
-	bool ours, icmp;
-	size_t total;
+	enum proxy_counter reason;
+	bool ours;
 
-	if (view->len < L2_LEN + 16 || get16(view->in + 12) != 0x0800)
+	if (view->len < peek || get16(view->in + 12) != PROXY_SIZE(0x0800, 0x86dd))
 		return PROXY_OK;
-	if (out && view->len < L2_LEN + 20)
+	ours = known(model, addr_get(l3 + (out ? IP_DST : IP_SRC)));
+	if (!ours && (out || l3[IP_PROTO] != IP_ICMP_PROTO))
 		return PROXY_OK;
-	ours = known(model, out ? get32(l3 + 16) : get32(l3 + 12));
-	icmp = l3[9] == IPPROTO_ICMP;
-	if (!ours && (out || !icmp))
-		return PROXY_OK;
-	total = view->len < L2_LEN + 20 ? 0 : get16(l3 + 2);
-	if (l3[0] >> 4 != 4 || (l3[0] & 15) < 5 || total < (l3[0] & 15) * 4UL ||
-	    L2_LEN + total > view->len)
-		return ours ? PROXY_MALFORMED : PROXY_OK;
-	view->l4 = L2_LEN + (l3[0] & 15) * 4UL;
-	view->end = L2_LEN + total;
-	view->proto = l3[9];
-	view->id = get16(l3 + 4);
-	view->fragment = get16(l3 + 6) & 0x3fff;
-	view->ends.src = get32(l3 + 12);
-	view->ends.dst = get32(l3 + 16);
-	if (icmp)
+	reason = read_ip(view, L2_LEN, false);
+	if (reason != PROXY_OK)
+		return ours ? reason : PROXY_OK;
+	if (view->proto == IP_ICMP_PROTO)
 		return error(model, view, out);
+	if (view->fragment & 0x1fff)
+		return may_have_ports(view->proto) ? later_fragment(model, view, out) : PROXY_OK;
 	if (view->proto != IPPROTO_TCP && view->proto != IPPROTO_UDP)
 		return PROXY_OK;
-	if (view->fragment & 0x1fff)
-		return later_fragment(model, view, out);
 	return out ? ports_out(model, view, wrong) : ports_in(model, view);
 }
 

@@ -33,7 +33,7 @@ struct model_pin {
 
 struct model_fragment {
 	__u32 src, dst, addr; /* addr 0: untouched */
-	__u16 id;
+	__u32 id;
 	__u8 proto;
 	bool out, mac;
 };

@@ -31,6 +31,83 @@ __u32 ip(const char *text)
 	return ntohl(addr.s_addr);
 }
 
+#if PROXY_FAMILY == 4
+
+proxy_addr rig_addr(__u32 addr)
+{
+	return htonl(addr);
+}
+
+__u32 addr_get(const __u8 *at)
+{
+	return get32(at);
+}
+
+static void rig_forget_foreign(void)
+{
+}
+
+#else
+
+enum { PREFIX_LEN = 12, FOREIGN = 1 << 16 };
+#define FOREIGN_FIRST 0xf0000000U
+
+static const __u8 prefix[PREFIX_LEN] = { 0xfd, 0x12, 0x34, 0x56, 0x78, 0x9a, 0xff, 0x01, 0, 0x80 };
+static __u8 foreign[FOREIGN][sizeof(proxy_addr)]; /* all 0: free */
+
+proxy_addr rig_addr(__u32 addr)
+{
+	proxy_addr raw;
+
+	if (addr >= FOREIGN_FIRST && addr < FOREIGN_FIRST + FOREIGN) {
+		memcpy(&raw, foreign[addr - FOREIGN_FIRST], sizeof(raw));
+		return raw;
+	}
+	memcpy(&raw, prefix, PREFIX_LEN);
+	put32((__u8 *)&raw + PREFIX_LEN, addr);
+	return raw;
+}
+
+__u32 addr_get(const __u8 *at)
+{
+	static const __u8 none[sizeof(proxy_addr)];
+	__u32 place = 0;
+
+	if (!memcmp(at, prefix, PREFIX_LEN) && get32(at + PREFIX_LEN) - FOREIGN_FIRST >= FOREIGN)
+		return get32(at + PREFIX_LEN);
+	for (size_t i = 0; i < sizeof(proxy_addr); i++)
+		place = place * 31 + at[i];
+	for (;; place++) {
+		__u8 *known = foreign[place % FOREIGN];
+
+		if (!memcmp(known, none, sizeof(none)))
+			memcpy(known, at, sizeof(none));
+		if (!memcmp(known, at, sizeof(none)))
+			return FOREIGN_FIRST + place % FOREIGN;
+	}
+}
+
+static void rig_forget_foreign(void)
+{
+	memset(foreign, 0, sizeof(foreign));
+}
+
+#endif
+
+void addr_put(__u8 *at, __u32 addr)
+{
+	const proxy_addr raw = rig_addr(addr);
+
+	memcpy(at, &raw, sizeof(raw));
+}
+
+__u32 addr_sum(__u32 addr)
+{
+	const proxy_addr raw = rig_addr(addr);
+
+	return sum16((const __u8 *)&raw, sizeof(raw), 0);
+}
+
 void rig_changed(struct rig *rig)
 {
 	rig->maps.state->generation++;
@@ -55,11 +132,11 @@ void rig_open(struct rig *rig, struct rig_sizes sizes)
 	struct slot_table_size size;
 
 	memset(rig, 0, sizeof(*rig));
-	rig->skel = proxy__open();
+	rig->skel = RIG(__open)();
 	if (!rig->skel)
 		rig_die("open the programs");
-	bpf_program__set_autoload(rig->skel->progs.proxy3_egress, false);
-	bpf_program__set_autoload(rig->skel->progs.proxy3_ingress, false);
+	bpf_program__set_autoload(rig->skel->progs.RIG3(_egress), false);
+	bpf_program__set_autoload(rig->skel->progs.RIG3(_ingress), false);
 	size = slot_table_size(sizes.flows ?: 65536, PROXY_FLOW_KEYS);
 	bpf_map__set_max_entries(rig->skel->maps.flows, size.slots);
 	bpf_map__set_max_entries(rig->skel->maps.buckets, size.buckets);
@@ -73,9 +150,9 @@ void rig_open(struct rig *rig, struct rig_sizes sizes)
 	bpf_map__set_max_entries(rig->skel->maps.fragments, sizes.fragments ?: 8192);
 	bpf_map__set_max_entries(rig->skel->maps.mapping_stats, cpus * RIG_IDS);
 	bpf_map__set_max_entries(rig->skel->maps.cache, cpus * PROXY_CACHE_SLOTS);
-	if (proxy__load(rig->skel))
+	if (RIG(__load)(rig->skel))
 		rig_die("load the programs");
-	maps_init(&rig->maps, &layout_ipv4);
+	maps_init(&rig->maps, &RIG_LAYOUT);
 	if (maps_from_object(&rig->maps, rig->skel->obj) || maps_mmap(&rig->maps))
 		rig_die("open the maps");
 	rig->flows = rig->maps.flows;
@@ -86,12 +163,12 @@ void rig_open(struct rig *rig, struct rig_sizes sizes)
 void rig_close(struct rig *rig)
 {
 	maps_close(&rig->maps);
-	proxy__destroy(rig->skel);
+	RIG(__destroy)(rig->skel);
 }
 
-static void prefilter_add(struct rig *rig, __be32 addr)
+static void prefilter_add(struct rig *rig, const proxy_addr *addr)
 {
-	__u32 bit = proxy_prefilter_bit(&addr);
+	__u32 bit = proxy_prefilter_bit(addr);
 
 	rig->maps.prefilter->words[bit / 64] |= 1ULL << bit % 64;
 	bit /= PROXY_SUMMARY_SPAN;
@@ -101,20 +178,26 @@ static void prefilter_add(struct rig *rig, __be32 addr)
 /*
  * Note in "hosts" that @addr is exchanged for @other. Return: the next hop of @addr.
  */
-static __u32 host_pair(struct rig *rig, __be32 addr, __be32 other, bool original, __u32 nexthop)
+static bool rig_same(const proxy_addr *a, const proxy_addr *b)
+{
+	return !memcmp(a, b, sizeof(*a));
+}
+
+static __u32 host_pair(struct rig *rig, const proxy_addr *addr, const proxy_addr *other,
+		       bool original, __u32 nexthop)
 {
 	int fd = bpf_map__fd(rig->skel->maps.hosts);
 	struct proxy_host host = { 0 };
-	bool known = !bpf_map_lookup_elem(fd, &addr, &host);
-	__be32 *sole = original ? &host.sole_target : &host.sole_orig;
+	bool known = !bpf_map_lookup_elem(fd, addr, &host);
+	proxy_addr *sole = original ? &host.sole_target : &host.sole_orig;
 
 	if (!known)
 		host.nexthop = nexthop ?: ++rig->nexthops;
 	if (original)
 		host.flags |= PROXY_HOST_ANSWER;
 	/* Entered by an earlier mapping with another counterpart: there is no sole one. */
-	*sole = !known || *sole == other ? other : 0;
-	if (bpf_map_update_elem(fd, &addr, &host, 0))
+	*sole = !known || rig_same(sole, other) ? *other : (proxy_addr){ 0 };
+	if (bpf_map_update_elem(fd, addr, &host, 0))
 		rig_die("enter a host");
 	return host.nexthop;
 }
@@ -123,7 +206,7 @@ void rig_map(struct rig *rig, const char *from, __u16 from_port, __u8 proto, con
 	     __u16 to_port, __u16 flags)
 {
 	int fd = bpf_map__fd(rig->skel->maps.mappings);
-	__be32 from_addr = htonl(ip(from)), to_addr = htonl(ip(to));
+	const proxy_addr from_addr = rig_addr(ip(from)), to_addr = rig_addr(ip(to));
 	struct proxy_dest key = { .addr = from_addr, .port = htons(from_port), .proto = proto };
 	struct proxy_mapping mapping = {
 		.addr = to_addr,
@@ -132,10 +215,10 @@ void rig_map(struct rig *rig, const char *from, __u16 from_port, __u8 proto, con
 		.id = rig->mappings++,
 	};
 
-	mapping.nexthop = host_pair(rig, to_addr, from_addr, false, 0);
-	host_pair(rig, from_addr, to_addr, true, mapping.nexthop);
-	prefilter_add(rig, from_addr);
-	prefilter_add(rig, to_addr);
+	mapping.nexthop = host_pair(rig, &to_addr, &from_addr, false, 0);
+	host_pair(rig, &from_addr, &to_addr, true, mapping.nexthop);
+	prefilter_add(rig, &from_addr);
+	prefilter_add(rig, &to_addr);
 	if (bpf_map_update_elem(fd, &key, &mapping, BPF_ANY))
 		rig_die("enter a mapping");
 	rig->maps.state->flags |= from_port ? 0 : PROXY_STATE_WILDCARDS;
@@ -153,20 +236,21 @@ void rig_mapping_set(struct rig *rig, const char *from, __u16 from_port, __u8 pr
 {
 	int fd = bpf_map__fd(rig->skel->maps.mappings);
 	struct proxy_dest key = {
-		.addr = htonl(ip(from)),
+		.addr = rig_addr(ip(from)),
 		.port = htons(from_port),
 		.proto = proto,
 	};
 	struct proxy_mapping mapping = { .id = rig->mappings };
+	const proxy_addr to_addr = rig_addr(ip(to));
 
 	if (bpf_map_lookup_elem(fd, &key, &mapping)) {
-		mapping.nexthop = host_pair(rig, htonl(ip(to)), key.addr, false, 0);
+		mapping.nexthop = host_pair(rig, &to_addr, &key.addr, false, 0);
 		rig->mappings++;
 	}
-	mapping.addr = htonl(ip(to));
+	mapping.addr = to_addr;
 	mapping.port = htons(to_port);
 	mapping.flags = flags;
-	prefilter_add(rig, mapping.addr);
+	prefilter_add(rig, &mapping.addr);
 	if (bpf_map_update_elem(fd, &key, &mapping, BPF_ANY))
 		rig_die("change a mapping");
 	rig_changed(rig);
@@ -175,7 +259,7 @@ void rig_mapping_set(struct rig *rig, const char *from, __u16 from_port, __u8 pr
 void rig_mapping_delete(struct rig *rig, const char *from, __u16 from_port, __u8 proto)
 {
 	struct proxy_dest key = {
-		.addr = htonl(ip(from)),
+		.addr = rig_addr(ip(from)),
 		.port = htons(from_port),
 		.proto = proto,
 	};
@@ -193,7 +277,7 @@ void rig_pin_new(struct rig *rig, bool pin)
 
 void rig_nexthop(struct rig *rig, const char *target, __u8 mac)
 {
-	__be32 addr = htonl(ip(target));
+	const proxy_addr addr = rig_addr(ip(target));
 	struct proxy_nexthop nexthop = {
 		.dmac = { 2, 0, 0, 0, 1, mac },
 		.flags = PROXY_NEXTHOP_MAC,
@@ -213,8 +297,8 @@ int rig_run(struct rig *rig, enum rig_direction direction, const void *in, size_
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = len, .data_out = out,
 		    .data_size_out = FRAME_MAX);
-	struct bpf_program *prog = direction == RIG_EGRESS ? rig->skel->progs.proxy_egress
-							   : rig->skel->progs.proxy_ingress;
+	struct bpf_program *prog = direction == RIG_EGRESS ? rig->skel->progs.RIG(_egress)
+							   : rig->skel->progs.RIG(_ingress);
 
 	if (bpf_prog_test_run_opts(bpf_program__fd(prog), &opts))
 		rig_die("run a program");
@@ -241,8 +325,8 @@ struct proxy_flow *rig_flow(struct rig *rig, const char *remote, __u16 rport, co
 			    __u16 lport, __u8 proto)
 {
 	const struct proxy_reply key = {
-		.remote = htonl(ip(remote)),
-		.local = htonl(ip(local)),
+		.remote = rig_addr(ip(remote)),
+		.local = rig_addr(ip(local)),
 		.rport = htons(rport),
 		.lport = htons(lport),
 		.proto = proto,
@@ -288,6 +372,7 @@ void rig_clear(struct rig *rig)
 		maps_flow_reclaim(&rig->maps, slot, ~0ULL);
 	}
 	map_clear(rig->skel->maps.fragments);
+	rig_forget_foreign();
 	rig_changed(rig);
 }
 
@@ -304,7 +389,7 @@ __u32 sum16(const __u8 *data, size_t len, __u32 sum)
 
 static __u32 rig_pseudo_sum(const __u8 *l3, __u8 proto, size_t len)
 {
-	return sum16(l3 + 12, 8, proto + len);
+	return sum16(l3 + IP_SRC, 2 * sizeof(proxy_addr), (__u32)(proto + len));
 }
 
 static size_t rig_check_offset(__u8 proto)
@@ -312,28 +397,108 @@ static size_t rig_check_offset(__u8 proto)
 	return proto == IPPROTO_TCP ? 16 : 6;
 }
 
-size_t frame_build(__u8 *frame, const struct spec *spec)
-{
-	static const __u8 link[] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0 };
-	size_t header = 20 + spec->options * 4UL, l4_len = spec->payload, i;
-	__u8 *l3 = frame + L2_LEN, *l4 = l3 + header;
-	bool later = spec->fragment & 0x1fff;
-	__u16 check;
+#if PROXY_FAMILY == 4
 
-	if (!later)
-		l4_len += spec->proto == IPPROTO_TCP ? 20 : 8;
-	memcpy(frame, link, sizeof(link));
-	memset(l3, 0, header + l4_len);
+/* Write an IP header in front of @l4_len bytes. Return: its length. */
+static size_t rig_build_ip(__u8 *l3, const struct spec *spec, size_t l4_len)
+{
+	size_t header = IP_LEN + spec->options * 4UL;
+
+	memset(l3, 0, header);
 	l3[0] = 0x40 | header / 4;
 	put16(l3 + 2, header + l4_len);
 	put16(l3 + 4, spec->id);
 	put16(l3 + 6, spec->fragment);
 	l3[8] = 64;
 	l3[9] = spec->proto;
-	put32(l3 + 12, ip(spec->src));
-	put32(l3 + 16, ip(spec->dst));
-	memset(l3 + 20, 1, spec->options * 4UL); /* no-operation */
+	addr_put(l3 + IP_SRC, ip(spec->src));
+	addr_put(l3 + IP_DST, ip(spec->dst));
+	memset(l3 + IP_LEN, 1, spec->options * 4UL); /* no-operation */
 	put16(l3 + 10, ~sum16(l3, header, 0));
+	return header;
+}
+
+size_t frame_l4(const __u8 *frame, __u8 *proto, bool *later)
+{
+	*proto = frame[L2_LEN + 9];
+	*later = get16(frame + L2_LEN + 6) & 0x1fff;
+	return L2_LEN + (frame[L2_LEN] & 15) * 4UL;
+}
+
+#else
+
+/* The options come first, and then the fragment header, as in a datagram of which both fragments
+ * have the options.
+ */
+static size_t rig_build_ip(__u8 *l3, const struct spec *spec, size_t l4_len)
+{
+	size_t options = (spec->options + 1) / 2 * 8UL, header = IP_LEN + options;
+	__u8 *next = l3 + 6;
+
+	header += spec->fragment ? 8 : 0;
+	memset(l3, 0, header);
+	l3[0] = 0x60;
+	put16(l3 + 4, header - IP_LEN + l4_len);
+	l3[7] = 64;
+	addr_put(l3 + IP_SRC, ip(spec->src));
+	addr_put(l3 + IP_DST, ip(spec->dst));
+	if (options) {
+		__u8 *extension = l3 + IP_LEN;
+
+		*next = IPPROTO_DSTOPTS;
+		next = extension;
+		extension[1] = options / 8 - 1;
+		extension[2] = 1; /* PadN */
+		extension[3] = options - 4;
+	}
+	if (spec->fragment) {
+		__u8 *extension = l3 + IP_LEN + options;
+
+		*next = IPPROTO_FRAGMENT;
+		next = extension;
+		put16(extension + 2,
+		      spec->fragment << 3 | (spec->fragment & FRAGMENT_MORE ? 1 : 0));
+		put32(extension + 4, 0xabcd0000 | spec->id);
+	}
+	*next = spec->proto;
+	return header;
+}
+
+size_t frame_l4(const __u8 *frame, __u8 *proto, bool *later)
+{
+	const __u8 *l3 = frame + L2_LEN, *at = l3 + IP_LEN;
+
+	*proto = l3[6];
+	*later = false;
+	while (!*later && (*proto == IPPROTO_DSTOPTS || *proto == IPPROTO_HOPOPTS ||
+			   *proto == IPPROTO_ROUTING || *proto == IPPROTO_FRAGMENT)) {
+		bool fragment = *proto == IPPROTO_FRAGMENT;
+
+		*later = fragment && get16(at + 2) & 0xfff8;
+		*proto = at[0];
+		at += fragment ? 8 : (at[1] + 1) * 8;
+	}
+	return (size_t)(at - frame);
+}
+
+#endif
+
+size_t frame_build(__u8 *frame, const struct spec *spec)
+{
+	static const __u8 link[] = {
+		2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, PROXY_SIZE(8, 0x86), PROXY_SIZE(0, 0xdd)
+	};
+	size_t header, l4_len = spec->payload, i;
+	__u8 *l3 = frame + L2_LEN, *l4;
+	bool later = spec->fragment & 0x1fff;
+	__u16 check;
+
+	if (!later)
+		l4_len += spec->proto == IPPROTO_TCP ? 20 : 8;
+	memcpy(frame, link, sizeof(link));
+	header = rig_build_ip(l3, spec, l4_len);
+	l4 = l3 + header;
+	memset(l4, 0, l4_len);
 	for (i = 0; i < spec->payload; i++)
 		l4[l4_len - spec->payload + i] = i * 7 + spec->id;
 	if (later)
@@ -358,6 +523,27 @@ size_t frame_build(__u8 *frame, const struct spec *spec)
 	return L2_LEN + header + l4_len;
 }
 
+/* The types of ICMPv6 that are nearest to those of ICMP. */
+static __u8 rig_icmp_type(__u8 type, __u8 code)
+{
+	if (PROXY_FAMILY == 4)
+		return type;
+	switch (type) {
+	case 3:
+		return code == 4 ? 2 : 1;
+	case 11:
+		return 3;
+	case 12:
+		return 4;
+	case 8:
+		return 128;
+	case 0:
+		return 129;
+	default:
+		return 137;
+	}
+}
+
 size_t frame_error(__u8 *frame, const char *src, const char *dst, __u8 type, __u8 code,
 		   const __u8 *about, size_t quoted)
 {
@@ -365,27 +551,28 @@ size_t frame_error(__u8 *frame, const char *src, const char *dst, __u8 type, __u
 	const struct spec outer = {
 		.src = src,
 		.dst = dst,
-		.proto = IPPROTO_ICMP,
+		.proto = IP_ICMP_PROTO,
 		.payload = quoted,
 	};
 	size_t len = frame_build(frame, &outer);
-	__u8 *icmp = frame + L2_LEN + 20;
+	__u8 *icmp = frame + L2_LEN + IP_LEN;
 
 	memset(icmp, 0, 8);
-	icmp[0] = type;
-	icmp[1] = code;
+	icmp[0] = rig_icmp_type(type, code);
+	icmp[1] = PROXY_FAMILY == 6 && type == 3 && code == 4 ? 0 : code;
 	if (type == 3 && code == 4)
 		put16(icmp + 6, 1280);
 	memcpy(icmp + 8, about + L2_LEN, quoted);
-	put16(icmp + 2, ~sum16(icmp, 8 + quoted, 0));
+	put16(icmp + 2, ~sum16(icmp, 8 + quoted,
+			       PROXY_FAMILY == 4 ? 0
+						 : rig_pseudo_sum(frame + L2_LEN, IP_ICMP_PROTO,
+								  8 + quoted)));
 	return len;
 }
 
 /* A transport checksum over @len bytes, of which @have are there: a shorter one cannot be told. */
-static const char *rig_l4_wrong(const __u8 *l3, const __u8 *l4, size_t len, size_t have)
+static const char *rig_l4_wrong(const __u8 *l3, __u8 proto, const __u8 *l4, size_t len, size_t have)
 {
-	__u8 proto = l3[9];
-
 	if (len > have || len < rig_check_offset(proto) + 2)
 		return NULL;
 	if (proto == IPPROTO_UDP && !get16(l4 + 6))
@@ -394,36 +581,73 @@ static const char *rig_l4_wrong(const __u8 *l3, const __u8 *l4, size_t len, size
 									: "transport checksum";
 }
 
+static size_t rig_ip_total(const __u8 *l3)
+{
+	return PROXY_FAMILY == 4 ? get16(l3 + 2) : IP_LEN + get16(l3 + 4);
+}
+
+/* Whether there are more fragments of the packet: its checksum is that of them all. */
+static bool rig_fragment(const __u8 *l3)
+{
+	if (PROXY_FAMILY == 4)
+		return get16(l3 + 6) & 0x2000;
+	for (const __u8 *at = l3 + IP_LEN, *next = l3 + 6;; next = at, at += (at[1] + 1) * 8) {
+		if (*next == IPPROTO_FRAGMENT)
+			return at[3] & 1;
+		if (*next != IPPROTO_DSTOPTS)
+			return false;
+	}
+}
+
+/* Whether @len bytes from @l3 on hold all headers, up to the transport header. */
+static bool rig_has_headers(const __u8 *l3, size_t len)
+{
+	__u8 copy[FRAME_MAX + L2_LEN] = { 0 }, proto;
+	bool later;
+
+	if (len < IP_LEN || len > FRAME_MAX)
+		return false;
+	memcpy(copy + L2_LEN, l3, len);
+	return frame_l4(copy, &proto, &later) <= L2_LEN + len;
+}
+
 const char *frame_wrong(const __u8 *frame, size_t len)
 {
 	const __u8 *l3 = frame + L2_LEN, *quote;
-	size_t header = (l3[0] & 15) * 4UL, total = get16(l3 + 2), here;
-	const __u8 *l4 = l3 + header;
+	size_t total = rig_ip_total(l3), l4_off, here;
+	bool later, error;
+	const __u8 *l4;
+	__u8 proto;
 
 	if (len < L2_LEN + total)
 		return "length";
-	if (sum16(l3, header, 0) != 0xffff)
+	l4_off = frame_l4(frame, &proto, &later);
+	l4 = frame + l4_off;
+	if (PROXY_FAMILY == 4 && sum16(l3, l4_off - L2_LEN, 0) != 0xffff)
 		return "IP checksum";
-	if (get16(l3 + 6) & 0x3fff)
+	if (later || rig_fragment(l3))
 		return NULL;
-	if (l3[9] == IPPROTO_TCP || l3[9] == IPPROTO_UDP)
-		return rig_l4_wrong(l3, l4, total - header, total - header);
-	if (l3[9] != IPPROTO_ICMP)
+	total -= l4_off - L2_LEN;
+	if (proto == IPPROTO_TCP || proto == IPPROTO_UDP)
+		return rig_l4_wrong(l3, proto, l4, total, total);
+	if (proto != IP_ICMP_PROTO)
 		return NULL;
-	if (sum16(l4, total - header, 0) != 0xffff)
+	if (sum16(l4, total, PROXY_FAMILY == 4 ? 0 : rig_pseudo_sum(l3, proto, total)) != 0xffff)
 		return "ICMP checksum";
-	if (l4[0] != 3 && l4[0] != 11 && l4[0] != 12)
+	error = PROXY_FAMILY == 4 ? l4[0] == 3 || l4[0] == 11 || l4[0] == 12 : l4[0] && l4[0] < 128;
+	if (!error)
 		return NULL;
 	quote = l4 + 8;
-	header = (quote[0] & 15) * 4UL;
-	here = l3 + total - quote;
-	if (here < header) /* cut */
+	here = total - 8;
+	if (!rig_has_headers(quote, here)) /* cut */
 		return NULL;
-	if (sum16(quote, header, 0) != 0xffff)
+	l4 = quote - L2_LEN + frame_l4(quote - L2_LEN, &proto, &later);
+	if (PROXY_FAMILY == 4 && sum16(quote, (size_t)(l4 - quote), 0) != 0xffff)
 		return "quoted IP checksum";
-	if (quote[9] != IPPROTO_TCP && quote[9] != IPPROTO_UDP)
+	if (later || (proto != IPPROTO_TCP && proto != IPPROTO_UDP))
 		return NULL;
-	if (rig_l4_wrong(quote, quote + header, get16(quote + 2) - header, here - header))
+	if (rig_l4_wrong(quote, proto, l4, rig_ip_total(quote) - (size_t)(l4 - quote),
+			 here - (size_t)(l4 - quote)))
 		return "quoted transport checksum";
 	return NULL;
 }

@@ -10,11 +10,40 @@
 
 #include "../../proxy/maps.h"
 #include "proxy.h"
+
+/*
+ * A test of the datapath for IPv4 is one for IPv6 as well: tests/bpf/proxy6-X-test.c defines
+ * PROXY_FAMILY and includes it, with this rig.
+ */
+#if PROXY_FAMILY == 4
 #include "proxy.skel.h"
+#define RIG_SKELETON struct proxy
+#define RIG_LAYOUT layout_ipv4
+#define RIG(name) proxy##name
+#define RIG3(name) proxy3##name
+#else
+#include "proxy6.skel.h"
+#define RIG_SKELETON struct proxy6
+#define RIG_LAYOUT layout_ipv6
+#define RIG(name) proxy6##name
+#define RIG3(name) proxy36##name
+#endif
 
 enum { FRAME_MAX = 2048, L2_LEN = 14 };
 
-/* The hosts and ports of the tests. */
+/* The IP header: its length, and where its fields are. */
+enum {
+	IP_LEN = PROXY_SIZE(20, 40),
+	IP_PROTO = PROXY_SIZE(9, 6),
+	IP_SRC = PROXY_SIZE(12, 8),
+	IP_DST = PROXY_SIZE(16, 24),
+	IP_ICMP_PROTO = PROXY_SIZE(1, 58),
+};
+
+/*
+ * The hosts and ports of the tests. An address is 32 bits here; those of IPv6 have 96 bits more in
+ * front, which are always the same (addr_get()).
+ */
 #define CLIENT "10.0.0.1"
 #define ORIGINAL "10.0.0.10"
 #define ORIGINAL_2 "10.0.0.11"
@@ -26,7 +55,7 @@ enum { CLIENT_PORT = 40000, ORIGINAL_PORT = 12345, TARGET_PORT = 23456 };
 enum rig_direction { RIG_EGRESS, RIG_INGRESS };
 
 struct rig {
-	struct proxy *skel;
+	RIG_SKELETON *skel;
 	struct maps maps;
 	struct proxy_flow *flows; /* the slots, in the shared memory */
 	__u32 nexthops;		  /* given out */
@@ -86,7 +115,7 @@ size_t rig_count_flows(struct rig *rig);
 /** rig_clear - forget all flows and fragments */
 void rig_clear(struct rig *rig);
 
-/* An IPv4 packet; 0 is a sensible value of each further field. */
+/* A packet; 0 is a sensible value of each further field. */
 struct spec {
 	const char *src;
 	const char *dst;
@@ -94,9 +123,9 @@ struct spec {
 	__u16 dport;
 	__u8 proto;
 	__u8 tcp_flags;
-	__u8 options;	/* 32-bit words of IP options */
+	__u8 options;	/* 32-bit words of IP options, or of a header with destination options */
 	bool no_check;	/* UDP checksum 0 */
-	__u16 fragment; /* flags and offset, as in the header */
+	__u16 fragment; /* flags and offset, as in the header of IPv4 */
 	__u16 id;
 	size_t payload;
 };
@@ -109,6 +138,7 @@ size_t frame_build(__u8 *frame, const struct spec *spec);
 
 /**
  * frame_error - an ICMP error
+ * @type: of IPv4, and so is @code; one of IPv6 gets what is nearest to it
  * @about: the frame whose IP packet it quotes, @quoted bytes of it
  */
 size_t frame_error(__u8 *frame, const char *src, const char *dst, __u8 type, __u8 code,
@@ -148,5 +178,28 @@ static inline void put32(__u8 *at, __u32 value)
 
 /** ip - an address in host byte order */
 __u32 ip(const char *text);
+
+/** rig_addr - an address as it is in maps */
+proxy_addr rig_addr(__u32 addr);
+
+/**
+ * addr_get - the address at @at of a frame, in host byte order
+ *
+ * One of IPv6 that is not of the tests, as mutated frames have, has a number until rig_clear().
+ */
+__u32 addr_get(const __u8 *at);
+
+/** addr_put - write an address to @at of a frame */
+void addr_put(__u8 *at, __u32 addr);
+
+/** addr_sum - the sum of an address in a checksum */
+__u32 addr_sum(__u32 addr);
+
+/**
+ * frame_l4 - find the transport header of a well-formed frame
+ * @proto: set to its protocol
+ * @later: set to whether there is none, since the frame is a later fragment
+ */
+size_t frame_l4(const __u8 *frame, __u8 *proto, bool *later);
 
 #endif /* PROXY_RIG_H */
