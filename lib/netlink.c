@@ -326,7 +326,7 @@ int netlink_neigh_use(struct netlink *nl, int ifindex, const struct addr *addr)
 	return netlink_ask(nl, &req.header, netlink_no_answer, NULL);
 }
 
-int netlink_neigh_delete(struct netlink *nl, int ifindex, const struct addr *addr)
+static int netlink_neigh_delete(struct netlink *nl, int ifindex, const struct addr *addr)
 {
 	struct request req;
 

@@ -86,8 +86,6 @@ int netlink_neigh_get(struct netlink *nl, int ifindex, const struct addr *addr,
  */
 int netlink_neigh_use(struct netlink *nl, int ifindex, const struct addr *addr);
 
-int netlink_neigh_delete(struct netlink *nl, int ifindex, const struct addr *addr);
-
 /**
  * netlink_neigh_with_mac - find the entries, of both families, of @ifindex that hold the Ethernet
  *			    address @mac

@@ -118,7 +118,8 @@ static const char *refusal_load_reason(int err)
 	return reason;
 }
 
-const char *refusal_reason(enum refused what, int err)
+/* Return: a text that names the cause and the cure; valid until the next call. */
+static const char *refusal_reason(enum refused what, int err)
 {
 	if ((err == -EPERM || (what == REFUSED_LOAD && (err == -EACCES || err == -EINVAL))) &&
 	    refusal_lacks_capabilities(what))

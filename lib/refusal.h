@@ -11,17 +11,11 @@ enum refused {
 };
 
 /**
- * refusal_reason - find out why the kernel refused @what
+ * log_refused - say on stderr what the kernel refused, why, and what helps
  * @err: its answer, a negative errno
  *
  * Asks the kernel: for the capabilities of this process, for its BTF, and whether it knows the
  * newest instructions that the programs use.
- * Return: a text that names the cause and the cure; valid until the next call.
- */
-const char *refusal_reason(enum refused what, int err);
-
-/**
- * log_refused - say on stderr what could not be done, with refusal_reason() behind it
  * Return: @err
  */
 int log_refused(enum refused what, int err, const char *fmt, ...)

@@ -33,9 +33,9 @@ static void text_quote(FILE *out, enum text_style style, char c)
 	fputc(c, out);
 }
 
-void text_print(FILE *out, enum text_style style, const char *text, size_t len)
+void text_string(FILE *out, enum text_style style, const char *text)
 {
-	for (size_t size; len; text += size, len -= size) {
+	for (size_t size, len = strlen(text); len; text += size, len -= size) {
 		__u32 code = 0xfffd;
 		size_t valid = text_decode(text, len, &code);
 
@@ -51,9 +51,4 @@ void text_print(FILE *out, enum text_style style, const char *text, size_t len)
 				fprintf(out, style == TEXT_PROMETHEUS ? "\\\\x%02x" : "\\x%02x",
 					(__u8)text[i]);
 	}
-}
-
-void text_string(FILE *out, enum text_style style, const char *text)
-{
-	text_print(out, style, text, strlen(text));
 }

@@ -3,7 +3,6 @@
 #ifndef TEXT_H
 #define TEXT_H
 
-#include <stddef.h>
 #include <stdio.h>
 
 enum text_style {
@@ -14,14 +13,11 @@ enum text_style {
 };
 
 /**
- * text_print - print @len bytes of @text, as valid UTF-8 without control characters
+ * text_string - print @text, as valid UTF-8 without control characters
  *
  * Bytes of control characters (U+0080 to U+009F included) and bytes that are not UTF-8 are printed
  * as \xNN; in JSON as \u00NN and \ufffd. Quotes and backslashes are escaped as the style needs it.
  */
-void text_print(FILE *out, enum text_style style, const char *text, size_t len);
-
-/** text_string - print a whole string by text_print() */
 void text_string(FILE *out, enum text_style style, const char *text);
 
 #endif /* TEXT_H */
