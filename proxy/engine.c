@@ -8,7 +8,7 @@
 #include "commit.h"
 #include "log.h"
 
-static const struct nat_layout *const engine_layouts[ENGINE_PATHS] = { &layout_ipv4 };
+static const struct nat_layout *const engine_layouts[ENGINE_PATHS] = { &layout_ipv4, &layout_ipv6 };
 
 void engine_init(struct engine *engine, const struct proxy_options *opt, const struct iface *iface)
 {
@@ -42,24 +42,10 @@ static void engine_part(const struct mapping_list *list, int family, struct mapp
 	}
 }
 
-/* Refuse families that there are no programs for. */
-static int engine_refuse(const struct engine *engine, const struct mapping_list *list,
-			 struct mapping_error *error)
-{
-	for (size_t i = 0; i < list->count; i++) {
-		if (addr_family(&list->entries[i].from.addr) ==
-		    engine->paths[0].maps.layout->family)
-			continue;
-		snprintf(error->text, sizeof(error->text), "IPv6 mappings are not supported yet");
-		return -EINVAL;
-	}
-	return 0;
-}
-
 int engine_start(struct engine *engine, const struct mapping_list *list)
 {
 	struct mapping_error error = { .text = "" };
-	int err = engine_refuse(engine, list, &error);
+	int err = 0;
 
 	/* IPv6 first: whether IPv4 is needed in any case depends on it. */
 	for (int i = ENGINE_PATHS - 1; i >= 0 && !err; i--) {
@@ -157,7 +143,7 @@ int engine_serve(struct engine *engine, const struct mapping_list *list, bool ki
 {
 	struct mapping_list parts[ENGINE_PATHS], before[ENGINE_PATHS] = { 0 };
 	bool started[ENGINE_PATHS] = { false };
-	int err = engine_refuse(engine, list, error), done = 0;
+	int err = 0, done = 0;
 
 	/* What can be refused is, before the first change. */
 	for (int i = 0; i < ENGINE_PATHS; i++) {

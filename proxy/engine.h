@@ -14,7 +14,7 @@
 #include "mapping.h"
 #include "options.h"
 
-enum { ENGINE_PATHS = 1 };
+enum { ENGINE_PATHS = 2 };
 
 struct engine {
 	const struct proxy_options *opt;

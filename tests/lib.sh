@@ -37,9 +37,55 @@ mkdir $TMP
 ip link set lo up
 SOAK=${SOAK:-0} PATIENCE=${PATIENCE:-1}
 
+# --- addresses -----------------------------------------------------------------------------------
+# A test that says "Runs for both families" is run a second time with FAMILY=6.
+
+FAMILY=${FAMILY:-4}
+
+# ip_of ADDRESS...: the same host's address in the family of this run: 10.0.A.B is fd00:0:0:A::B
+ip_of()
+{
+	local address a b rest
+	for address; do
+		if [ "$FAMILY" = 6 ]; then
+			IFS=. read -r _ rest a b <<< "$address"
+			[ "$rest" = 0 ] || a=$((rest * 256 + a))
+			[ "$a" = 0 ] && address=fd00::$b || address=fd00:0:0:$a::$b
+		fi
+		echo "$address"
+	done
+}
+
+# net_of NETWORK: the network 10.A.B.0/24, or its /64 of IPv6
+net_of()
+{
+	[ "$FAMILY" = 6 ] || { echo "$1/24"; return; }
+	local net
+	net=$(ip_of "$1")
+	echo "${net%0}/64"
+}
+
+# at ADDRESS [PORT]: as the tools and socat write it
+at()
+{
+	[[ $1 != *:* ]] || set -- "[$1]" "${@:2}"
+	echo "$1${2:+:$2}"
+}
+
+# forwarding HOST...: have hosts forward packets of both families
+forwarding()
+{
+	local host
+	for host; do
+		in_host "$host" sysctl -q -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+	done
+}
+
 # Addresses and ports of the built-in mapping and of the hosts around it.
 # shellcheck disable=SC2034
-CLIENT=10.0.0.1 ORIGINAL=10.0.0.10 ORIGINAL_PORT=12345 TARGET=10.0.0.138 TARGET_PORT=23456
+CLIENT=$(ip_of 10.0.0.1) ORIGINAL=$(ip_of 10.0.0.10) TARGET=$(ip_of 10.0.0.138)
+# shellcheck disable=SC2034
+ORIGINAL_PORT=12345 TARGET_PORT=23456 PREFIX=$([ "$FAMILY" = 6 ] && echo 64 || echo 24)
 
 # --- results -------------------------------------------------------------------------------------
 
@@ -269,8 +315,8 @@ lan_of_the_mapping()
 {
 	host client target
 	lan client target
-	address client eth0 $CLIENT/24 fd00::1/64
-	address target eth0 $TARGET/24 fd00::138/64
+	address client eth0 10.0.0.1/24 fd00::1/64
+	address target eth0 10.0.0.138/24 fd00::138/64
 }
 
 # --- programs in the background ------------------------------------------------------------------
@@ -394,7 +440,7 @@ proxy_map()
 {
 	local program map
 	program=$(in_host "$1" tc filter show dev "$2" egress |
-		sed -nE 's/.* proxy3?_egress:\[([0-9]+)\] .*/\1/p' | head -n 1)
+		sed -nE 's/.* '"proxy3?${FAMILY#4}"'_egress:\[([0-9]+)\] .*/\1/p' | head -n 1)
 	for map in $(bpftool -j prog show id "$program" | jq '.map_ids[]'); do
 		bpftool -j map show id "$map" | jq --arg name "$3" 'select(.name == $name) | .id'
 	done

@@ -77,12 +77,21 @@ for layer in "${layers[@]}"; do
 		*) continue ;;
 		esac
 		wanted "$name" && tests+=("$name")
+		if [[ $name == e2e/* ]] && grep -q '^# Runs for both families' "$file"; then
+			wanted "$name-ipv6" && tests+=("$name-ipv6")
+		fi
 	done
 done
 if [ $list = yes ]; then
 	printf '%s\n' "${tests[@]}"
 	exit 0
 fi
+# script_of NAME: the script of a test; X-ipv6 is X with FAMILY=6
+script_of()
+{
+	echo "tests/${1%-ipv6}.sh"
+}
+
 # targets: what make has to build for the tests
 targets()
 {
@@ -97,9 +106,9 @@ targets()
 			# The tools, and the programs and objects that the script and lib.sh name.
 			echo all
 			# shellcheck disable=SC2016
-			grep -ohE '\$BUILD/(tests|scripts)/[a-z0-9/.-]+' "tests/$name.sh" tests/lib.sh |
+			grep -ohE '\$BUILD/(tests|scripts)/[a-z0-9/.-]+' "$(script_of "$name")" tests/lib.sh |
 				sed "s#^.BUILD#$BUILD#"
-			! grep -q scripts/bench/ "tests/$name.sh" || echo bench-programs
+			! grep -q scripts/bench/ "$(script_of "$name")" || echo bench-programs
 			;;
 		*/*) [ -f "tests/$name.sh" ] || echo "$BUILD/tests/$name" ;;
 		esac
@@ -141,8 +150,9 @@ run_test()
 	elif [ "$1" = vm ]; then
 		command=(scripts/vm/run.sh --short --checks)
 		limit=4500 # more than its own limit of one kernel
-	elif [ -f "tests/$1.sh" ]; then
-		command=("tests/$1.sh")
+	elif [ -f "$(script_of "$1")" ]; then
+		command=(env FAMILY=4 "$(script_of "$1")")
+		[[ $1 != *-ipv6 ]] || command[1]=FAMILY=6
 	elif [[ $1 == bpf/* ]]; then
 		if [ "$(id -u)" != 0 ]; then
 			printf 'skip all: needs root\n77\n'

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # The built-in mapping and real programs: no host has the original address.
+# Runs for both families.
 . "$(dirname "$0")/../lib.sh"
 needs socat nc curl dig dnsmasq iperf3 python3 ping
 
@@ -14,13 +15,13 @@ ends()
 }
 
 lan_of_the_mapping
-start tcp target socat TCP-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
-start udp target socat UDP-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
+start tcp target socat TCP$FAMILY-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
+start udp target socat UDP$FAMILY-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
 mkdir $TMP/www
 head -c 1000000 /dev/urandom > $TMP/www/file
-start web target python3 -m http.server --directory $TMP/www 80
+start web target python3 -m http.server --bind $TARGET --directory $TMP/www 80
 start dns target dnsmasq -k -p 5353 -R -h --pid-file= --conf-file=/dev/null \
-	--address=/name.example/192.0.2.7
+	--address=/name.example/192.0.2.7 --address=/name.example/2001:db8::7
 start iperf target iperf3 -s -p 5201
 wait_for 10 listening target tcp $TARGET_PORT
 wait_for 10 listening target udp $TARGET_PORT
@@ -28,14 +29,17 @@ wait_for 10 listening target tcp 80
 wait_for 10 listening target udp 5353
 wait_for 10 listening target tcp 5201
 
-# --- the built-in mapping
-start_tool proxy client proxy eth0
+# --- the built-in mapping, and the same in IPv6
+maps=() filters="proxy_egress proxy_ingress "
+[ $FAMILY = 4 ] || maps=(-m "$(at $ORIGINAL $ORIGINAL_PORT)=$(at $TARGET $TARGET_PORT)")
+[ $FAMILY = 4 ] || filters="proxy6_egress proxy6_ingress "
+start_tool proxy client proxy "${maps[@]}" eth0
 equal "the line that scripts wait for" "$(head -n 1 $TMP/proxy.err)" \
 	"proxy: attached to eth0 (ingress, egress), 1 mapping"
 equal "both filters are there" "$(our_filters client eth0 | sort -u | tr '\n' ' ')" \
-	"proxy_egress proxy_ingress "
+	"$filters"
 equal "TCP with the built-in mapping" \
-	"$(echo hello | in_host client socat -t 5 - TCP:$ORIGINAL:$ORIGINAL_PORT)" hello
+	"$(echo hello | in_host client socat -t 5 - "TCP:$(at $ORIGINAL $ORIGINAL_PORT)")" hello
 equal "UDP with the built-in mapping" \
 	"$(echo hello | in_host client timeout 5 nc -u -W 1 $ORIGINAL $ORIGINAL_PORT)" hello
 equal "TCP with nc" "$(echo hello | in_host client timeout 5 nc -N $ORIGINAL $ORIGINAL_PORT)" hello
@@ -44,11 +48,11 @@ check "another port of the original is not touched" \
 check_not "neither is ping" in_host client ping -c 1 -W 1 $ORIGINAL
 reported()
 {
-	grep -qE "^$TARGET:$TARGET_PORT : $CLIENT:[0-9]+ -> $ORIGINAL:$ORIGINAL_PORT $1 $2" \
-		$TMP/proxy.out
+	sed -nE "s/:[0-9]+ -> / -> /; /^/p" $TMP/proxy.out | grep -qF \
+		"$(at $TARGET $TARGET_PORT) : $(at $CLIENT) -> $(at $ORIGINAL $ORIGINAL_PORT) $1 $2"
 }
-check "a report names the mapping" wait_for 5 grep -q \
-	"^$ORIGINAL:$ORIGINAL_PORT -> $TARGET:$TARGET_PORT tcp " $TMP/proxy.out
+check "a report names the mapping" wait_for 5 grep -qF \
+	"$(at $ORIGINAL $ORIGINAL_PORT) -> $(at $TARGET $TARGET_PORT) tcp " $TMP/proxy.out
 check "a report lists the TCP flow" wait_for 5 reported tcp closing
 check "a report lists the UDP flow" wait_for 5 reported udp replied
 check "under the original program's headings" \
@@ -64,18 +68,18 @@ contains "clsact stays" "$(in_host client tc qdisc show dev eth0)" clsact
 host original
 link original eth0 switch p-original
 ip -n switch link set p-original master br0
-address original eth0 $ORIGINAL/24
-start other original socat TCP-LISTEN:80,reuseaddr,fork SYSTEM:'echo original'
+address original eth0 $ORIGINAL/$PREFIX
+start other original socat TCP$FAMILY-LISTEN:80,reuseaddr,fork SYSTEM:'echo original'
 wait_for 10 listening original tcp 80
-start_tool proxy client proxy -m $ORIGINAL:$ORIGINAL_PORT=$TARGET:$TARGET_PORT \
-	-m $ORIGINAL:8080=$TARGET:80/tcp -m $ORIGINAL:53=$TARGET:5353 \
-	-m $ORIGINAL:5201=$TARGET:5201/tcp -o jsonl eth0
+start_tool proxy client proxy -m "$(at $ORIGINAL $ORIGINAL_PORT)=$(at $TARGET $TARGET_PORT)" \
+	-m "$(at $ORIGINAL 8080)=$(at $TARGET 80)/tcp" -m "$(at $ORIGINAL 53)=$(at $TARGET 5353)" \
+	-m "$(at $ORIGINAL 5201)=$(at $TARGET 5201)/tcp" -o jsonl eth0
 contains "four mappings" "$(cat $TMP/proxy.err)" "4 mappings"
-equal "the host's other services" "$(in_host client socat -t 5 -u TCP:$ORIGINAL:80 -)" original
+equal "the host's other services" "$(in_host client socat -t 5 -u "TCP:$(at $ORIGINAL 80)" -)" original
 check "the host answers ping" in_host client ping -c 1 -W 2 $ORIGINAL
 equal "the mapped port goes to the target" \
-	"$(echo hello | in_host client socat -t 5 - TCP:$ORIGINAL:$ORIGINAL_PORT)" hello
-check "a web server by curl" in_host client curl -sS -m 20 -o $TMP/got http://$ORIGINAL:8080/file
+	"$(echo hello | in_host client socat -t 5 - "TCP:$(at $ORIGINAL $ORIGINAL_PORT)")" hello
+check "a web server by curl" in_host client curl -sS -m 20 -o $TMP/got "http://$(at $ORIGINAL 8080)/file"
 check "its file arrives as it is" cmp $TMP/got $TMP/www/file
 equal "DNS by dig, UDP" "$(in_host client dig +short +time=3 +tries=1 @$ORIGINAL name.example)" \
 	192.0.2.7
@@ -88,7 +92,7 @@ equal "the host's own neighbour entry is the real one" \
 	"$(ip -n original -j link show eth0 | jq -r '.[0].address')"
 has_total()
 {
-	[ "$(jq -r 'select(.type == "mapping" and .from == "'$ORIGINAL:8080'") | .packets_in' \
+	[ "$(jq -r 'select(.type == "mapping" and .from == "'"$(at $ORIGINAL 8080)"'") | .packets_in' \
 		$TMP/proxy.out | tail -n 1)" -gt 10 ]
 }
 check "jsonl counts the download" wait_for 5 has_total
@@ -101,12 +105,12 @@ equal "nothing was dropped" \
 equal "no filter of ours remains" "$(our_filters client eth0)" ""
 
 # --- ends
-start_tool proxy client proxy -c 2 -I 0.1 eth0
+start_tool proxy client proxy "${maps[@]}" -c 2 -I 0.1 eth0
 ends "--count ends it well" 0 status_of proxy
 equal "after so many reports" "$(grep -c '== Egress ==' $TMP/proxy.out)" 2
-start_tool proxy client proxy -t 0.3 -I 0.1 eth0
+start_tool proxy client proxy "${maps[@]}" -t 0.3 -I 0.1 eth0
 ends "--duration ends it well" 0 status_of proxy
-start_tool proxy client proxy eth0
+start_tool proxy client proxy "${maps[@]}" eth0
 ends "SIGHUP without a file ends it well" 0 stop proxy HUP
 in_host client bash -c "$BIN/proxy -I 0.1 eth0 2> $TMP/pipe.err | head -n 1; exit \${PIPESTATUS[0]}" \
 	> $TMP/pipe.out && status=0 || status=$?

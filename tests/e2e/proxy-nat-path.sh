@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The translated packet on its way: checksums under every offload, errors that come back, paths with
 # a smaller MTU, fragments, devices without Ethernet, loopback.
+# Runs for both families.
 . "$(dirname "$0")/../lib.sh"
 needs socat ethtool jq python3
-ORIGINAL_2=10.0.0.11
+ORIGINAL_2=$(ip_of 10.0.0.11)
+[ "$FAMILY" = 6 ] && AF=AF_INET6 || AF=AF_INET
 BULK=$((SOAK == 1 ? 100 : 10)) # MB
 head -c ${BULK}M /dev/urandom > $TMP/bulk
 SUM=$(sha256sum < $TMP/bulk)
@@ -13,12 +15,12 @@ SUM=$(sha256sum < $TMP/bulk)
 # (TCP, the next port), echo (UDP)
 serve()
 {
-	start "sum-$1" "$1" socat -b 65536 TCP-LISTEN:$TARGET_PORT,fork,reuseaddr EXEC:sha256sum
-	start "bulk-$1" "$1" socat -b 65536 -U TCP-LISTEN:$((TARGET_PORT + 1)),reuseaddr,fork \
+	start "sum-$1" "$1" socat -b 65536 TCP$FAMILY-LISTEN:$TARGET_PORT,fork,reuseaddr EXEC:sha256sum
+	start "bulk-$1" "$1" socat -b 65536 -U TCP$FAMILY-LISTEN:$((TARGET_PORT + 1)),reuseaddr,fork \
 		EXEC:"cat $TMP/bulk"
 	# Not socat with cat: between them is a stream, which may split a datagram.
 	start "echo-$1" "$1" python3 -c 'import socket
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s = socket.socket(socket.'$AF', socket.SOCK_DGRAM)
 s.bind(("", '$TARGET_PORT'))
 while True:
     s.sendto(*s.recvfrom(65536))'
@@ -31,14 +33,14 @@ while True:
 upload()
 {
 	in_host "$1" timeout $((60 * PATIENCE)) socat -b 65536 -t $((30 * PATIENCE)) - \
-		"TCP:${2:-$ORIGINAL:$ORIGINAL_PORT}" < $TMP/bulk
+		"TCP:${2:-$(at $ORIGINAL $ORIGINAL_PORT)}" < $TMP/bulk
 }
 
 # download HOST [ADDRESS:PORT]
 download()
 {
 	in_host "$1" timeout $((60 * PATIENCE)) socat -b 65536 -u \
-		"TCP:${2:-$ORIGINAL:$((ORIGINAL_PORT + 1))}" - |
+		"TCP:${2:-$(at $ORIGINAL $((ORIGINAL_PORT + 1)))}" - |
 		sha256sum
 }
 
@@ -49,7 +51,8 @@ echo_back()
 	shift
 	in_host "$host" python3 - "$ECHO_ADDRESS" "$ORIGINAL_PORT" "$@" <<-'PYTHON'
 		import os, socket, sys
-		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET
+		s = socket.socket(family, socket.SOCK_DGRAM)
 		s.settimeout(2 * int(os.environ.get('PATIENCE', 1)))
 		s.connect((sys.argv[1], int(sys.argv[2])))
 		for size in map(int, sys.argv[3:]):
@@ -60,12 +63,13 @@ echo_back()
 	PYTHON
 }
 ECHO_ADDRESS=$ORIGINAL
-SIZES=(1 2 100 1471 1472 1473 8000 60000)
+SIZES=(1 2 100 1451 1452 1453 1471 1472 1473 8000 60000)
 
 # errors_of HOST: segments and datagrams that the host has thrown away for their checksum
 errors_of()
 {
-	in_host "$1" nstat -asz TcpInCsumErrors UdpInCsumErrors IpInHdrErrors |
+	in_host "$1" nstat -asz TcpInCsumErrors UdpInCsumErrors IpInHdrErrors Udp6InCsumErrors \
+		Ip6InHdrErrors |
 		awk 'NR > 1 { sum += $2 } END { print sum + 0 }'
 }
 
@@ -84,20 +88,31 @@ total_is()
 	[ "$(total "$1" "$2")" = "$3" ]
 }
 
-MAPS=(-m "$ORIGINAL:$ORIGINAL_PORT=$TARGET:$TARGET_PORT"
-	-m "$ORIGINAL:$((ORIGINAL_PORT + 1))=$TARGET:$((TARGET_PORT + 1))"
-	-m "$ORIGINAL_2:$ORIGINAL_PORT=$TARGET:$TARGET_PORT")
+# map ADDRESS PORT ADDRESS PORT
+map()
+{
+	echo "$(at "$1" "$2")=$(at "$3" "$4")"
+}
+
+# maps_to ADDRESS: both ports of a target
+maps_to()
+{
+	MAPS=(-m "$(map $ORIGINAL $ORIGINAL_PORT "$1" $TARGET_PORT)"
+		-m "$(map $ORIGINAL $((ORIGINAL_PORT + 1)) "$1" $((TARGET_PORT + 1)))")
+}
+maps_to $TARGET
+MAPS+=(-m "$(map $ORIGINAL_2 $ORIGINAL_PORT $TARGET $TARGET_PORT)")
 
 # --- forwarded traffic, checksums finished by the devices behind the hook ------------------------
 
 lan_of_the_mapping
 host behind
 link client eth1 behind eth0
-address client eth1 192.168.1.1/24
-address behind eth0 192.168.1.2/24
-ip -n behind route add default via 192.168.1.1
-ip -n target route add 192.168.1.0/24 via $CLIENT
-in_host client sysctl -q -w net.ipv4.ip_forward=1
+address client eth1 "$(ip_of 10.1.1.1)/$PREFIX"
+address behind eth0 "$(ip_of 10.1.1.2)/$PREFIX"
+ip -n behind route add default via "$(ip_of 10.1.1.1)"
+ip -n target route add "$(net_of 10.1.1.0)" via $CLIENT
+forwarding client
 serve target
 start_tool nat client proxy -o jsonl -I 0.2 "${MAPS[@]}" eth0
 
@@ -139,12 +154,13 @@ check "a ping larger than the MTU passes beside the mapping" \
 
 # --- one source port for two mappings and a direct connection ------------------------------------
 
-for to in $ORIGINAL:$ORIGINAL_PORT $ORIGINAL_2:$ORIGINAL_PORT $TARGET:$TARGET_PORT; do
+tos=("$(at $ORIGINAL $ORIGINAL_PORT)" "$(at $ORIGINAL_2 $ORIGINAL_PORT)" "$(at $TARGET $TARGET_PORT)")
+for to in "${tos[@]}"; do
 	upload client "$to,sourceport=41000,reuseaddr" > "$TMP/up-$to" &
 	uploads+=($!)
 done
 wait "${uploads[@]}" || true
-for to in $ORIGINAL:$ORIGINAL_PORT $ORIGINAL_2:$ORIGINAL_PORT $TARGET:$TARGET_PORT; do
+for to in "${tos[@]}"; do
 	equal "$BULK MB to $to at once from one port" "$(cat "$TMP/up-$to")" "$SUM"
 done
 counted "two of them were given another port" nat ports_changed 2
@@ -159,14 +175,14 @@ refusal() # HOST ADDRESS
 	local began=${EPOCHREALTIME/./} error
 	error=$({ in_host "$1" timeout $((10 * PATIENCE)) socat -t $((5 * PATIENCE)) - "$2" \
 		< $TMP/datagram; } 2>&1 |
-		grep -oE 'Connection refused|No route to host' | head -n 1)
+		grep -oE 'Connection refused|No route to host|Network is unreachable|Permission denied' | head -n 1)
 	[ $((${EPOCHREALTIME/./} - began)) -lt $((3000000 * PATIENCE)) ] && echo "$error at once"
 }
 for host in client behind; do
 	for proto in TCP UDP; do
 		echo x > $TMP/datagram
 		equal "$proto from $host to a closed port is refused" \
-			"$(refusal $host $proto:$ORIGINAL:$ORIGINAL_PORT)" "Connection refused at once"
+			"$(refusal $host "$proto:$(at $ORIGINAL $ORIGINAL_PORT)")" "Connection refused at once"
 	done
 done
 
@@ -175,14 +191,20 @@ done
 # A reply with a tag: the kernel takes it off the data before the hook.
 tagged_reply()
 {
-	in_host target python3 - "$(in_host client cat /sys/class/net/eth0/address)" <<-'PYTHON'
+	in_host target python3 - "$(in_host client cat /sys/class/net/eth0/address)" <<-PYTHON
 		import socket, sys
 		dst = bytes.fromhex(sys.argv[1].replace(':', ''))
-		ip = bytes.fromhex('4500001c00000000401100000a00008a0a000001')
-		udp = bytes.fromhex('5ba09c4000080000')
+		if $FAMILY == 6:
+		    ip = bytes.fromhex('6000000000081140') + socket.inet_pton(socket.AF_INET6, 'fd00::138')
+		    ip += socket.inet_pton(socket.AF_INET6, 'fd00::1')
+		    tag = bytes.fromhex('8100002a86dd')
+		else:
+		    ip = bytes.fromhex('4500001c00000000401100000a00008a0a000001')
+		    tag = bytes.fromhex('8100002a0800')
+		udp = bytes.fromhex('5ba09c4000081234')
 		s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 		s.bind(('eth0', 0))
-		s.send(dst + s.getsockname()[4] + bytes.fromhex('8100002a0800') + ip + udp)
+		s.send(dst + s.getsockname()[4] + tag + ip + udp)
 	PYTHON
 }
 tagged_reply
@@ -193,8 +215,8 @@ stop nat
 
 # "behind" is a client of it, too: its route to the original leads through the same device.
 serve client
-start_tool back client proxy -o jsonl -I 0.2 -m "$ORIGINAL:$ORIGINAL_PORT=$CLIENT:$TARGET_PORT" \
-	-m "$ORIGINAL:$((ORIGINAL_PORT + 1))=$CLIENT:$((TARGET_PORT + 1))" eth0
+maps_to $CLIENT
+start_tool back client proxy -o jsonl -I 0.2 "${MAPS[@]}" eth0
 for host in client behind; do
 	equal "$BULK MB from $host back to the host itself" "$(upload $host)" "$SUM"
 	equal "$BULK MB from there to $host" "$(download $host)" "$SUM"
@@ -204,75 +226,76 @@ stop sum-client || true
 stop echo-client || true
 for proto in TCP UDP; do
 	equal "$proto from client to a closed port of its own is refused" \
-		"$(refusal client $proto:$ORIGINAL:$ORIGINAL_PORT)" "Connection refused at once"
+		"$(refusal client "$proto:$(at $ORIGINAL $ORIGINAL_PORT)")" "Connection refused at once"
 done
 stop back
 
 # --- a path with a smaller MTU, behind a gateway --------------------------------------------------
 
-FAR=10.3.0.138
+FAR=$(ip_of 10.3.0.138) UNREACHABLE=$(ip_of 10.3.0.99) PROHIBITED=$(ip_of 10.3.0.98)
 host near far remote
 link near eth1 far eth0
 link far eth1 remote eth0
 link near eth0 switch p-near
 ip -n switch link set p-near master br0
-address near eth0 10.0.0.254/24
-address near eth1 10.2.0.1/24
-address far eth0 10.2.0.2/24
-address far eth1 10.3.0.1/24
-address remote eth0 $FAR/24
-for host in near far; do
-	in_host $host sysctl -q -w net.ipv4.ip_forward=1
-done
+address near eth0 "$(ip_of 10.0.0.254)/$PREFIX"
+address near eth1 "$(ip_of 10.2.0.1)/$PREFIX"
+address far eth0 "$(ip_of 10.2.0.2)/$PREFIX"
+address far eth1 "$(ip_of 10.3.0.1)/$PREFIX"
+address remote eth0 $FAR/$PREFIX
+forwarding near far
 ip -n near link set eth1 mtu 1280
 ip -n far link set eth0 mtu 1280
-ip -n client route add 10.3.0.0/24 via 10.0.0.254
-ip -n near route add 10.3.0.0/24 via 10.2.0.2
-ip -n near route add unreachable 10.3.0.99
-ip -n near route add prohibit 10.3.0.98
-ip -n far route add default via 10.2.0.1
-ip -n remote route add default via 10.3.0.1
+ip -n client route add "$(net_of 10.3.0.0)" via "$(ip_of 10.0.0.254)"
+ip -n near route add "$(net_of 10.3.0.0)" via "$(ip_of 10.2.0.2)"
+ip -n near route add unreachable $UNREACHABLE
+ip -n near route add prohibit $PROHIBITED
+ip -n far route add default via "$(ip_of 10.2.0.1)"
+ip -n remote route add default via "$(ip_of 10.3.0.1)"
 serve remote
-start_tool far client proxy -o jsonl -I 0.2 \
-	-m $ORIGINAL:$ORIGINAL_PORT=$FAR:$TARGET_PORT \
-	-m $ORIGINAL:$((ORIGINAL_PORT + 1))=$FAR:$((TARGET_PORT + 1)) \
-	-m $ORIGINAL:7=10.3.0.99:7 -m $ORIGINAL:8=10.3.0.98:8 eth0
+maps_to $FAR
+start_tool far client proxy -o jsonl -I 0.2 "${MAPS[@]}" -m "$(map $ORIGINAL 7 $UNREACHABLE 7)" \
+	-m "$(map $ORIGINAL 8 $PROHIBITED 8)" eth0
 equal "$BULK MB through an MTU of 1280" "$(upload client)" "$SUM"
 contains "the client knows the path's MTU by the original address" \
 	"$(ip -n client route get $ORIGINAL)" "mtu 1280"
 equal "$BULK MB back" "$(download client)" "$SUM"
-equal "a router in between is heard: host unreachable" \
-	"$(refusal client TCP:$ORIGINAL:7)" "No route to host at once"
-# Of the errors that Linux tells a UDP socket, "prohibited" is one, "host unreachable" is not.
-equal "for UDP: prohibited" "$(refusal client UDP:$ORIGINAL:8)" "No route to host at once"
-fragments=$(in_host near nstat -asz IpFragCreates | awk 'NR > 1 { print $2 }')
+[ "$FAMILY" = 6 ] && want=("Network is unreachable" "Permission denied") ||
+	want=("No route to host" "No route to host")
+equal "a router in between is heard: unreachable" \
+	"$(refusal client "TCP:$(at $ORIGINAL 7)")" "${want[0]} at once"
+# Of the errors that Linux tells a UDP socket, "prohibited" is one, "unreachable" is not.
+equal "for UDP: prohibited" "$(refusal client "UDP:$(at $ORIGINAL 8)")" "${want[1]} at once"
+fragments=$(in_host near nstat -asz IpFragCreates Ip6FragCreates |
+	awk 'NR > 1 { sum += $2 } END { print sum }')
 equal "no TCP segment was cut into fragments" "$fragments" 0
-check "a datagram of 60000 bytes comes back" echo_back client 60000
+# IPv6: routers do not cut packets, so the first datagram only tells an end of the path's MTU.
+check "a datagram of 60000 bytes comes back" wait_for 10 echo_back client 60000
 stop far
 
 # --- a target behind another device, with a smaller MTU than the original's ------------------------
 
-NARROW=10.4.0.138
+NARROW=$(ip_of 10.4.0.138)
 host narrow
 link client eth2 narrow eth0
-address client eth2 10.4.0.1/24
-address narrow eth0 $NARROW/24
+address client eth2 "$(ip_of 10.4.0.1)/$PREFIX"
+address narrow eth0 $NARROW/$PREFIX
 ip -n client link set eth2 mtu 1280
 ip -n narrow link set eth0 mtu 1280
 # The target does not give the MTU away: it announces segments of 1460 bytes.
-ip -n narrow route add 10.0.0.0/24 via 10.4.0.1 advmss 1460
-ip -n narrow route add 192.168.1.0/24 via 10.4.0.1 advmss 1460
+ip -n narrow route add "$(net_of 10.0.0.0)" via "$(ip_of 10.4.0.1)" advmss 1460
+ip -n narrow route add "$(net_of 10.1.1.0)" via "$(ip_of 10.4.0.1)" advmss 1460
 in_host client sysctl -q -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth2.rp_filter=0
 in_host client ethtool -K eth2 tso off gso off > /dev/null 2>&1
-ip -n client route flush cache
+ip -n client "-$FAMILY" route flush cache
 serve narrow
-start_tool narrow client proxy -o jsonl -I 0.2 -m "$ORIGINAL:$ORIGINAL_PORT=$NARROW:$TARGET_PORT" \
-	-m "$ORIGINAL:$((ORIGINAL_PORT + 1))=$NARROW:$((TARGET_PORT + 1))" eth0
+maps_to $NARROW
+start_tool narrow client proxy -o jsonl -I 0.2 "${MAPS[@]}" eth0
 check "a datagram of 1400 bytes gets to a device with an MTU of 1280" \
 	wait_for 5 echo_back client 1400
 contains "whose MTU the client has been told" "$(ip -n client route get $ORIGINAL)" "mtu 1280"
 check "a datagram of 60000 bytes comes back from there" echo_back client 60000
-ip -n client route flush cache
+ip -n client "-$FAMILY" route flush cache
 for host in client behind; do
 	equal "$BULK MB from $host by that device" "$(upload $host)" "$SUM"
 	equal "$BULK MB from there to $host" "$(download $host)" "$SUM"
@@ -283,12 +306,17 @@ stop narrow
 
 host left right
 start tun-right right socat "UNIX-LISTEN:$TMP/wire,type=5" \
-	TUN:$TARGET/24,tun-name=tun0,tun-type=tun,iff-no-pi,up
+	TUN,tun-name=tun0,tun-type=tun,iff-no-pi,up
 wait_for 5 test -S $TMP/wire
 start tun-left left socat "UNIX-CONNECT:$TMP/wire,type=5" \
-	TUN:$CLIENT/24,tun-name=tun0,tun-type=tun,iff-no-pi,up
+	TUN,tun-name=tun0,tun-type=tun,iff-no-pi,up
+wait_for 5 ip -n left link show tun0
+wait_for 5 ip -n right link show tun0
+address right tun0 $TARGET/$PREFIX
+address left tun0 $CLIENT/$PREFIX
 wait_for 5 in_host left ping -q -c 1 -W 1 $TARGET
 serve right
+maps_to $TARGET
 start_tool tun left proxy "${MAPS[@]}" tun0
 equal "$BULK MB through a tun device" "$(upload left)" "$SUM"
 equal "and back" "$(download left)" "$SUM"
@@ -299,12 +327,13 @@ stop tun
 
 host alone
 serve alone
-start_tool lo alone proxy -m 127.0.0.1:$ORIGINAL_PORT=127.0.0.1:$TARGET_PORT \
-	-m 127.0.0.1:$((ORIGINAL_PORT + 1))=127.0.0.1:$((TARGET_PORT + 1)) lo
-equal "$BULK MB over lo" "$(upload alone 127.0.0.1:$ORIGINAL_PORT)" "$SUM"
-equal "and back" "$(download alone 127.0.0.1:$((ORIGINAL_PORT + 1)))" "$SUM"
-equal "beside a direct connection" "$(upload alone 127.0.0.1:$TARGET_PORT)" "$SUM"
-ECHO_ADDRESS=127.0.0.1
+[ "$FAMILY" = 6 ] && LOOPBACK=::1 || LOOPBACK=127.0.0.1
+start_tool lo alone proxy -m "$(map $LOOPBACK $ORIGINAL_PORT $LOOPBACK $TARGET_PORT)" \
+	-m "$(map $LOOPBACK $((ORIGINAL_PORT + 1)) $LOOPBACK $((TARGET_PORT + 1)))" lo
+equal "$BULK MB over lo" "$(upload alone "$(at $LOOPBACK $ORIGINAL_PORT)")" "$SUM"
+equal "and back" "$(download alone "$(at $LOOPBACK $((ORIGINAL_PORT + 1)))")" "$SUM"
+equal "beside a direct connection" "$(upload alone "$(at $LOOPBACK $TARGET_PORT)")" "$SUM"
+ECHO_ADDRESS=$LOOPBACK
 check "datagrams over lo" echo_back alone 1 1000 60000
 stop lo
 finish
