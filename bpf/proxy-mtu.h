@@ -130,6 +130,28 @@ static __always_inline int make_unreachable(struct __sk_buff *skb, const struct 
 	return bpf_skb_store_bytes(skb, cfg_l2_len, &error, sizeof(error), 0);
 }
 
+/*
+ * Errors are limited in number (RFC 4443, 2.4 (f)), as the kernel's own are (icmp_msgs_per_sec): a
+ * flood with forged sources must not become a flood of errors.
+ */
+#define ERRORS_PER_SECOND 1000
+
+static struct {
+	__u64 second; /* CLOCK_MONOTONIC_COARSE */
+	__u64 sent;   /* in this second, by all CPUs */
+} errors_sent;
+
+static __always_inline int error_allowed(void)
+{
+	__u64 second = bpf_ktime_get_coarse_ns() / 1000000000ULL;
+
+	if (*(volatile __u64 *)&errors_sent.second != second) {
+		errors_sent.second = second;
+		errors_sent.sent = 0;
+	}
+	return __sync_fetch_and_add(&errors_sent.sent, 1) < ERRORS_PER_SECOND;
+}
+
 /**
  * mtu_check - check that a packet can reach next hop @nexthop and fits the MTU of its device
  *
@@ -157,7 +179,7 @@ static __noinline enum proxy_counter mtu_check(struct __sk_buff *skb, const stru
 			return PROXY_OK;
 		reason = PROXY_TOO_BIG;
 	}
-	if (make_unreachable(skb, p, reason, mtu))
+	if (!error_allowed() || make_unreachable(skb, p, reason, mtu))
 		return reason;
 	count(reason);
 	*nexthop = NEXTHOP_BACK;

@@ -11,6 +11,9 @@
 #include "frame-fields.h"
 #include "proxy-rig.h"
 
+/* Offsets and lengths in a frame without options. */
+enum { L4 = L2_LEN + IP_LEN, QUOTE_MIN = IP_LEN + 8 };
+
 static struct rig rig;
 static __u8 in[FRAME_MAX], out[FRAME_MAX], want[FRAME_MAX];
 
@@ -107,7 +110,13 @@ static void translation(void)
 	both_ways("UDP", udp);
 	spec = udp;
 	spec.no_check = true;
-	both_ways("UDP without a checksum", spec);
+	if (PROXY_FAMILY == 4) {
+		both_ways("UDP without a checksum", spec);
+	} else {
+		packet("UDP without a checksum passes", RIG_EGRESS, spec, NULL);
+		packet("and from the target, too", RIG_INGRESS, reply(at_target(spec)), NULL);
+		CHECK_EQ(rig_counter(&rig, PROXY_NO_CHECKSUM), 2, "which is counted");
+	}
 	spec = tcp_syn;
 	spec.options = 10;
 	both_ways("TCP with IP options", spec);
@@ -127,17 +136,18 @@ static void translation(void)
 		spec.id = payload;
 		len = frame_build(in, &spec);
 		if (spec.payload >= 2) { /* so that every value of the sum occurs */
-			put16(in + L2_LEN + 28, payload * 47);
-			put16(in + L2_LEN + 26, 0);
-			put16(in + L2_LEN + 26,
-			      ~sum16(in + L2_LEN + 20, 8 + spec.payload,
-				     sum16(in + L2_LEN + 12, 8, 17 + 8 + spec.payload))
+			put16(in + L4 + 8, payload * 47);
+			put16(in + L4 + 6, 0);
+			put16(in + L4 + 6,
+			      ~sum16(in + L4, 8 + spec.payload,
+				     sum16(in + L2_LEN + IP_SRC, 2 * sizeof(proxy_addr),
+					   17 + 8 + spec.payload))
 				      ?: 0xffff);
 		}
 		rig_run(&rig, RIG_EGRESS, in, len, out, &out_len);
 		EXPECT(!frame_wrong(out, out_len), "length %d: %s", payload,
 		       frame_wrong(out, out_len));
-		EXPECT(get16(out + L2_LEN + 26), "length %d: 0", payload);
+		EXPECT(get16(out + L4 + 6), "length %d: 0", payload);
 	}
 	check_end();
 }
@@ -160,15 +170,21 @@ static void not_ours(void)
 	spec.proto = IPPROTO_GRE;
 	packet("another protocol", RIG_EGRESS, spec, NULL);
 	frame_build(want, &udp);
-	len = frame_error(in, CLIENT, ORIGINAL, 8, 0, want, 28);
+	len = frame_error(in, CLIENT, ORIGINAL, 8, 0, want, QUOTE_MIN);
 	nat_run("an echo request to the original", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
 	len = frame_build(in, &tcp_syn);
-	put16(in + 12, 0x86dd);
-	nat_run("IPv6", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	put16(in + 12, PROXY_SIZE(0x86dd, 0x0800));
+	nat_run("the other family", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
 	for (counter = PROXY_OK; counter < PROXY_COUNTER_MAX; counter++)
 		if (counter != PROXY_FLOWS)
 			misses += rig_counter(&rig, counter);
 	CHECK_EQ(misses, 0, "none of which is counted");
+}
+
+/* Have the header say that @len bytes follow it. */
+static void set_length(__u8 *frame, size_t len)
+{
+	put16(frame + L2_LEN + PROXY_SIZE(2, 4), (__u16)(len + PROXY_SIZE(IP_LEN, 0)));
 }
 
 static void malformed(void)
@@ -193,7 +209,7 @@ static void malformed(void)
 			if (direction == RIG_INGRESS)
 				spec = reply(at_target(spec));
 			full = frame_build(in, &spec);
-			for (len = L2_LEN + 20; len < full; len++) {
+			for (len = L4; len < full; len++) {
 				int got = rig_run(&rig, direction, in, len, out, &out_len);
 
 				EXPECT(got == TC_ACT_UNSPEC && out_len == len &&
@@ -207,28 +223,30 @@ static void malformed(void)
 
 	before = rig_counter(&rig, PROXY_MALFORMED);
 	len = frame_build(in, &tcp_syn);
-	in[L2_LEN] = 0x44;
-	nat_run("an IP header of 16 bytes", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
-	in[L2_LEN] = 0x65;
-	nat_run("IP version 6 in an IPv4 frame", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	if (PROXY_FAMILY == 4) {
+		in[L2_LEN] = 0x44;
+		nat_run("an IP header of 16 bytes", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	}
+	in[L2_LEN] = PROXY_SIZE(0x65, 0x45);
+	nat_run("the version of the other family", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
 	frame_build(in, &tcp_syn);
-	put16(in + L2_LEN + 2, 41);
-	nat_run("a total length beyond the frame", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
-	put16(in + L2_LEN + 2, 39);
-	nat_run("a total length within the TCP header", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
-	put16(in + L2_LEN + 2, 0);
-	nat_run("a total length of 0", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	set_length(in, 21);
+	nat_run("a length beyond the frame", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	set_length(in, 19);
+	nat_run("a length within the TCP header", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	put16(in + L2_LEN + PROXY_SIZE(2, 4), 0);
+	nat_run("a length of 0", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
 	frame_build(in, &tcp_syn);
-	in[L2_LEN + 32] = 4 << 4;
+	in[L4 + 12] = 4 << 4;
 	nat_run("a TCP header of 16 bytes", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
-	in[L2_LEN + 32] = 6 << 4;
+	in[L4 + 12] = 6 << 4;
 	nat_run("a TCP header beyond the packet", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
 	len = frame_build(in, &udp);
-	put16(in + L2_LEN + 24, 7);
+	put16(in + L4 + 4, 7);
 	nat_run("a UDP length of 7", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
-	put16(in + L2_LEN + 24, 27);
+	put16(in + L4 + 4, 27);
 	nat_run("a UDP length beyond the packet", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
-	CHECK_EQ(rig_counter(&rig, PROXY_MALFORMED) - before, 9, "which is counted");
+	CHECK_EQ(rig_counter(&rig, PROXY_MALFORMED) - before, PROXY_SIZE(9, 8), "which is counted");
 
 	len = frame_build(in, &udp);
 	spec = at_target(udp);
@@ -236,6 +254,49 @@ static void malformed(void)
 	memset(in + len, 0xa5, 6);
 	memset(want + len, 0xa5, 6);
 	nat_run("link-layer padding is left alone", RIG_EGRESS, len + 6, want, TC_ACT_UNSPEC);
+}
+
+/* Of IPv6 only: packets that no mapping is for because of their extension headers. */
+static void extensions(void)
+{
+	struct spec spec = udp, to = at_target(udp);
+	__u64 before = rig_counter(&rig, PROXY_ROUTED);
+	__u8 *first = in + L2_LEN + IP_LEN;
+	size_t len;
+
+	rig_clear(&rig);
+	spec.options = to.options = 2;
+	len = frame_build(in, &spec);
+	in[L2_LEN + IP_PROTO] = IPPROTO_ROUTING;
+	first[3] = 1;
+	nat_run("a routing header with a segment left passes", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+	CHECK_EQ(rig_counter(&rig, PROXY_ROUTED) - before, 1, "and is counted");
+	first[3] = 0;
+	frame_build(want, &to);
+	want[L2_LEN + IP_PROTO] = IPPROTO_ROUTING;
+	memcpy(want + L2_LEN + IP_LEN, first, 8);
+	nat_run("one without is stepped over", RIG_EGRESS, len, want, TC_ACT_UNSPEC);
+	in[L2_LEN + IP_PROTO] = IPPROTO_AH;
+	nat_run("an authentication header is not", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
+
+	before = rig_counter(&rig, PROXY_MALFORMED);
+	for (int headers = 8; headers <= 9; headers++) {
+		spec.options = to.options = 2 * headers;
+		len = frame_build(in, &spec);
+		frame_build(want, &to);
+		for (int i = 0; i < headers; i++) {
+			__u8 *extension = first + 8 * i;
+
+			extension[0] = i == headers - 1 ? IPPROTO_UDP : IPPROTO_DSTOPTS;
+			extension[1] = 0;
+			extension[2] = 1;
+			extension[3] = 4;
+		}
+		memcpy(want + L2_LEN + IP_LEN, first, 8UL * headers);
+		nat_run(headers == 8 ? "eight extension headers" : "nine extension headers pass",
+			RIG_EGRESS, len, headers == 8 ? want : in, TC_ACT_UNSPEC);
+	}
+	CHECK_EQ(rig_counter(&rig, PROXY_MALFORMED) - before, 1, "and are counted");
 }
 
 static void errors(void)
@@ -259,7 +320,7 @@ static void errors(void)
 		answer = reply(sent);
 		back = reply(spec);
 		for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-			for (quoted = 28; quoted <= 40; quoted += 12) {
+			for (quoted = QUOTE_MIN; quoted <= QUOTE_MIN + 12; quoted += 12) {
 				bool from_target = i % 2;
 
 				snprintf(name, sizeof(name),
@@ -297,29 +358,31 @@ static void errors(void)
 	both_ways("an empty datagram", spec);
 	memset(about, 0, sizeof(about));
 	frame_build(about, &sent);
-	memset(about + L2_LEN + 28, 0, 108);
-	len = frame_error(in, ROUTER, CLIENT, 11, 0, about, 136);
+	memset(about + L4 + 8, 0, 108);
+	len = frame_error(in, ROUTER, CLIENT, 11, 0, about, QUOTE_MIN + 108);
 	memset(about, 0, sizeof(about));
 	frame_build(about, &spec);
-	memset(about + L2_LEN + 28, 0, 108);
-	frame_error(want, ROUTER, CLIENT, 11, 0, about, 136);
+	memset(about + L4 + 8, 0, 108);
+	frame_error(want, ROUTER, CLIENT, 11, 0, about, QUOTE_MIN + 108);
 	nat_run("a quote with an extension behind it", RIG_INGRESS, len, want, TC_ACT_UNSPEC);
 
 	sent = at_target(tcp_syn);
 	frame_build(about, &sent);
-	len = frame_error(in, ROUTER, CLIENT, 5, 1, about, 28);
+	len = frame_error(in, ROUTER, CLIENT, 5, 1, about, QUOTE_MIN);
 	nat_run("a redirect passes untouched", RIG_INGRESS, len, in, TC_ACT_UNSPEC);
-	len = frame_error(in, ROUTER, CLIENT, 3, 1, about, 27);
+	len = frame_error(in, ROUTER, CLIENT, 3, 1, about, QUOTE_MIN - 1);
 	nat_run("a quote of 7 bytes passes untouched", RIG_INGRESS, len, in, TC_ACT_UNSPEC);
-	put16(about + L2_LEN + 6, 0x2001);
-	len = frame_error(in, ROUTER, CLIENT, 3, 1, about, 28);
+	sent.fragment = FRAGMENT_MORE | 1;
+	sent.payload = 64;
+	quoted = frame_build(about, &sent) - L2_LEN;
+	len = frame_error(in, ROUTER, CLIENT, 3, 1, about, quoted);
 	nat_run("an error about a later fragment passes untouched", RIG_INGRESS, len, in,
 		TC_ACT_UNSPEC);
 
 	rig_clear(&rig);
 	before = rig_counter(&rig, PROXY_ICMP);
 	frame_build(about, &back);
-	len = frame_error(in, CLIENT, ORIGINAL, 3, 3, about, 28);
+	len = frame_error(in, CLIENT, ORIGINAL, 3, 3, about, QUOTE_MIN);
 	nat_run("an error about no known flow passes untouched", RIG_EGRESS, len, in,
 		TC_ACT_UNSPEC);
 	CHECK_EQ(rig_counter(&rig, PROXY_ICMP) - before, 1, "and is counted");
@@ -332,9 +395,9 @@ static void errors(void)
 	seen_before = flow->state;
 	sent = at_target(tcp_syn);
 	frame_build(about, &sent);
-	len = frame_error(in, TARGET, CLIENT, 3, 3, about, 28);
+	len = frame_error(in, TARGET, CLIENT, 3, 3, about, QUOTE_MIN);
 	frame_build(about, &tcp_syn);
-	frame_error(want, ORIGINAL, CLIENT, 3, 3, about, 28);
+	frame_error(want, ORIGINAL, CLIENT, 3, 3, about, QUOTE_MIN);
 	nat_run("an error about it", RIG_INGRESS, len, want, TC_ACT_UNSPEC);
 	CHECK_EQ(flow->state, seen_before, "does not change its state (RFC 5508, REQ-6)");
 }
@@ -359,7 +422,9 @@ static void fragments(void)
 {
 	struct spec answer = reply(at_target(udp)), back = reply(udp), later, to;
 	struct spec other = with(udp, TARGET, 53, CLIENT, CLIENT_PORT);
+	bool is_later;
 	__u64 before;
+	__u8 proto;
 	size_t len;
 
 	rig_clear(&rig);
@@ -405,12 +470,12 @@ static void fragments(void)
 
 	/* 8 bytes of TCP header: legal, but its checksum is in the next fragment. */
 	before = rig_counter(&rig, PROXY_MALFORMED);
-	len = frame_build(in, &tcp_syn);
-	put16(in + L2_LEN + 6, FRAGMENT_MORE);
-	put16(in + L2_LEN + 2, 28);
-	nat_run("a TCP header in two fragments", RIG_EGRESS, L2_LEN + 28, in, TC_ACT_UNSPEC);
+	later = fragment(tcp_syn, FRAGMENT_MORE, 0);
+	frame_build(in, &later);
+	len = frame_l4(in, &proto, &is_later) + 8;
+	set_length(in, len - L4);
+	nat_run("a TCP header in two fragments", RIG_EGRESS, len, in, TC_ACT_UNSPEC);
 	CHECK_EQ(rig_counter(&rig, PROXY_MALFORMED) - before, 1, "passes and is counted");
-	(void)len;
 }
 
 static void nat_tcp_state(const char *name, enum proxy_tcp_phase phase)
@@ -523,7 +588,7 @@ static __u16 port_out(struct spec spec)
 
 	if (rig_run(&rig, RIG_EGRESS, in, len, out, &out_len) != TC_ACT_UNSPEC)
 		return 0;
-	return frame_wrong(out, out_len) ? 0 : get16(out + L2_LEN + 20);
+	return frame_wrong(out, out_len) ? 0 : get16(out + L4);
 }
 
 static void collisions(void)
@@ -651,7 +716,7 @@ static void changes(void)
 	len = frame_build(about, &back);
 	len = frame_error(in, CLIENT, ORIGINAL, 3, 3, about, len - L2_LEN);
 	rig_run(&rig, RIG_EGRESS, in, len, out, &out_len);
-	CHECK(get32(out + L2_LEN + 16) == ip(TARGET) && !frame_wrong(out, out_len),
+	CHECK(addr_get(out + L2_LEN + IP_DST) == ip(TARGET) && !frame_wrong(out, out_len),
 	      "and errors about these");
 	packet("a new one passes untouched", RIG_EGRESS, other, NULL);
 	tcp_send(TCP_FIN | TCP_ACK, true);
@@ -718,8 +783,9 @@ static void turns_back(const char *name, size_t len)
 /* A target that cannot be reached, by a device with the target's neighbour or by none. */
 static void unreachable_targets(void)
 {
-	const __be32 addr = htonl(ip(TARGET));
+	const proxy_addr addr = rig_addr(ip(TARGET));
 	struct proxy_nexthop *entry;
+	int verdict = TC_ACT_REDIRECT, tries;
 	struct proxy_host host;
 	size_t len, out_len;
 	__u64 before;
@@ -736,14 +802,20 @@ static void unreachable_targets(void)
 		len = frame_build(in, &udp);
 		CHECK_EQ(rig_run(&rig, RIG_EGRESS, in, len, out, &out_len), TC_ACT_REDIRECT,
 			 "a packet to a target that is down turns back");
-		CHECK(get32(out + L2_LEN + 12) == ip(ORIGINAL) &&
-			      get32(out + L2_LEN + 16) == ip(CLIENT) &&
-			      get16(out + L2_LEN + 20) == 0x0301,
+		CHECK(addr_get(out + L2_LEN + IP_SRC) == ip(ORIGINAL) &&
+			      addr_get(out + L2_LEN + IP_DST) == ip(CLIENT) &&
+			      get16(out + L4) == PROXY_SIZE(0x0301, 0x0103),
 		      "as host unreachable from the original to the client");
-		CHECK(!memcmp(out + L2_LEN + 28, in + L2_LEN, 28), "about the packet as it was");
+		CHECK(!memcmp(out + L4 + 8, in + L2_LEN, QUOTE_MIN), "about the packet as it was");
 		CHECK(!frame_wrong(out, out_len), "with right checksums");
 		CHECK_EQ(rig_counter(&rig, PROXY_UNREACHABLE) - before, 1, "and is counted");
 	}
+	before = rig_counter(&rig, PROXY_UNREACHABLE);
+	for (tries = 0; tries < 1000000 && verdict == TC_ACT_REDIRECT; tries++)
+		verdict = rig_run(&rig, RIG_EGRESS, in, len, out, &out_len);
+	CHECK_EQ(verdict, TC_ACT_SHOT, "of a flood, not all are answered");
+	CHECK(tries > 900, "but 1000 a second are (%d)", tries);
+	CHECK_EQ(rig_counter(&rig, PROXY_UNREACHABLE) - before, tries, "all are counted");
 	rig_heartbeat(&rig, PROXY_HEARTBEAT_NS + 1000000000ULL);
 	before = rig_counter(&rig, PROXY_UNREACHABLE);
 	len = frame_build(in, &udp);
@@ -773,14 +845,14 @@ static void local_targets(void)
 	turns_back("its answer comes from there, too", len);
 
 	frame_build(about, &to);
-	len = frame_error(in, CLIENT, "10.0.0.30", 3, 3, about, 28);
+	len = frame_error(in, CLIENT, "10.0.0.30", 3, 3, about, QUOTE_MIN);
 	frame_build(about, &spec);
-	frame_error(want, "10.0.0.30", CLIENT, 3, 3, about, 28);
+	frame_error(want, "10.0.0.30", CLIENT, 3, 3, about, QUOTE_MIN);
 	turns_back("an error instead of the answer", len);
 	frame_build(about, &back);
-	len = frame_error(in, CLIENT, "10.0.0.30", 3, 3, about, 28);
+	len = frame_error(in, CLIENT, "10.0.0.30", 3, 3, about, QUOTE_MIN);
 	frame_build(about, &answer);
-	frame_error(want, "10.0.0.30", CLIENT, 3, 3, about, 28);
+	frame_error(want, "10.0.0.30", CLIENT, 3, 3, about, QUOTE_MIN);
 	turns_back("an error about the answer", len);
 
 	spec.fragment = FRAGMENT_MORE;
@@ -828,6 +900,8 @@ int main(void)
 	RUN(not_ours);
 	RUN(translation);
 	RUN(malformed);
+	if (PROXY_FAMILY == 6)
+		RUN(extensions);
 	RUN(errors);
 	RUN(fragments);
 	RUN(tcp_states);
