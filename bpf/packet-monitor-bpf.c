@@ -25,6 +25,7 @@
 #include "pkt.h"
 #include "pm-filter.h"
 #include "pm-parse.h"
+#include "pm-tunnel.h"
 #include "pm-wire.h"
 #include "slot-table.h"
 #include "tc-index.h"
@@ -33,6 +34,9 @@ char LICENSE[] SEC("license") = "GPL";
 
 /* Constant once loaded. Whether the table serves several interfaces, which keys then tell apart. */
 const volatile bool cfg_shared = false;
+
+/* Constant once loaded. Whether packets count under the innermost flow. */
+const volatile bool cfg_inner = false;
 
 /* Constant once loaded. Whether to note when a flow began. */
 const volatile bool cfg_first_ns = false;
@@ -193,8 +197,9 @@ static __always_inline void pm_slot_count(struct pm_slot *slot, __u64 packets, _
 	__sync_fetch_and_add(&slot->bytes, bytes);
 }
 
-__noinline int pm_count_untracked(__u32 ifindex, enum pm_direction dir, enum pm_reason reason,
-				  const struct pm_count *wire)
+/* Count a packet under a reason. @partial: it is in a flow all the same */
+__noinline int pm_count_reason(__u32 ifindex, enum pm_direction dir, enum pm_reason reason,
+			       int partial, const struct pm_count *wire)
 {
 	struct pm_untracked *all;
 	struct pm_count *count;
@@ -202,7 +207,7 @@ __noinline int pm_count_untracked(__u32 ifindex, enum pm_direction dir, enum pm_
 	all = bpf_map_lookup_elem(&untracked, &ifindex);
 	if (!all || !wire || dir >= PM_DIRECTIONS || reason >= PM_REASONS)
 		return -EINVAL;
-	count = &all->count[dir][reason];
+	count = partial ? &all->partial[dir][reason] : &all->count[dir][reason];
 	__sync_fetch_and_add(&count->packets, wire->packets);
 	__sync_fetch_and_add(&count->bytes, wire->bytes);
 	return 0;
@@ -211,24 +216,30 @@ __noinline int pm_count_untracked(__u32 ifindex, enum pm_direction dir, enum pm_
 /* Count any packet, of a known flow or a new one. @l2_len: as for pm_parse() */
 static __always_inline int pm_count_any(struct __sk_buff *skb, enum pm_direction dir, __u32 l2_len)
 {
-	struct pm_packet pkt = { .kind = dir == PM_EGRESS ? PM_KIND_EGRESS : 0 };
+	enum pm_reason partial, reason = PM_OK;
+	struct pm_packet pkt = PM_PACKET_INIT(dir);
 	struct pm_slot *slot = NULL;
-	enum pm_reason reason;
 	struct pm_count wire;
 
 	if (cfg_shared) {
 		pkt.kind |= PM_KIND_LONG;
 		pkt.key.ifindex = skb->ifindex;
 	}
-	reason = pm_parse(skb, &pkt, l2_len);
+	partial = pm_parse(skb, &pkt, l2_len);
 	wire = pm_wire_count(skb, &pkt);
-	if (!reason && cfg_filtered && !pm_filter_match(&pkt.key))
+	if (cfg_inner && !partial)
+		partial = pm_read_inner(skb, &pkt);
+	if (unlikely(partial) && skb->len < l2_len)
+		return pm_count_reason(pkt.key.ifindex, dir, partial, false, &wire);
+	if (cfg_filtered && !pm_filter_match(&pkt.key))
 		reason = PM_FILTERED;
 	if (!reason)
 		reason = pm_flow_get(&pkt.key, dir, &slot);
 	if (reason || !slot)
-		return pm_count_untracked(pkt.key.ifindex, dir, reason, &wire);
+		return pm_count_reason(pkt.key.ifindex, dir, reason, false, &wire);
 	pm_slot_count(slot, wire.packets, wire.bytes);
+	if (unlikely(partial))
+		pm_count_reason(pkt.key.ifindex, dir, partial, true, &wire);
 	return 0;
 }
 
@@ -245,7 +256,7 @@ static __always_inline bool pm_count_plain(struct __sk_buff *skb, enum pm_direct
 	struct pm_slot *slot;
 	__u32 number;
 
-	if (!pm_parse_plain(skb, dir, &key, ETH_HLEN))
+	if (!pm_parse_plain(skb, dir, &key, ETH_HLEN) || (cfg_inner && pm_may_be_tunnel(&key)))
 		return false;
 	if (shared) {
 		key.meta |= (__u64)PM_KIND_LONG << 40;

@@ -50,6 +50,8 @@ static __always_inline int pkt_read(struct __sk_buff *skb, __u32 off, void *dst,
 	if (bpf_skb_load_bytes(skb, off, slow, len))
 		return -ENODATA;
 	__builtin_memcpy(dst, slow, len);
+	/* Not one load for both ways, from a pointer that may be to the packet or to the stack. */
+	asm volatile("");
 	return 0;
 }
 

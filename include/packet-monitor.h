@@ -19,6 +19,7 @@ enum pm_kind {
 	PM_KIND_EGRESS = 4,
 	PM_KIND_FRAGMENT = 8, /* a later fragment whose ports are unknown */
 	PM_KIND_LONG = 16,    /* the sixth word is in use: @ifindex or @inner_vlan */
+	PM_KIND_QINQ = 32,    /* there is a second tag; its VID may be 0 */
 };
 
 /*
@@ -109,7 +110,10 @@ struct pm_count {
 };
 _Static_assert(sizeof(struct pm_count) == 16, "pm_count is shared with user space");
 
-/* Why a packet has been counted without a flow. */
+/*
+ * Why a packet has been counted without a flow, or, the last three only, in a flow by a part of its
+ * headers: by the addresses that could be read.
+ */
 enum pm_reason {
 	PM_OK,
 	PM_FILTERED,  /* not what the filter asks for */
@@ -118,7 +122,7 @@ enum pm_reason {
 	PM_BUSY,      /* lost too many races against other CPUs */
 	PM_TRUNCATED, /* the frame, or the length its IP header states, ends within a header */
 	PM_MALFORMED, /* a header contradicts itself: version, header length */
-	PM_NESTED,    /* more VLAN tags or extension headers than we follow */
+	PM_NESTED,    /* more VLAN tags, MPLS labels or extension headers than we follow */
 	PM_REASONS
 };
 
@@ -128,8 +132,9 @@ enum { PM_INTERFACES_MAX = 65536 };
 /* Value of "untracked", per CPU. */
 struct pm_untracked {
 	struct pm_count count[PM_DIRECTIONS][PM_REASONS];
+	struct pm_count partial[PM_DIRECTIONS][PM_REASONS]; /* in a flow all the same */
 };
-_Static_assert(sizeof(struct pm_untracked) == 256, "pm_untracked is shared with user space");
+_Static_assert(sizeof(struct pm_untracked) == 512, "pm_untracked is shared with user space");
 
 /* What the filter asks for; within a list one match is enough, lists that are empty accept all. */
 enum { PM_FILTER_MAX = 8 };

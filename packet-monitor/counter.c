@@ -20,6 +20,7 @@ static int counter_configure(struct counter *counter, const struct counter_confi
 	struct packet_monitor *skel = counter->skel;
 	int err;
 
+	skel->rodata->cfg_inner = config->inner;
 	skel->rodata->cfg_shared = config->shared;
 	skel->rodata->cfg_slots = size.slots;
 	skel->rodata->cfg_bucket_mask = size.buckets - 1;
@@ -134,8 +135,11 @@ int counter_untracked(struct counter *counter, const struct iface *iface, struct
 		return -errno;
 	for (int cpu = 0; cpu < counter->cpus; cpu++)
 		for (int dir = 0; dir < PM_DIRECTIONS; dir++)
-			for (int reason = 0; reason < PM_REASONS; reason++)
+			for (int reason = 0; reason < PM_REASONS; reason++) {
 				pm_count_add(&sum->count[dir][reason],
 					     &counter->room[cpu].count[dir][reason]);
+				pm_count_add(&sum->partial[dir][reason],
+					     &counter->room[cpu].partial[dir][reason]);
+			}
 	return 0;
 }

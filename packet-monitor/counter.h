@@ -11,6 +11,7 @@ struct packet_monitor;
 struct counter_config {
 	bool direction[PM_DIRECTIONS];
 	__u32 max_flows;
+	bool inner;  /* count by the innermost flow */
 	bool shared; /* several interfaces use the table */
 	struct pm_filter filter;
 };
@@ -50,7 +51,7 @@ int counter_add(const struct counter *counter, const struct iface *iface);
 void counter_remove(const struct counter *counter, const struct iface *iface);
 
 /**
- * counter_untracked - add up the packets of @iface without a flow, of all CPUs
+ * counter_untracked - add up the packets of @iface under a reason, of all CPUs
  * @sum: they are added to it
  * Return: 0 or a negative errno.
  */

@@ -106,8 +106,12 @@ int monitor_begin(struct monitor *monitor)
 	memset(monitor->totals, 0, sizeof(monitor->totals));
 	if (monitor->iface.ifindex)
 		err = counter_untracked(monitor->counter, &monitor->iface, &now);
-	for (int dir = 0; dir < PM_DIRECTIONS; dir++)
-		memcpy(monitor->totals[dir].reason, now.count[dir], sizeof(now.count[dir]));
+	for (int dir = 0; dir < PM_DIRECTIONS; dir++) {
+		struct totals *totals = &monitor->totals[dir];
+
+		memcpy(totals->reason, now.count[dir], sizeof(now.count[dir]));
+		memcpy(totals->partial_reason, now.partial[dir], sizeof(now.partial[dir]));
+	}
 	return err ? log_err(err, "cannot read the counters of %s", monitor->iface.name) : 0;
 }
 
@@ -119,8 +123,10 @@ void monitor_end(struct monitor *monitor)
 
 		totals->retired = monitor->retired[dir];
 		totals->retired_flows = monitor->retired_flows[dir];
-		for (int reason = 0; reason < PM_REASONS; reason++)
+		for (int reason = 0; reason < PM_REASONS; reason++) {
 			pm_count_add(&totals->untracked, &totals->reason[reason]);
+			pm_count_add(&totals->partial, &totals->partial_reason[reason]);
+		}
 		pm_count_add(&totals->all, &totals->flows);
 		pm_count_add(&totals->all, &totals->retired);
 		pm_count_add(&totals->all, &totals->untracked);

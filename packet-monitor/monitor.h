@@ -13,7 +13,9 @@ struct totals {
 	struct pm_count flows;
 	struct pm_count retired;
 	struct pm_count untracked;
-	struct pm_count reason[PM_REASONS]; /* the parts of @untracked */
+	struct pm_count partial;		    /* in flows by a part of their headers */
+	struct pm_count reason[PM_REASONS];	    /* the parts of @untracked */
+	struct pm_count partial_reason[PM_REASONS]; /* and of @partial */
 	__u64 flow_count;
 	__u64 retired_flows;
 };

@@ -26,6 +26,7 @@ enum {
 	OPT_FILE,
 	OPT_NO_SUMMARY,
 	OPT_TCX,
+	OPT_INNER,
 };
 
 enum { MAX_FLOWS_DEFAULT = 65536, MAX_FLOWS_LIMIT = 1 << 26, IDLE_DEFAULT = 300 };
@@ -66,6 +67,9 @@ static const struct option_entry table[] = {
 	{ "port", OPT_PORT, "PORT", "count only packets from or to PORT" },
 	{ "ipv4", '4', NULL, "count only IPv4" },
 	{ "ipv6", '6', NULL, "count only IPv6" },
+	{ "inner", OPT_INNER, NULL,
+	  "count packets in tunnels (IPIP, 6in4, 4in6, GRE, VXLAN, GENEVE) by the innermost flow; "
+	  "bytes stay those of the wire" },
 	{ "max-flows", 'm', "N",
 	  "size of the flow table (default 65536), which all interfaces "
 	  "share; each flow takes about 160 bytes: 10 MiB by default, "
@@ -241,6 +245,9 @@ static void set_option(struct pm_options *opt, int id)
 		break;
 	case OPT_WAIT:
 		opt->interfaces.wait = true;
+		break;
+	case OPT_INNER:
+		opt->interfaces.monitor.counter.inner = true;
 		break;
 	case OPT_TCX:
 		opt->interfaces.monitor.tcx = true;

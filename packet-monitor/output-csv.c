@@ -26,7 +26,7 @@ void output_csv_head(FILE *out, const struct view_config *config)
 	const char *way = forth[config->group] ?: "";
 
 	fprintf(out,
-		"type,ts,iface,dir,family,vlan,proto,src,sport,dst,dport,packets%s,bytes%s,"
+		"type,ts,iface,dir,family,vlan,inner_vlan,proto,src,sport,dst,dport,packets%s,bytes%s,"
 		"interval_packets%s,interval_bytes%s",
 		way, way, way, way);
 	if (config->group != GROUP_NONE) {
@@ -81,8 +81,10 @@ static void csv_print_row(FILE *out, const struct report *report, const struct r
 	csv_print_head(out, report, types[group], row->monitor);
 	if (group == GROUP_NONE)
 		fputs(pm_key_direction(key) == PM_INGRESS ? "in" : "out", out);
-	fprintf(out, ",%s,%u,%s,%s,%u,%s,%u", group == GROUP_PORT ? "" : format_family(key),
-		pm_key_vlan(key), group == GROUP_HOST ? "" : proto, src,
+	fprintf(out, ",%s,%u,", group == GROUP_PORT ? "" : format_family(key), pm_key_vlan(key));
+	if (pm_key_kind(key) & PM_KIND_QINQ)
+		fprintf(out, "%u", key->inner_vlan);
+	fprintf(out, ",%s,%s,%u,%s,%u", group == GROUP_HOST ? "" : proto, src,
 		ports ? pm_key_sport(key) : 0U, dst, ports ? pm_key_dport(key) : 0U);
 	csv_print_counts(out, &row->total[WAY_FORTH], &row->interval[WAY_FORTH]);
 	if (group != GROUP_NONE)
@@ -99,7 +101,7 @@ static void csv_print_total(FILE *out, const struct report *report, const struct
 				     totals->all.bytes - before->all.bytes };
 
 	csv_print_head(out, report, "total", monitor);
-	fprintf(out, "%s,,,,,,,", dir == PM_INGRESS ? "in" : "out");
+	fprintf(out, "%s,,,,,,,,", dir == PM_INGRESS ? "in" : "out");
 	csv_print_counts(out, &totals->all, &interval);
 	if (report->view->config.group != GROUP_NONE)
 		fputs(",,,,", out);

@@ -41,6 +41,8 @@ static void print_flow_key(FILE *out, const struct pm_key *key)
 	format_address(src, key, false);
 	format_address(dst, key, true);
 	fprintf(out, ",\"family\":\"%s\",\"vlan\":%u", format_family(key), pm_key_vlan(key));
+	if (pm_key_kind(key) & PM_KIND_QINQ)
+		fprintf(out, ",\"inner_vlan\":%u", key->inner_vlan);
 	print_proto(out, key);
 	fprintf(out, ",\"src\":\"%s\",\"sport\":%u,\"dst\":\"%s\",\"dport\":%u", src,
 		ports ? pm_key_sport(key) : 0U, dst, ports ? pm_key_dport(key) : 0U);
@@ -122,10 +124,15 @@ static void jsonl_print_total(FILE *out, const struct report *report, const stru
 		totals->retired.packets, totals->retired.bytes, totals->retired_flows);
 	fprintf(out, ",\"untracked_packets\":%llu,\"untracked_bytes\":%llu",
 		totals->untracked.packets, totals->untracked.bytes);
-	for (int reason = PM_OK + 1; reason < PM_REASONS; reason++)
+	fprintf(out, ",\"partial_packets\":%llu,\"partial_bytes\":%llu", totals->partial.packets,
+		totals->partial.bytes);
+	for (int reason = PM_OK + 1; reason < PM_REASONS; reason++) {
+		struct pm_count all = totals->reason[reason];
+
+		pm_count_add(&all, &totals->partial_reason[reason]);
 		fprintf(out, ",\"%s_packets\":%llu,\"%s_bytes\":%llu", format_reason(reason),
-			totals->reason[reason].packets, format_reason(reason),
-			totals->reason[reason].bytes);
+			all.packets, format_reason(reason), all.bytes);
+	}
 	fputs("}\n", out);
 }
 

@@ -38,8 +38,10 @@ static void prom_print_flow(FILE *out, const char *metric, const struct row *row
 	format_endpoint(dst, &row->key, true);
 	format_proto(proto, &row->key);
 	prom_print_hook(out, metric, row->monitor, pm_key_direction(&row->key));
-	fprintf(out, ",vlan=\"%u\",proto=\"%s\",src=\"%s\",dst=\"%s\"} %llu\n",
-		pm_key_vlan(&row->key), proto, src, dst, value);
+	fprintf(out, ",vlan=\"%u\"", pm_key_vlan(&row->key));
+	if (pm_key_kind(&row->key) & PM_KIND_QINQ)
+		fprintf(out, ",inner_vlan=\"%u\"", row->key.inner_vlan);
+	fprintf(out, ",proto=\"%s\",src=\"%s\",dst=\"%s\"} %llu\n", proto, src, dst, value);
 }
 
 /* The flows that are in the table, but not in the view. */

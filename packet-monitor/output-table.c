@@ -53,7 +53,9 @@ const char *output_state(const struct monitor *monitor)
 static void vlan_text(char text[16], const struct pm_key *key)
 {
 	*text = '\0';
-	if (pm_key_vlan(key))
+	if (pm_key_kind(key) & PM_KIND_QINQ)
+		snprintf(text, 16, "%u.%u", pm_key_vlan(key), key->inner_vlan);
+	else if (pm_key_vlan(key))
 		snprintf(text, 16, "%u", pm_key_vlan(key));
 }
 
@@ -437,10 +439,24 @@ void output_window(FILE *out, const struct report *report, const struct output_w
 	table_print(&table);
 }
 
+/* " (10 table_full, 2 truncated)", or nothing */
+static void print_reasons(FILE *out, const struct pm_count reasons[PM_REASONS])
+{
+	const char *separator = " (";
+
+	for (int reason = PM_FILTERED + 1; reason < PM_REASONS; reason++) {
+		if (!reasons[reason].packets)
+			continue;
+		fprintf(out, "%s%llu %s", separator, reasons[reason].packets,
+			format_reason(reason));
+		separator = ", ";
+	}
+	fputs(*separator == ',' ? ")" : "", out);
+}
+
 void output_losses(FILE *out, const struct totals *totals)
 {
 	__u64 lost = totals->untracked.packets - totals->reason[PM_FILTERED].packets;
-	const char *separator = " (";
 
 	if (totals->reason[PM_FILTERED].packets)
 		fprintf(out, "%llu filtered out, ", totals->reason[PM_FILTERED].packets);
@@ -448,14 +464,11 @@ void output_losses(FILE *out, const struct totals *totals)
 		fprintf(out, "%llu packets of %llu flows retired, ", totals->retired.packets,
 			totals->retired_flows);
 	fprintf(out, "%llu not tracked", lost);
-	for (int reason = PM_FILTERED + 1; reason < PM_REASONS; reason++) {
-		if (!totals->reason[reason].packets)
-			continue;
-		fprintf(out, "%s%llu %s", separator, totals->reason[reason].packets,
-			format_reason(reason));
-		separator = ", ";
-	}
-	fputs(lost ? ")" : "", out);
+	print_reasons(out, totals->reason);
+	if (!totals->partial.packets)
+		return;
+	fprintf(out, ", %llu read in part", totals->partial.packets);
+	print_reasons(out, totals->partial_reason);
 }
 
 static void table_print_hook(FILE *out, const struct monitor *monitor, enum pm_direction dir)

@@ -94,6 +94,7 @@ int row_compare(const struct row *a, const struct row *b, enum sort sort)
 		     ?: compare_source(&a->key, &b->key)
 		     ?: compare_destination(&a->key, &b->key)
 		     ?: smallest_first(a->key.meta, b->key.meta)
+		     ?: smallest_first(a->key.inner_vlan, b->key.inner_vlan)
 		     ?: (a->monitor > b->monitor) - (a->monitor < b->monitor);
 }
 
@@ -220,7 +221,7 @@ static void view_turn(struct row *row)
 static struct pm_key swap_ends(const struct pm_key *key)
 {
 	__u32 ports = (__u32)pm_key_dport(key) << 16 | pm_key_sport(key);
-	struct pm_key swapped = { .meta = (key->meta & ~0xffffffffULL) | ports };
+	struct pm_key swapped = { .meta = (key->meta & ~0xffffffffULL) | ports, .last = key->last };
 
 	switch (view_family_of(key)) {
 	case PM_KIND_IPV4:

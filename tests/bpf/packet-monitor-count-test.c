@@ -207,11 +207,22 @@ static __u64 untracked(enum pm_direction dir, enum pm_reason reason)
 	return lo->totals[dir].reason[reason].packets - lo->before[dir].reason[reason].packets;
 }
 
-/* A flow as text: "in ipv4 vlan 0 udp 192.0.2.1:1 > 198.51.100.2:2, 1 packets 62 bytes" */
+static __u64 partial(enum pm_direction dir, enum pm_reason reason)
+{
+	return lo->totals[dir].partial_reason[reason].packets -
+	       lo->before[dir].partial_reason[reason].packets;
+}
+
+/*
+ * A flow as text: "in ipv4 vlan 0 udp 192.0.2.1:1 > 198.51.100.2:2, 1 packets 62 bytes". With a
+ * second tag "vlan 100.7", and in the end the reason if some of the headers could not be read.
+ */
 static const char *described(void)
 {
 	static char text[256];
+	char inner[8] = "";
 	char src[FORMAT_ENDPOINT_MAX], dst[FORMAT_ENDPOINT_MAX], proto[FORMAT_PROTO_MAX];
+	int len;
 
 	if (seen.flows != 1) {
 		for (int dir = 0; dir < PM_DIRECTIONS; dir++)
@@ -224,9 +235,17 @@ static const char *described(void)
 	format_endpoint(src, &seen.key, false);
 	format_endpoint(dst, &seen.key, true);
 	format_proto(proto, &seen.key);
-	snprintf(text, sizeof(text), "%s %s vlan %u %s %s > %s, %llu packets %llu bytes",
-		 pm_key_direction(&seen.key) == PM_INGRESS ? "in" : "out", format_family(&seen.key),
-		 pm_key_vlan(&seen.key), proto, src, dst, seen.count.packets, seen.count.bytes);
+	if (pm_key_kind(&seen.key) & PM_KIND_QINQ)
+		snprintf(inner, sizeof(inner), ".%u", seen.key.inner_vlan);
+	len = snprintf(text, sizeof(text), "%s %s vlan %u%s %s %s > %s, %llu packets %llu bytes",
+		       pm_key_direction(&seen.key) == PM_INGRESS ? "in" : "out",
+		       format_family(&seen.key), pm_key_vlan(&seen.key), inner, proto, src, dst,
+		       seen.count.packets, seen.count.bytes);
+	for (int dir = 0; dir < PM_DIRECTIONS; dir++)
+		for (int reason = PM_OK + 1; reason < PM_REASONS; reason++)
+			if (partial(dir, reason))
+				snprintf(text + len, sizeof(text) - (size_t)len, ", %s",
+					 format_reason(reason));
 	return text;
 }
 
@@ -328,16 +347,49 @@ static void test_link(void)
 	tag(&f, 7, ETH_P_IP);
 	ipv4(&f, IPPROTO_UDP, 0, 20);
 	ports(&f, 1, 2);
-	check_frame("two tags: the outer one counts", &f,
-		    "in ipv4 vlan 100 udp 192.0.2.1:1 > 198.51.100.2:2, 1 packets 62 bytes");
+	check_frame("two tags are part of the flow", &f,
+		    "in ipv4 vlan 100.7 udp 192.0.2.1:1 > 198.51.100.2:2, 1 packets 62 bytes");
 	ethernet(&f, ETH_P_8021Q);
 	for (int i = 0; i < 9; i++)
 		tag(&f, 5, ETH_P_8021Q);
 	tag(&f, 5, ETH_P_IP);
 	ipv4(&f, IPPROTO_UDP, 0, 20);
 	ports(&f, 1, 2);
-	check_frame("ten tags", &f, "nested");
+	check_frame("ten tags", &f,
+		    "in other vlan 5.5 0x8100 02:00:00:00:00:02 > 02:00:00:00:00:01, "
+		    "1 packets 94 bytes, nested");
+	for (__u16 customer = 1; customer <= 2; customer++) {
+		ethernet(&f, ETH_P_QINQ1);
+		tag(&f, 10, ETH_P_8021Q);
+		tag(&f, customer, ETH_P_IP);
+		ipv4(&f, IPPROTO_UDP, 0, 20);
+		ports(&f, 1, 2);
+		count_pass(PM_INGRESS, &f, NULL);
+	}
+	snapshot();
+	CHECK_EQ(seen.flows, 2, "two customers behind one outer tag are two flows");
+	ethernet(&f, ETH_P_8021Q);
+	tag(&f, 10, ETH_P_PPP_SES);
+	count_put32(&f, 0x11000001);
+	count_put32(&f, 42 << 16 | 0x0021);
+	ipv4(&f, IPPROTO_UDP, 0, 20);
+	ports(&f, 1, 2);
+	check_frame("PPPoE behind a tag", &f,
+		    "in ipv4 vlan 10 udp 192.0.2.1:1 > 198.51.100.2:2, 1 packets 66 bytes");
+	ethernet(&f, ETH_P_MPLS_UC);
+	count_put32(&f, 100 << 12 | 64);
+	count_put32(&f, 200 << 12 | 0x140);
+	ipv6(&f, IPPROTO_TCP, 20);
+	ports(&f, 3, 4);
+	check_frame("two labels of MPLS", &f,
+		    "in ipv6 vlan 0 tcp [2001:db8::1]:3 > [2001:db8::2]:4, 1 packets 82 bytes");
+	f.data[16] |= 1; /* the bottom of the stack */
+	check_frame("one label, and no IP behind it", &f,
+		    "in other vlan 0 0x8847 02:00:00:00:00:02 > 02:00:00:00:00:01, "
+		    "1 packets 82 bytes");
 }
+
+#define NO_PORTS "192.0.2.1:0 > 198.51.100.2:0"
 
 static void test_malformed(void)
 {
@@ -349,31 +401,46 @@ static void test_malformed(void)
 		ports(&f, 1, 2);
 		f.data[14] = 0x40 | ihl;
 		count_count(PM_INGRESS, &f, NULL);
-		CHECK_STR(described(), "malformed", "IHL %u", ihl);
+		CHECK_STR(described(),
+			  "in ipv4 vlan 0 udp " NO_PORTS ", 1 packets 54 bytes, malformed",
+			  "IHL %u", ihl);
 	}
 	ethernet(&f, ETH_P_IP);
 	ipv4(&f, IPPROTO_UDP, 0, 20);
 	ports(&f, 1, 2);
 	f.data[14] = 0x65;
-	check_frame("version 6 in an IPv4 frame", &f, "malformed");
+	check_frame("version 6 in an IPv4 frame", &f,
+		    "in other vlan 0 0x0800 02:00:00:00:00:02 > 02:00:00:00:00:01, "
+		    "1 packets 54 bytes, malformed");
 	f.data[14] = 0x45;
 	f.data[17] = 19;
-	check_frame("a total length shorter than the header", &f, "malformed");
+	check_frame("a total length shorter than the header", &f,
+		    "in ipv4 vlan 0 udp " NO_PORTS ", 1 packets 54 bytes, malformed");
 	f.data[17] = 20;
-	check_frame("ports in the padding are no ports", &f, "truncated");
+	check_frame("ports in the padding are no ports", &f,
+		    "in ipv4 vlan 0 udp " NO_PORTS ", 1 packets 54 bytes, truncated");
 	f.data[17] = 41;
-	check_frame("a total length beyond the frame", &f, "truncated");
+	check_frame("a total length beyond the frame", &f,
+		    "in ipv4 vlan 0 udp 192.0.2.1:1 > 198.51.100.2:2, 1 packets 54 bytes, "
+		    "truncated");
 
 	ethernet(&f, ETH_P_IPV6);
 	ipv6(&f, IPPROTO_HOPOPTS, 16 * 8);
 	for (int i = 0; i < 16; i++)
 		extension(&f, IPPROTO_HOPOPTS, 1);
-	check_frame("endless extension headers", &f, "nested");
+	check_frame("endless extension headers", &f,
+		    "in ipv6 vlan 0 0 2001:db8::1 > 2001:db8::2, 1 packets 182 bytes, nested");
 	ethernet(&f, ETH_P_IPV6);
 	ipv6(&f, IPPROTO_DSTOPTS, 8);
 	extension(&f, IPPROTO_TCP, 1);
 	f.data[14 + 40 + 1] = 255;
-	check_frame("an extension header beyond the packet", &f, "truncated");
+	check_frame("an extension header beyond the packet", &f,
+		    "in ipv6 vlan 0 tcp [2001:db8::1]:0 > [2001:db8::2]:0, 1 packets 62 bytes, "
+		    "truncated");
+	snapshot();
+	CHECK_EQ(lo->totals[0].flows.packets + lo->totals[0].retired.packets +
+			 lo->totals[0].untracked.packets,
+		 lo->totals[0].all.packets, "packets that are read in part count once");
 }
 
 static void test_fragments(void)
@@ -466,7 +533,8 @@ static void test_gso(void)
 	ethernet(&f, ETH_P_IP);
 	ipv4(&f, IPPROTO_UDP, 0, 70);
 	count_put32(&f, 50000U << 16 | 4789);
-	put_zero(&f, 4 + 8);
+	put_zero(&f, 4);
+	put(&f, "\x08\0\0\0\0\0\x2a\0", 8);
 	put(&f, "\x02\0\0\0\0\x03\x02\0\0\0\0\x04\x08", 14);
 	ipv4(&f, IPPROTO_TCP, 0, 20);
 	ports(&f, 1, 2);
@@ -522,12 +590,9 @@ static void test_truncation(void)
 			EXPECT(lo->totals[0].all.packets == lo->before[0].all.packets + 1 &&
 				       lo->totals[0].all.bytes == lo->before[0].all.bytes + len,
 			       "%u bytes: totals", len);
-			if (types[t] == ETH_P_ARP)
-				EXPECT(seen.flows == 1, "%u bytes of ARP: no flow", len);
-			else
-				EXPECT(len == 200 ? seen.flows == 1
-						  : untracked(0, PM_TRUNCATED) == 1,
-				       "%u bytes of 0x%04x: %s", len, types[t], described());
+			EXPECT(seen.flows == 1, "%u bytes of 0x%04x: no flow", len, types[t]);
+			EXPECT(partial(0, PM_TRUNCATED) == (types[t] != ETH_P_ARP && len < 200),
+			       "%u bytes of 0x%04x: %s", len, types[t], described());
 		}
 	}
 	check_end();
@@ -612,6 +677,38 @@ static bool open_with(__u32 max_flows, const struct pm_filter *filter)
 		return false;
 	lo = interfaces.monitors[0];
 	return true;
+}
+
+static void test_inner(void)
+{
+	struct count_frame f;
+
+	config.monitor.counter.inner = true;
+	if (!open_with(64, NULL))
+		return;
+	ethernet(&f, ETH_P_IP);
+	ipv4(&f, IPPROTO_UDP, 0, 8 + 8 + 14 + 60);
+	count_put32(&f, 40000U << 16 | 4789);
+	count_put32(&f, (8 + 8 + 14 + 60) << 16);
+	put(&f, "\x08\0\0\0\0\0\x2a\0", 8);
+	put(&f, "\x02\0\0\0\0\x03\x02\0\0\0\0\x04\x86\xdd", 14);
+	ipv6(&f, IPPROTO_TCP, 20);
+	ports(&f, 1, 2);
+	check_frame("inner: VXLAN", &f,
+		    "in ipv6 vlan 0 tcp [2001:db8::1]:1 > [2001:db8::2]:2, 1 packets 124 bytes");
+	f.data[14 + 20 + 8] = 0;
+	check_frame("inner: VXLAN without a network identifier", &f,
+		    "in ipv4 vlan 0 udp 192.0.2.1:40000 > 198.51.100.2:4789, "
+		    "1 packets 124 bytes");
+	f.data[14 + 20 + 8] = 8;
+	f.data[14 + 20 + 8 + 8 + 14 + 5]++;
+	check_frame("inner: a packet longer than its tunnel", &f,
+		    "in ipv4 vlan 0 udp 192.0.2.1:40000 > 198.51.100.2:4789, "
+		    "1 packets 124 bytes");
+	udp_from(&f, 7);
+	check_frame("inner: no tunnel", &f,
+		    "in ipv4 vlan 0 udp 192.0.2.1:7 > 198.51.100.2:9, 1 packets 54 bytes");
+	config.monitor.counter.inner = false;
 }
 
 static void test_count_filter(void)
@@ -884,6 +981,7 @@ int main(void)
 	RUN(test_big_tcp);
 	RUN(test_truncation);
 	RUN(test_fuzz);
+	RUN(test_inner);
 	RUN(test_count_filter);
 	RUN(test_full);
 	RUN(test_longest_idle);

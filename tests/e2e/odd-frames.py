@@ -47,6 +47,9 @@ def frames():
     yield ether(0x8100, struct.pack("!HH", 100, 0x0800) + ipv4(17, udp(1003)))
     yield ether(0x88A8, struct.pack("!HHHH", 200, 0x8100, 300, 0x86DD) + ipv6(17, udp(1004)))
     yield ether(0x8100, struct.pack("!HH", 5, 0x8100) * 9 + struct.pack("!HH", 5, 0x0800) + bytes(60))
+    yield ether(0x8864, struct.pack("!IHH", 0x11000001, 60, 0x21) + ipv4(17, udp(1005)))
+    yield ether(0x8847, struct.pack("!II", 16 << 12, 17 << 12 | 0x100) + ipv4(17, udp(1006)))
+    yield ether(0x8847, struct.pack("!I", 16 << 12) * 9)
     for port in range(200):
         yield ether(0x0800, ipv4(17, udp(2000 + port)))
     for _ in range(200):

@@ -74,12 +74,17 @@ all_settled "fragments"
 # Frames that no program sends: see there.
 check "frames of all kinds" in_host near python3 "$ROOT/tests/e2e/odd-frames.py" eth0
 all_settled "frames of all kinds"
+contains "frames whose headers cannot be read are in flows" "$(report far)" \
+	'"partial_packets":[1-9]'
 contains "truncated frames have a reason" "$(report far)" '"truncated_packets":[1-9]'
 contains "malformed frames have a reason" "$(report far)" '"malformed_packets":[1-9]'
 contains "frames nested too deeply have a reason" "$(report far)" '"nested_packets":[1-9]'
 contains "a table of 64 flows is full at times" "$(report far)" '"table_full_packets":[1-9]'
 contains "the tag that the kernel has taken off is known" \
 	"$(cat "$TMP/far.out")" '"vlan":100,"proto":"udp"'
+contains "so is the one behind it" "$(cat "$TMP/far.out")" '"vlan":200,"inner_vlan":300,"proto":"udp"'
+contains "what is in PPPoE is a flow" "$(cat "$TMP/far.out")" '"sport":1005'
+contains "what is behind MPLS labels is a flow" "$(cat "$TMP/far.out")" '"sport":1006'
 
 retired()
 {

@@ -46,10 +46,10 @@ equal "classic" "$(head -n 1 "$TMP/pm.out")" "=========="
 check "classic: a line of the original" \
 	grep -qx '10.0.0.1\[4001\] -> 10.0.0.2\[53\] proto 17: 3' "$TMP/pm.out"
 show csv
-head -n 1 "$TMP/pm.out" | grep -q '^type,ts,iface,dir,family,vlan,proto,src,sport,dst,dport,packets,bytes,' ||
+head -n 1 "$TMP/pm.out" | grep -q '^type,ts,iface,dir,family,vlan,inner_vlan,proto,src,sport,dst,dport,packets,' ||
 	fail "csv" "has no heading"
 check "csv: a flow" grep -Eq \
-	'^flow,[0-9.]+,eth0,out,ipv4,0,udp,10.0.0.1,4001,10.0.0.2,53,3,300,3,300,1,,,,$' "$TMP/pm.out"
+	'^flow,[0-9.]+,eth0,out,ipv4,0,,udp,10.0.0.1,4001,10.0.0.2,53,3,300,3,300,1,,,,$' "$TMP/pm.out"
 check "csv: as many columns everywhere" python3 -c '
 import csv, sys
 sys.exit(len({len(row) for row in csv.reader(open(sys.argv[1]))}) != 1)' "$TMP/pm.out"

@@ -40,6 +40,19 @@ void frame_tag(struct frame *f, __u32 vid, __u32 ethertype)
 	frame_put16(f, ethertype);
 }
 
+static void note_ip(struct frame *f)
+{
+	__u32 i = 0;
+
+	if (!f->ip) {
+		f->ip = f->len;
+		return;
+	}
+	while (f->inner[i])
+		i++;
+	f->inner[i] = f->len;
+}
+
 void frame_ipv4(struct frame *f, __u8 proto, __u32 options, __u32 frag)
 {
 	struct iphdr ip = {
@@ -53,8 +66,7 @@ void frame_ipv4(struct frame *f, __u8 proto, __u32 options, __u32 frag)
 		.daddr = htonl(0x0a00000a),
 	};
 
-	if (!f->ip)
-		f->ip = f->len;
+	note_ip(f);
 	frame_put(f, &ip, sizeof(ip));
 	frame_fill(f, options * 4, 1);
 }
@@ -63,8 +75,7 @@ void frame_ipv6(struct frame *f, __u8 nexthdr)
 {
 	struct ipv6hdr ip = { .version = 6, .nexthdr = nexthdr, .hop_limit = 64 };
 
-	if (!f->ip)
-		f->ip = f->len;
+	note_ip(f);
 	memcpy(&ip.saddr, "\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 16);
 	memcpy(&ip.daddr, "\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\2", 16);
 	frame_put(f, &ip, sizeof(ip));
@@ -88,17 +99,28 @@ void frame_tcp(struct frame *f, __u32 sport, __u32 dport, __u32 options)
 	frame_fill(f, 6 + options * 4, 0);
 }
 
-void frame_state_length(struct frame *f, __u32 len)
+static void state_length(struct frame *f, __u32 ip, __u32 len)
 {
 	__u16 value;
 
-	if (!f->ip || len < f->ip)
+	if (!ip || len < ip)
 		return;
-	if (f->bytes[f->ip] >> 4 == 4) {
-		value = htons((__u16)(len - f->ip));
-		memcpy(f->bytes + f->ip + 2, &value, 2);
-	} else if (len >= f->ip + sizeof(struct ipv6hdr)) {
-		value = htons((__u16)(len - f->ip - sizeof(struct ipv6hdr)));
-		memcpy(f->bytes + f->ip + 4, &value, 2);
+	if (f->bytes[ip] >> 4 == 4) {
+		value = htons((__u16)(len - ip));
+		memcpy(f->bytes + ip + 2, &value, 2);
+	} else if (len >= ip + sizeof(struct ipv6hdr)) {
+		value = htons((__u16)(len - ip - sizeof(struct ipv6hdr)));
+		memcpy(f->bytes + ip + 4, &value, 2);
 	}
+}
+
+void frame_state_length(struct frame *f, __u32 len)
+{
+	state_length(f, f->ip, len);
+}
+
+void frame_state_inner(struct frame *f, __u32 len)
+{
+	for (__u32 i = 0; i < sizeof(f->inner) / sizeof(f->inner[0]); i++)
+		state_length(f, f->inner[i], len);
 }

@@ -12,6 +12,7 @@ struct frame {
 	__u32 l2_len;	  /* bytes of the link layer */
 	__be16 ethertype; /* the kernel's word for what follows the link layer */
 	__u32 ip;	  /* offset of the outermost IP header; 0: none */
+	__u32 inner[4];	  /* offsets of the IP headers behind it, as many as there are */
 	__u32 headers;	  /* bytes that a parser needs, by the test */
 	__u32 payload;	  /* start of the data of a GSO packet, by the test; 0: no frame for GSO */
 };
@@ -45,5 +46,8 @@ void frame_tcp(struct frame *f, __u32 sport, __u32 dport, __u32 options);
 
 /** frame_state_length - have the outermost IP header state that its packet ends at offset @len */
 void frame_state_length(struct frame *f, __u32 len);
+
+/** frame_state_inner - have the other IP headers state that their packets end at offset @len */
+void frame_state_inner(struct frame *f, __u32 len);
 
 #endif /* TEST_FRAME_H */

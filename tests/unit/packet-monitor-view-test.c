@@ -291,6 +291,20 @@ static void test_biflow(void)
 		CHECK_EQ(pm_key_dport(&view.rows[3].key), 0x0806, "biflow: ARP keeps its type");
 	}
 	view_begin(&view, &(struct view_config){ .group = GROUP_BIFLOW });
+	for (__u16 customer = 6; customer <= 7; customer++) {
+		__u8 kind = PM_KIND_QINQ | PM_KIND_LONG;
+		struct pm_key forth = key4("10.0.0.1", 5, "10.0.0.2", 6, IPPROTO_UDP, kind);
+		struct pm_key back = key4("10.0.0.2", 6, "10.0.0.1", 5, IPPROTO_UDP, kind);
+
+		forth.inner_vlan = back.inner_vlan = customer;
+		view_test_add(&view, &eth, forth, 1, 0);
+		view_test_add(&view, &eth, back, 1, 0);
+	}
+	view_end(&view);
+	CHECK(view.count == 2 && view.rows[0].key.inner_vlan == 6 &&
+		      view.rows[1].key.inner_vlan == 7,
+	      "biflow: customers behind one outer tag stay apart");
+	view_begin(&view, &(struct view_config){ .group = GROUP_BIFLOW });
 	view_test_add(&view, &lo, key4("127.0.0.1", 5, "127.0.0.1", 6, IPPROTO_UDP, PM_KIND_EGRESS),
 		      3, 0);
 	view_test_add(&view, &lo, key4("127.0.0.1", 5, "127.0.0.1", 6, IPPROTO_UDP, 0), 3, 0);
