@@ -30,18 +30,23 @@ for file in "${files[@]}"; do
 		skip "$name" "$reason"
 		continue
 	fi
-	start_tool near near packet-monitor eth0 -Q out -j -I 0.1
-	start_tool far far packet-monitor eth0 -Q in -j -I 0.1
+	for mode in "" inner; do
+		start_tool near$mode near packet-monitor eth0 ${mode:+--$mode} -Q out -j -I 0.1
+		start_tool far$mode far packet-monitor eth0 ${mode:+--$mode} -Q in -j -I 0.1
+	done
 	if ! in_host near tcpreplay -q --pps=20000 -i eth0 "$file" > "$TMP/replay" 2>&1; then
 		fail "$name" "tcpreplay: $(tail -n 1 "$TMP/replay")"
 	fi
-	stop near INT || fail "$name" "packet-monitor ended with $?"
-	stop far INT || fail "$name" "packet-monitor ended with $?"
-	for host in near far; do
-		if output=$(python3 "$TOOL" compare "$file" "$TMP/$host.out" 2>&1); then
-			ok "$name, $host: $output"
+	for id in near nearinner far farinner; do
+		stop $id INT || fail "$name" "packet-monitor ended with $?"
+	done
+	for mode in outer inner; do
+		[ $mode = inner ] && which=inner || which=
+		if output=$(python3 "$TOOL" compare "$file" $mode "$TMP/near$which.out" \
+			"$TMP/far$which.out" 2>&1); then
+			ok "$name, $mode flows: $output"
 		else
-			fail "$name, $host" "${output//$'\n'/ | }"
+			fail "$name, $mode flows" "${output//$'\n'/ | }"
 		fi
 	done
 done
