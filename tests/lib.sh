@@ -84,6 +84,11 @@ forwarding()
 # Addresses and ports of the built-in mapping and of the hosts around it.
 # shellcheck disable=SC2034
 CLIENT=$(ip_of 10.0.0.1) ORIGINAL=$(ip_of 10.0.0.10) TARGET=$(ip_of 10.0.0.138)
+# The same as they stand before ":PORT".
+# shellcheck disable=SC2034
+CLIENT_AT=$(at "$CLIENT") ORIGINAL_AT=$(at "$ORIGINAL") TARGET_AT=$(at "$TARGET")
+# shellcheck disable=SC2034
+FILTERS="proxy${FAMILY#4}_egress proxy${FAMILY#4}_ingress " # that "our_filters | sort -u" finds
 # shellcheck disable=SC2034
 ORIGINAL_PORT=12345 TARGET_PORT=23456 PREFIX=$([ "$FAMILY" = 6 ] && echo 64 || echo 24)
 

@@ -1,15 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # One owner at a time; what a killed or kept proxy leaves goes on, and is taken over.
+# Runs for both families.
 . "$(dirname "$0")/../lib.sh"
 needs socat iperf3 jq
 
 lan_of_the_mapping
-start tcp target socat TCP-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
+start tcp target socat TCP$FAMILY-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
 start iperf target iperf3 -s -p 5201
 wait_for 10 listening target tcp $TARGET_PORT
 wait_for 10 listening target tcp 5201
-MAP=(-m "$ORIGINAL:$ORIGINAL_PORT=$TARGET:$TARGET_PORT" -m "$ORIGINAL:5201=$TARGET:5201/tcp")
+MAP=(-m "$ORIGINAL_AT:$ORIGINAL_PORT=$TARGET_AT:$TARGET_PORT" -m "$ORIGINAL_AT:5201=$TARGET_AT:5201/tcp")
 
 proxy()
 {
@@ -19,7 +20,7 @@ proxy()
 exchange()
 {
 	[ "$(echo hello | in_host client socat -t $((3 * PATIENCE)) - \
-		TCP:$ORIGINAL:$ORIGINAL_PORT,connect-timeout=$((3 * PATIENCE)))" = hello ]
+		TCP:$ORIGINAL_AT:$ORIGINAL_PORT,connect-timeout=$((3 * PATIENCE)))" = hello ]
 }
 
 filters()
@@ -32,7 +33,7 @@ ids()
 {
 	for hook in ingress egress; do
 		in_host client tc -j filter show dev eth0 $hook
-	done | jq -r '.[].options // {} | select((.bpf_name // "") | test("^proxy_")) | .prog.id' | tr '\n' ' '
+	done | jq -r '.[].options // {} | select((.bpf_name // "") | test("^proxy6?_")) | .prog.id' | tr '\n' ' '
 }
 
 # --- one owner
@@ -63,7 +64,7 @@ check "traffic passes a foreign filter" exchange
 # --- SIGKILL
 kill -KILL "${pids[first]}"
 status_of first || true
-equal "SIGKILL leaves the filters" "$(filters)" "proxy_egress proxy_ingress "
+equal "SIGKILL leaves the filters" "$(filters)" "$FILTERS"
 equal "the same ones" "$(ids)" "$before"
 check "which go on working" exchange
 start_tool second client proxy "${MAP[@]}" eth0
@@ -72,7 +73,11 @@ equal "not adds to them" "$(ids | wc -w)" 2
 check "and works" exchange
 
 # --- restarts under load: no retransmission timeout (which comes after 0.2 s at least)
-ip -n client route change 10.0.0.0/24 dev eth0 src $CLIENT rto_min $((200 * PATIENCE))ms
+if [ $FAMILY = 4 ]; then
+	ip -n client route change 10.0.0.0/24 dev eth0 src $CLIENT rto_min $((200 * PATIENCE))ms
+else
+	ip -n client route change fd00::/64 dev eth0 proto kernel metric 256 rto_min $((200 * PATIENCE))ms
+fi
 retransmissions()
 {
 	in_host client nstat -asz TcpExtTCPTimeouts | awk '/TCPTimeouts/ { print $2 }'
@@ -80,12 +85,12 @@ retransmissions()
 start load client iperf3 -c $ORIGINAL -p 5201 -t $((6 * PATIENCE)) -i $PATIENCE --json
 flowing()
 {
-	proxy --list -o jsonl eth0 | jq -e 'select(.from == "'$ORIGINAL:5201'") | .packets_out > 1000' |
+	proxy --list -o jsonl eth0 | jq -e 'select(.from == "'$ORIGINAL_AT:5201'") | .packets_out > 1000' |
 		grep -q true
 }
 check "a bulk transfer runs" wait_for 5 flowing
 timeouts=$(retransmissions)
-flows=$(proxy --list -o jsonl eth0 | jq 'select(.from == "'$ORIGINAL:5201'") | .flows')
+flows=$(proxy --list -o jsonl eth0 | jq 'select(.from == "'$ORIGINAL_AT:5201'") | .flows')
 for _ in 1 2 3 4; do
 	kill -KILL "${pids[second]}"
 	status_of second || true
@@ -95,7 +100,7 @@ status=0
 status_of load || status=$?
 equal "the transfer ends well" $status 0
 equal "all flows were taken over" \
-	"$(proxy --list -o jsonl eth0 | jq 'select(.from == "'$ORIGINAL:5201'") | .flows')" "$flows"
+	"$(proxy --list -o jsonl eth0 | jq 'select(.from == "'$ORIGINAL_AT:5201'") | .flows')" "$flows"
 equal "four restarts cost no retransmission timeout" "$(retransmissions)" "$timeouts"
 equal "and lost no flow" \
 	"$(jq '[.intervals[].sum.bytes] | min > 0' $TMP/load.out)" true
@@ -108,7 +113,7 @@ check "it works" exchange
 status=0
 stop kept || status=$?
 equal "--keep ends well" $status 0
-equal "and leaves the filters" "$(filters)" "proxy_egress proxy_ingress "
+equal "and leaves the filters" "$(filters)" "$FILTERS"
 check "which work" exchange
 ip -n target link set eth0 address 02:00:00:00:00:99
 ip -n client neigh flush dev eth0
@@ -121,21 +126,22 @@ stop third
 # --- half a datapath: what a kill in the middle of start or end leaves, or somebody's tc
 for hook in egress ingress; do
 	start_tool half client proxy --keep "${MAP[@]}" eth0
-	talk across-$hook client TCP:$ORIGINAL:$ORIGINAL_PORT
+	talk across-$hook client TCP:$ORIGINAL_AT:$ORIGINAL_PORT
 	says "a connection is open" across-$hook one one
 	stop half
 	[ $hook = egress ] && pref=1010 || pref=1020
+	[ $FAMILY = 4 ] && name=$hook || name="IPv6 $hook" pref=$((pref + 1))
 	in_host client tc filter del dev eth0 $hook pref $pref
-	for verb in --list --flush-flows "--add $ORIGINAL:81=$TARGET:$TARGET_PORT/tcp"; do
+	for verb in --list --flush-flows "--add $ORIGINAL_AT:81=$TARGET_AT:$TARGET_PORT/tcp"; do
 		status=0
 		# shellcheck disable=SC2086
 		output=$(proxy $verb eth0 2>&1 > $TMP/half) || status=$?
 		equal "without the $hook filter, ${verb%% *} says so" "$status $output" \
-			"1 proxy: somebody has removed the $hook filter of proxy from eth0: 'proxy eth0' \
+			"1 proxy: somebody has removed the $name filter of proxy from eth0: 'proxy eth0' \
 takes over what is left"
 	done
 	start_tool half client proxy "${MAP[@]}" eth0
-	equal "the next proxy attaches both filters" "$(filters)" "proxy_egress proxy_ingress "
+	equal "the next proxy attaches both filters" "$(filters)" "$FILTERS"
 	check "which work" exchange
 	says "the connection goes on" across-$hook two two
 	stop across-$hook || true
@@ -168,7 +174,7 @@ stop last
 
 for hook in ingress egress; do
 	counted=$(count $hook)
-	in_host client socat -t 1 - TCP:$TARGET:$TARGET_PORT <<< x > /dev/null
+	in_host client socat -t 1 - TCP:$TARGET_AT:$TARGET_PORT <<< x > /dev/null
 	check "the foreign $hook filter still counts" test "$(count $hook)" -gt "$counted"
 done
 finish
