@@ -16,6 +16,7 @@
 #include "log.h"
 #include "loop.h"
 #include "memory.h"
+#include "notify.h"
 #include "number.h"
 #include "options.h"
 #include "output.h"
@@ -259,6 +260,7 @@ static int start(struct pm_session *session)
 	err = privileges_drop(opt->file ? PRIVILEGES_WRITE : 0);
 	if (err)
 		return log_err(err, "cannot drop privileges");
+	notify_ready();
 	return show_first(session);
 }
 

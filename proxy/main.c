@@ -12,6 +12,7 @@
 #include "iface.h"
 #include "log.h"
 #include "loop.h"
+#include "notify.h"
 #include "number.h"
 #include "option-table.h"
 #include "options.h"
@@ -326,7 +327,11 @@ static int proxy_serve(struct proxy_session *session, const struct iface *iface)
 		 list->texts == 1 ? "" : "s");
 	engine_warn(engine);
 	engine_settle(engine);
-	err = err ?: proxy_drop_privileges(session->opt) ?: proxy_wait_for_end(session);
+	err = err ?: proxy_drop_privileges(session->opt);
+	if (!err) {
+		notify_ready();
+		err = proxy_wait_for_end(session);
+	}
 	if (!proxy_enough(session, session->reports))
 		proxy_report(session, true);
 	if (err == -ENODEV && session->opt->wait)
@@ -378,6 +383,7 @@ static int proxy_turn(struct proxy_session *session, bool first)
 	} else if (err == -ENODEV && opt->wait) {
 		if (first)
 			log_note("there is no %s, waiting for it", opt->ifname);
+		notify_ready();
 		err = loop_add(&session->loop, &session->iface) ?: loop_run(&session->loop);
 	} else {
 		proxy_refuse_iface(err, opt->ifname);
