@@ -13,8 +13,11 @@ CFLAGS     ?= -O2 -g
 
 PREFIX  ?= /usr/local
 sbindir ?= $(PREFIX)/sbin
-mandir  ?= $(PREFIX)/share/man
-INSTALL ?= install
+datadir ?= $(PREFIX)/share
+mandir  ?= $(datadir)/man
+unitdir ?= $(PREFIX)/lib/systemd/system
+# Put before the names of the tools where another package has a "proxy".
+PROGRAM_PREFIX ?=
 
 # Quiet by default: one line per file made. V=1 shows the commands, make -s nothing at all.
 ifeq ($(V),1)
@@ -25,7 +28,8 @@ else
 quiet = @printf '  %-7s %s\n' '$(1)' '$(@:$(BUILD)/%=%)';
 endif
 
-VERSION := $(shell sed -n 's/^\#\# \[\([0-9][^]]*\)\].*/\1/p' CHANGELOG.md | head -n 1)
+# What --version says. In a checkout that is no release it names the commit.
+VERSION := $(shell scripts/version.sh)
 TOOLS   := $(patsubst %/main.c,%,$(wildcard */main.c))
 SKELS   := $(patsubst bpf/%-bpf.c,$(BUILD)/%.skel.h,$(wildcard bpf/*-bpf.c))
 
@@ -35,7 +39,7 @@ SAN      := $(if $(SANITIZE),$(SANFLAGS))
 # The same files come out of every folder.
 MAPPED   := -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(abspath $(BUILD))=build
 # The user's CPPFLAGS and CFLAGS come last, so that they win.
-C_FLAGS  := -std=gnu11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(WARN) -Wmissing-prototypes $(MAPPED) \
+C_FLAGS  := -std=gnu11 -D_GNU_SOURCE $(WARN) -Wmissing-prototypes $(MAPPED) \
 	    -Iinclude -Ilib -I$(BUILD) $(shell $(PKG_CONFIG) --cflags libbpf 2>/dev/null) \
 	    $(CPPFLAGS) $(CFLAGS)
 # -target bpf loses the folder that asm/types.h is in on Debian and Ubuntu. CC knows it.
@@ -50,7 +54,7 @@ LIBS := $(shell $(PKG_CONFIG) --libs libbpf 2>/dev/null || echo -lbpf)
 endif
 
 # The goals that compile something; only they ask for compilers, and note the flags in use.
-NO_BUILD := bench clean coverage demo deps format fuzz help lint soak test uninstall vm-test
+NO_BUILD := bench clean coverage deb demo deps dist format fuzz help lint soak test uninstall vm-test
 ifneq ($(filter-out $(NO_BUILD),$(or $(MAKECMDGOALS),all)),)
 need = $(if $(shell command -v $(firstword $(1))),,\
 	 $(error $(firstword $(1)) is missing: run scripts/install-deps.sh build))
@@ -78,7 +82,13 @@ ifneq ($(flags),$(strip $(file <$(BUILD)/flags)))
 $(shell mkdir -p $(BUILD))
 $(file >$(BUILD)/flags,$(flags))
 endif
+# Another commit changes only what prints the version.
+ifneq ($(VERSION),$(strip $(file <$(BUILD)/version)))
+$(file >$(BUILD)/version,$(VERSION))
 endif
+endif
+%/options.o: C_FLAGS += -DVERSION='"$(VERSION)"'
+$(foreach t,$(TOOLS),$(addprefix $(BUILD)/,$(t) san/$(t) fuzz/$(t)):%=%/options.o): $(BUILD)/version
 
 all: $(TOOLS:%=$(BUILD)/bin/%)
 
@@ -206,7 +216,7 @@ $(BUILD)/compile_commands.json: $(SKELS) Makefile
 	$(file >$@,[$(foreach f,$(wildcard bpf/*-bpf.c tests/*/*-bpf.c scripts/*/*-bpf.c),\
 		$(call compile_command,$(f),$(CLANG) $(BPF_FLAGS)))\
 		$(foreach f,$(filter-out %-bpf.c,$(wildcard $(TOOLS:%=%/*.c) lib/*.c tests/*/*.c \
-			scripts/*/*.c)),$(call compile_command,$(f),$(CC) $(C_FLAGS) -Itests))])
+			scripts/*/*.c)),$(call compile_command,$(f),$(CC) $(C_FLAGS) -Itests -DVERSION='"$(VERSION)"'))])
 	$(call quiet,JSON)sed -i '1s/^\[ *,/[/' $@
 
 compile_commands.json: $(BUILD)/compile_commands.json
@@ -247,15 +257,26 @@ format:
 	clang-format -i $(wildcard bpf/*.[ch] include/*.h lib/*.[ch] tests/*.h tests/*/*.[ch] \
 		scripts/*/*.[ch] $(TOOLS:%=%/*.[ch]))
 
+export DESTDIR PROGRAM_PREFIX RUN
+folders = sbindir='$(sbindir)' datadir='$(datadir)' mandir='$(mandir)' unitdir='$(unitdir)'
+
 install: all
-	$(call quiet,INSTALL)$(INSTALL) -d $(DESTDIR)$(sbindir) $(DESTDIR)$(mandir)/man8 && \
-	$(INSTALL) -m 755 $(TOOLS:%=$(BUILD)/bin/%) remove-filters-and-qdisc.sh \
-		$(DESTDIR)$(sbindir) && \
-	$(INSTALL) -m 644 $(foreach t,$(TOOLS),$(t)/$(t).8) $(DESTDIR)$(mandir)/man8
+	$(call quiet,INSTALL)$(folders) scripts/install.sh
 
 uninstall:
-	$(call quiet,REMOVE)rm -f $(TOOLS:%=$(DESTDIR)$(sbindir)/%) $(DESTDIR)$(sbindir)/remove-filters-and-qdisc.sh \
-		$(TOOLS:%=$(DESTDIR)$(mandir)/man8/%.8)
+	$(call quiet,REMOVE)$(folders) scripts/install.sh --remove
+
+# --- what is published ---------------------------------------------------------------------------
+
+RELEASE := packet-tools-$(VERSION)
+
+# The committed tree, and its version, which no checkout will tell any more.
+dist:
+	$(call quiet,TAR)mkdir -p $(BUILD) && printf '%s\n' '$(VERSION)' > $(BUILD)/version && \
+	git archive --prefix=$(RELEASE)/ --add-file=$(BUILD)/version -o $(BUILD)/$(RELEASE).tar.gz HEAD
+
+deb: dist
+	+@scripts/deb.sh $(BUILD)/$(RELEASE).tar.gz $(BUILD)/deb
 
 clean:
 	$(call quiet,CLEAN)rm -rf $(BUILD)
@@ -274,7 +295,9 @@ help:
 	'make vm-test    all tests on other kernels, in qemu (an hour each; VM="OPTIONS")' \
 	'make lint       formatters, static analysis, man pages' \
 	'make format     let clang-format lay out the C files' \
-	'make install    into PREFIX (/usr/local), sbindir, mandir; DESTDIR is put before; uninstall' \
+	'make install    into PREFIX (/usr/local), sbindir, datadir, mandir, unitdir; DESTDIR is put before;' \
+	'                uninstall; PROGRAM_PREFIX=tc- where another package has a "proxy"' \
+	'make dist       a tar archive of this commit in $(BUILD); make deb: a package for Debian from it' \
 	'make compile_commands.json  write it to $(BUILD), where clangd finds it' \
 	'make clean      remove $(BUILD)' \
 	'' \
@@ -287,9 +310,9 @@ help:
 # make's own variables on the command line reach the scripts through the environment.
 export BUILD FUZZ_SECONDS
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all bench bench-programs bpf-tests check clean compile_commands.json coverage demo deps \
-	e2e-tests format fuzz fuzz-tests help install lint skeletons soak test uninstall unit-tests \
+.PHONY: all bench bench-programs bpf-tests check clean compile_commands.json coverage deb demo deps \
+	dist e2e-tests format fuzz fuzz-tests help install lint skeletons soak test uninstall unit-tests \
 	vm-test

@@ -64,6 +64,11 @@ needs()
 	test             command:iperf3        iperf3           iperf3                iperf3            iperf             iperf3
 	test,bench       command:nft           nftables         nftables              nftables          nftables          nftables
 	test,bench       command:tcpdump       tcpdump          tcpdump               tcpdump           tcpdump           tcpdump
+	test             command:logrotate     logrotate        logrotate             logrotate         logrotate         logrotate
+	test             command:/lib/systemd/systemd systemd    systemd               systemd           systemd           -
+	test             command:dh            debhelper        -                     -                 -                 -
+	test             command:dpkg-buildpackage dpkg-dev     -                     -                 -                 -
+	test             command:lintian       lintian          -                     -                 -                 -
 	lint             command:clang-format  clang-format     clang-tools-extra     clang             clang-tools       clang-extra-tools
 	lint             command:clang-tidy    clang-tidy       clang-tools-extra     clang             clang-tools       clang-extra-tools
 	lint             command:cppcheck      cppcheck         cppcheck              cppcheck          cppcheck          cppcheck

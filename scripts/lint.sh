@@ -315,6 +315,7 @@ lint_man()
 {
 	local main tool page status=0
 	make_in gcc all || return
+	mandoc -T lint -W warning contrib/*.8 || status=1
 	for main in */main.c; do
 		tool=${main%/main.c}
 		page=$tool/$tool.8

@@ -78,10 +78,27 @@ check "each of its commands compiles" sh -c "jq -e 'length > 50' $OUT/compile_co
 
 check "installs" build -s install DESTDIR="$TMP/staged" PREFIX=/opt/tools
 equal "what people need" "$(cd "$TMP/staged" && find . -type f | sort | xargs)" \
-	"./opt/tools/sbin/packet-monitor ./opt/tools/sbin/proxy ./opt/tools/sbin/remove-filters-and-qdisc.sh ./opt/tools/share/man/man8/packet-monitor.8 ./opt/tools/share/man/man8/proxy.8"
+	"$(
+		for tool in packet-monitor proxy; do
+			printf './opt/tools/%s\n' lib/systemd/system/$tool@.service sbin/$tool \
+				share/bash-completion/completions/$tool \
+				share/fish/vendor_completions.d/$tool.fish \
+				share/man/man8/$tool.8 share/zsh/site-functions/_$tool
+		done | cat - <(printf './opt/tools/%s\n' sbin/remove-filters-and-qdisc.sh \
+			share/man/man8/remove-filters-and-qdisc.sh.8) | sort | xargs
+	)"
 check "what is installed can be executed" "$TMP/staged/opt/tools/sbin/remove-filters-and-qdisc.sh" --help
+check "a unit calls the tool where it is" grep -q '^ExecStart=/opt/tools/sbin/proxy ' \
+	"$TMP/staged/opt/tools/lib/systemd/system/proxy@.service"
+completed=$(bash -c '. "$0"; _proxy proxy --sta proxy; echo "${COMPREPLY[@]}"' \
+	"$TMP/staged/opt/tools/share/bash-completion/completions/proxy")
+equal "bash completes options" "$completed" "--status"
 check "uninstalls" build -s uninstall DESTDIR="$TMP/staged" PREFIX=/opt/tools
 equal "everything" "$(find "$TMP/staged" -type f)" ""
+check "installs under other names" build -s install DESTDIR="$TMP/staged" PREFIX=/opt/tools PROGRAM_PREFIX=tc-
+equal "with a prefix" "$(cd "$TMP/staged" && find . -type f -name '*proxy*' ! -name '*tc-proxy*')" ""
+check "and the unit knows" grep -q '^ExecStart=/opt/tools/sbin/tc-proxy ' \
+	"$TMP/staged/opt/tools/lib/systemd/system/tc-proxy@.service"
 
 for variable in CC CLANG BPFTOOL PKG_CONFIG; do
 	contains "a missing $variable is named, with the cure" \

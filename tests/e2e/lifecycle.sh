@@ -68,8 +68,8 @@ for tool in packet-monitor proxy; do
 	contains "$tool: --help shows the usage on stdout" "$out" "Usage: $tool"
 	equal "$tool: --help leaves stderr alone" "$err" ""
 	run_tool $tool --version
-	check "$tool: --version is a name and a number" \
-		grep -qxE "$tool [0-9]+\.[0-9]+\.[0-9]+" "$TMP/run.out"
+	check "$tool: --version is a name, a number and, before a release, the commit" \
+		grep -qxE "$tool [0-9]+\.[0-9]+\.[0-9]+(-git[0-9]{8}\.[0-9a-f]+(\.dirty)?)?" "$TMP/run.out"
 
 	# --- wrong usage ---
 	run_tool $tool
