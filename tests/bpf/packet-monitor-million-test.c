@@ -58,8 +58,7 @@ static void million_pass(__u32 flow, __u32 packets)
 		    .repeat = (int)packets);
 
 	memcpy(&frame[27], &flow, 3);
-	bpf_prog_test_run_opts(counter_program(&interfaces.counter, &lo->iface, PM_INGRESS),
-			       &opts);
+	bpf_prog_test_run_opts(counter_program(&interfaces.counter, &lo->iface, PM_INGRESS), &opts);
 }
 
 /* At its highest. */
