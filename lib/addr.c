@@ -124,13 +124,6 @@ int addr_parse(const char *text, struct addr *addr)
 	return 0;
 }
 
-const char *addr_plain(const struct addr *addr, char buf[ADDR_TEXT_LEN])
-{
-	if (addr_is_ipv4(addr))
-		return addr_text(addr, 0, buf);
-	return inet_ntop(AF_INET6, addr, buf, ADDR_TEXT_LEN);
-}
-
 /* inet_ntop() takes as long for one IPv4 address as all the rest of a line. */
 static char *addr_append_ipv4(char *at, const struct addr *addr)
 {
@@ -142,6 +135,14 @@ static char *addr_append_ipv4(char *at, const struct addr *addr)
 		at = number_append(at, bytes[i]);
 	}
 	return at;
+}
+
+const char *addr_plain(const struct addr *addr, char buf[ADDR_TEXT_LEN])
+{
+	if (!addr_is_ipv4(addr))
+		return inet_ntop(AF_INET6, addr, buf, ADDR_TEXT_LEN);
+	*addr_append_ipv4(buf, addr) = '\0';
+	return buf;
 }
 
 char *addr_append(char *at, const struct addr *addr, __be16 port)

@@ -148,7 +148,7 @@ int writer_open(struct writer *writer, struct loop *loop, const char *path, bool
 			   .arg = writer,
 			   .write = true },
 	};
-	if (writer->replace) {
+	if (path && replace) {
 		writer->watch.fd = -1;
 		return writer_check_regular(path);
 	}

@@ -50,10 +50,8 @@ static const char *const output_counter_texts[] = {
 	PROXY_REASONS(COUNTER_TEXT) PROXY_EVENTS(COUNTER_TEXT)
 };
 
-static int output_add_part(struct proxy_report *report, const struct datapath *path)
+static int output_open_part(struct output_part *part, const struct datapath *path)
 {
-	struct output_part *part = &report->parts[report->count++];
-
 	part->table = &path->table;
 	part->maps = &path->maps;
 	part->stats = calloc(path->table.id_end, sizeof(*part->stats));
@@ -68,7 +66,7 @@ static int output_open(struct proxy_report *report, FILE *out, const struct engi
 		       enum proxy_format format)
 {
 	const struct datapath *path;
-	int err = 0;
+	int err = 0, count = 0;
 	FILE *name;
 
 	*report = (struct proxy_report){ .engine = engine,
@@ -84,7 +82,8 @@ static int output_open(struct proxy_report *report, FILE *out, const struct engi
 	snprintf(report->flow_head, sizeof(report->flow_head),
 		 "{\"type\":\"flow\",\"ts\":%.3f,\"iface\":\"%s\",\"proto\":\"", report->ts,
 		 report->ifname);
-	engine_for_each(path, engine) err = err ?: output_add_part(report, path);
+	engine_for_each(path, engine) err = err ?: output_open_part(&report->parts[count++], path);
+	report->count = count;
 	return err;
 }
 
