@@ -235,18 +235,19 @@ __noinline int flow_enter(struct __sk_buff *skb, __u32 number, __u32 how, __u32 
 {
 	struct proxy_flow *flow = flow_at(number);
 	const struct slot_bucket *first, *second, *third;
-	struct proxy_reply key;
 	__u64 hash, before;
 	int err;
 
-	if (!flow || !other)
+	WORK(proxy_reply, key, WORK_KEY);
+
+	if (!flow || !other || !key)
 		return -EINVAL;
 	if (how & ENTER_OTHER_PORT)
 		flow->key.lport = other_port(flow->cport);
 	if (how & ENTER_CHECK_SOCKETS && socket_has(skb, &flow->key))
 		return -EADDRINUSE;
-	key = how & ENTER_PIN ? proxy_client_side(flow) : flow->key;
-	hash = proxy_flow_hash(cfg_hash_keys, &key);
+	*key = how & ENTER_PIN ? proxy_client_side(flow) : flow->key;
+	hash = proxy_flow_hash(cfg_hash_keys, key);
 	first = slot_bucket_at(hash, 0);
 	second = slot_bucket_at(hash, 1);
 	third = slot_bucket_at(hash, 2);
@@ -254,7 +255,7 @@ __noinline int flow_enter(struct __sk_buff *skb, __u32 number, __u32 how, __u32 
 		return -EINVAL;
 	before = buckets_sum(first, second, third, hash);
 	/* Without an entry of this tag there is nothing to search. */
-	*other = before ? flow_search(&key) : FLOW_NONE;
+	*other = before ? flow_search(key) : FLOW_NONE;
 	if (*other != FLOW_NONE)
 		return how & ENTER_OTHER_PORT ? -EADDRINUSE : -EEXIST;
 	err = flow_publish(number, hash, before, how);
@@ -352,9 +353,14 @@ static __always_inline void flow_end(struct proxy_flow *flow, __u32 number)
 static __always_inline struct proxy_flow *flow_get_pinned(struct flow_request *req)
 {
 	const struct packet *p = &req->p;
-	const struct proxy_reply key = client_side(p);
-	struct proxy_flow *flow = state.pins ? flow_get_of(&key, p, &req->number) : NULL;
+	struct proxy_flow *flow;
 
+	WORK(proxy_reply, key, WORK_KEY);
+
+	if (!state.pins || !key)
+		return NULL;
+	*key = client_side(p);
+	flow = flow_get_of(key, p, &req->number);
 	if (!flow)
 		return NULL;
 	/* The mapping is gone or has another target: connections stay, datagrams move. */

@@ -108,7 +108,7 @@ struct {
  * WORK() declares @name, a pointer to a struct @type, which is NULL only as far as the verifier
  * knows.
  */
-enum work_area { WORK_REQUEST, WORK_PACKET, WORK_ENTER, WORK_AREAS };
+enum work_area { WORK_REQUEST, WORK_PACKET, WORK_KEY, WORK_AREAS };
 
 #if PROXY_FAMILY == 4
 #define WORK(type, name, area) struct type name##_space, *name = &name##_space

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * No program reads a byte of its stack that some path to there has not written.
+ * No program reads a byte of its stack that some path to there has not written, and none uses more
+ * stack in a chain of calls than there is.
  *
  * Kernels before 6.3, and stable ones of before the middle of 2024, refuse a program that does.
  * Later ones let it pass, so loading it there shows nothing. This test does what the verifier
@@ -56,7 +57,8 @@ struct stack_frame {
 	struct stack_value regs[REGS];
 	struct stack_value words[WORDS];
 	__u8 bytes[STACK_BYTES]; /* enum byte */
-	int back;		 /* the instruction behind the call */
+	int entry;		 /* the first instruction of the function */
+	int back;		 /* the one behind the call */
 };
 
 struct state {
@@ -79,11 +81,13 @@ struct program {
 	__u32 func_count;
 	const struct bpf_line_info *lines;
 	__u32 line_count;
+	__s64 *used; /* bytes of stack that the function which begins here uses */
 	__u16 *live; /* a bit for each register that may be read before it is written */
 	bool *target;
 	struct states *visits; /* those in which each instruction has been reached */
 	struct states todo;
 	size_t steps, joins;
+	__s64 deepest;	     /* bytes of stack in a chain of calls */
 	unsigned int guilty; /* reads of unwritten stack */
 	bool *told;
 	bool quiet;
@@ -347,6 +351,15 @@ static void tell(struct program *p, int pc, const char *what, int byte)
 	       byte - STACK_BYTES);
 }
 
+/* The function of @frame uses its stack from byte @from on. */
+static void use_stack(struct program *p, const struct stack_frame *frame, __s64 from)
+{
+	__s64 *used = &p->used[frame->entry];
+
+	if (*used < STACK_BYTES - from)
+		*used = STACK_BYTES - from;
+}
+
 static void read_stack(struct program *p, struct state *state, const struct stack_value *at,
 		       __s64 off, const struct stack_value *size)
 {
@@ -364,6 +377,7 @@ static void read_stack(struct program *p, struct state *state, const struct stac
 	}
 	if (from < 0 || size->number < 0 || from + size->number > STACK_BYTES)
 		give_up(p, state->pc, "reads outside of the stack");
+	use_stack(p, &state->frames[at->frame], from);
 	for (__s64 i = from; i < from + size->number; i++) {
 		if (bytes[i] == UNWRITTEN) {
 			tell(p, state->pc, "unwritten stack", (int)i);
@@ -390,6 +404,7 @@ static void write_stack(struct program *p, struct state *state, const struct sta
 	}
 	if (from < 0 || size < 0 || from + size > STACK_BYTES)
 		give_up(p, state->pc, "writes outside of the stack");
+	use_stack(p, frame, from);
 	for (__s64 i = from; i < from + size; i++) {
 		frame->bytes[i] = zero ? ZERO : WRITTEN;
 		frame->words[i / 8].kind = UNKNOWN;
@@ -528,6 +543,7 @@ static void enter(struct state *state, int pc, int back)
 	struct stack_frame *frame = &state->frames[++state->depth];
 
 	memset(frame, 0, sizeof(*frame));
+	frame->entry = pc;
 	frame->back = back;
 	for (int i = 1; state->depth && i <= 5; i++)
 		frame->regs[i] = state->frames[state->depth - 1].regs[i];
@@ -719,25 +735,52 @@ static void stack_follow(struct program *p, int entry)
 	}
 }
 
+/*
+ * Return: the bytes of stack that the function at @entry and all below it use at most. Verifiers
+ * before 6.7 take those of a function for a multiple of 32, later ones for a multiple of 16.
+ */
+static __s64 deepest(const struct program *p, int entry)
+{
+	__s64 below = 0, own = (p->used[entry] + 31) / 32 * 32;
+	int end = p->count;
+
+	for (__u32 i = 0; i < p->func_count; i++)
+		if ((int)p->funcs[i].insn_off > entry && (int)p->funcs[i].insn_off < end)
+			end = (int)p->funcs[i].insn_off;
+	for (int pc = entry; pc < end; pc++) {
+		const struct bpf_insn *insn = &p->insns[pc];
+		__s64 callee = 0;
+
+		if (is_call(insn) && insn->src_reg == BPF_PSEUDO_CALL)
+			callee = deepest(p, pc + 1 + insn->imm);
+		if (below < callee)
+			below = callee;
+	}
+	return (own ? own : 32) + below;
+}
+
 /* Return: the number of reads of stack that some path has not written. */
 static unsigned int examine(struct program *p)
 {
+	p->used = calloc((size_t)p->count, sizeof(*p->used));
 	p->live = calloc((size_t)p->count + 1, sizeof(*p->live));
 	p->target = calloc((size_t)p->count + 1, sizeof(*p->target));
 	p->told = calloc((size_t)p->count, sizeof(*p->told));
 	p->visits = calloc((size_t)p->count, sizeof(*p->visits));
-	if (!p->live || !p->target || !p->told || !p->visits)
+	if (!p->used || !p->live || !p->target || !p->told || !p->visits)
 		abort();
 	find_live(p);
 	stack_follow(p, 0);
 	for (__u32 i = 0; i < p->func_count; i++)
 		if (p->funcs[i].insn_off && global_function(p, (int)p->funcs[i].insn_off))
 			stack_follow(p, (int)p->funcs[i].insn_off);
+	p->deepest = deepest(p, 0);
 	for (int pc = 0; pc < p->count; pc++) {
 		for (size_t i = 0; i < p->visits[pc].count; i++)
 			free(p->visits[pc].list[i]);
 		free(p->visits[pc].list);
 	}
+	free(p->used);
 	free(p->live);
 	free(p->target);
 	free(p->told);
@@ -769,6 +812,8 @@ static int on_load(struct bpf_program *prog, struct bpf_prog_load_opts *opts, lo
 	CHECK(p.func_count && p.line_count, "%s: its functions and lines are known", p.name);
 	CHECK_EQ(guilty, 0, "%s: no stack is read that is not written (%zu steps, %zu joins)",
 		 p.name, p.steps, p.joins);
+	CHECK(p.deepest <= STACK_BYTES, "%s: %lld bytes of stack in a chain of calls, of %d at most",
+	      p.name, (long long)p.deepest, STACK_BYTES);
 	return 0;
 }
 
