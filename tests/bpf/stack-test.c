@@ -812,8 +812,9 @@ static int on_load(struct bpf_program *prog, struct bpf_prog_load_opts *opts, lo
 	CHECK(p.func_count && p.line_count, "%s: its functions and lines are known", p.name);
 	CHECK_EQ(guilty, 0, "%s: no stack is read that is not written (%zu steps, %zu joins)",
 		 p.name, p.steps, p.joins);
-	CHECK(p.deepest <= STACK_BYTES, "%s: %lld bytes of stack in a chain of calls, of %d at most",
-	      p.name, (long long)p.deepest, STACK_BYTES);
+	CHECK(p.deepest <= STACK_BYTES,
+	      "%s: %lld bytes of stack in a chain of calls, of %d at most", p.name,
+	      (long long)p.deepest, STACK_BYTES);
 	return 0;
 }
 
