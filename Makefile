@@ -159,6 +159,8 @@ BPF_TESTS  := $(basename $(notdir $(wildcard tests/bpf/*-test.c)))
 E2E_TOOLS  := $(basename $(notdir $(call test_sources,e2e)))
 $(foreach t,$(UNIT_TESTS),$(eval $(call test_rule,unit,$(t),san/,san,$$(SANFLAGS))))
 $(foreach t,$(BPF_TESTS),$(eval $(call test_rule,bpf,$(t),,test,)))
+# It compares the filter with libpcap's.
+$(BUILD)/tests/bpf/packet-monitor-filter-test: override LDLIBS += -lpcap
 
 $(E2E_TOOLS:%=$(BUILD)/tests/e2e/%): $(BUILD)/tests/e2e/%: $(BUILD)/tests/e2e/%.o
 	$(call quiet,LINK)$(CC) $(SAN) $(CFLAGS) $(LDFLAGS) $< $(LIBS) -lpthread $(LDLIBS) -o $@

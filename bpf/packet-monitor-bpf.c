@@ -231,7 +231,7 @@ static __always_inline int pm_count_any(struct __sk_buff *skb, enum pm_direction
 		partial = pm_read_inner(skb, &pkt);
 	if (unlikely(partial) && skb->len < l2_len)
 		return pm_count_reason(pkt.key.ifindex, dir, partial, false, &wire);
-	if (cfg_filtered && !pm_filter_match(&pkt.key))
+	if (!pm_filter_match(pkt.key.meta, pkt.key.addr[0], &pkt.key))
 		reason = PM_FILTERED;
 	if (!reason)
 		reason = pm_flow_get(&pkt.key, dir, &slot);
@@ -248,19 +248,25 @@ static __noinline int pm_count_frame(struct __sk_buff *skb, enum pm_direction di
 	return pm_count_any(skb, dir, ETH_HLEN);
 }
 
-/* Count a plain packet of a known flow. Return: whether it is one. @shared: cfg_shared, constant */
+/*
+ * Count a plain packet of a known flow, or one that the filter does not accept.
+ * @key: of pm_parse_plain(); @shared: cfg_shared, constant
+ * Return: whether it is one.
+ */
 static __always_inline bool pm_count_plain(struct __sk_buff *skb, enum pm_direction dir,
-					   bool shared)
+					   struct pm_key key, bool accepted, bool shared)
 {
-	struct pm_key key = {};
+	struct pm_count wire = { .packets = 1, .bytes = skb->len };
 	struct pm_slot *slot;
 	__u32 number;
 
-	if (!pm_parse_plain(skb, dir, &key, ETH_HLEN) || (cfg_inner && pm_may_be_tunnel(&key)))
-		return false;
 	if (shared) {
 		key.meta |= (__u64)PM_KIND_LONG << 40;
 		key.ifindex = skb->ifindex;
+	}
+	if (!accepted) {
+		pm_count_reason(key.ifindex, dir, PM_FILTERED, false, &wire);
+		return true;
 	}
 	slot = slot_find_first(pm_key_hash(&key, dir), &key, pm_slot_match, &number);
 	if (!slot)
@@ -271,11 +277,14 @@ static __always_inline bool pm_count_plain(struct __sk_buff *skb, enum pm_direct
 
 static __always_inline void pm_count_packet(struct __sk_buff *skb, enum pm_direction dir)
 {
-	bool counted = false;
+	bool counted = false, accepted;
+	struct pm_key key = {};
 
-	if (!cfg_filtered)
-		counted = cfg_shared ? pm_count_plain(skb, dir, true)
-				     : pm_count_plain(skb, dir, false);
+	if (pm_parse_plain(skb, dir, &key, ETH_HLEN) && !(cfg_inner && pm_may_be_tunnel(&key))) {
+		accepted = pm_filter_match(key.meta, key.addr[0], NULL);
+		counted = cfg_shared ? pm_count_plain(skb, dir, key, accepted, true)
+				     : pm_count_plain(skb, dir, key, accepted, false);
+	}
 	if (!counted)
 		pm_count_frame(skb, dir);
 }

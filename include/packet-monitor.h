@@ -136,26 +136,8 @@ struct pm_untracked {
 };
 _Static_assert(sizeof(struct pm_untracked) == 512, "pm_untracked is shared with user space");
 
-/* What the filter asks for; within a list one match is enough, lists that are empty accept all. */
-enum { PM_FILTER_MAX = 8 };
-
-struct pm_net {
-	__u64 addr[2]; /* laid out as in pm_key: IPv4 uses the low half of [0] */
-	__u64 mask[2];
-	__u32 family; /* PM_KIND_IPV4 or PM_KIND_IPV6 */
-	__u32 reserved;
-};
-_Static_assert(sizeof(struct pm_net) == 40, "pm_net is shared with user space");
-
-struct pm_filter {
-	__u32 families; /* 1 << PM_KIND_*; 0: all */
-	__u32 protos;	/* entries used below */
-	__u32 ports;
-	__u32 nets;
-	__u16 port[PM_FILTER_MAX]; /* host order; source or destination */
-	__u8 proto[PM_FILTER_MAX];
-	struct pm_net net[PM_FILTER_MAX]; /* source or destination */
-};
-_Static_assert(sizeof(struct pm_filter) == 360, "pm_filter is shared with user space");
+/* A place for the filter in the programs: so many instructions, each a move of this value to r0. */
+#define PM_FILTER_ROOM 1000
+#define PM_FILTER_PLACE 0x706d6601
 
 #endif /* PACKET_MONITOR_H */

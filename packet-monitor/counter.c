@@ -16,7 +16,6 @@
 static int counter_configure(struct counter *counter, const struct counter_config *config)
 {
 	struct slot_table_size size = slot_table_size(config->max_flows, 1);
-	const struct pm_filter *filter = &config->filter;
 	struct packet_monitor *skel = counter->skel;
 	int err;
 
@@ -25,9 +24,7 @@ static int counter_configure(struct counter *counter, const struct counter_confi
 	skel->rodata->cfg_slots = size.slots;
 	skel->rodata->cfg_bucket_mask = size.buckets - 1;
 	skel->rodata->cfg_ring_mask = size.ring - 1;
-	skel->rodata->cfg_filter = *filter;
-	skel->rodata->cfg_filtered =
-		filter->families || filter->protos || filter->ports || filter->nets;
+	skel->rodata->cfg_filtered = config->filter.count != 0;
 	if (getrandom(skel->rodata->cfg_hash_keys, sizeof(skel->rodata->cfg_hash_keys), 0) < 0)
 		return -errno;
 	err = bpf_map__set_max_entries(skel->maps.slots, size.slots);
@@ -53,15 +50,40 @@ static void counter_choose(const struct packet_monitor *skel, const bool *direct
 	bpf_program__set_autoload(skel->progs.pm3_egress, direction[PM_EGRESS] && without);
 }
 
+/*
+ * Open the object with the filter in it. In place of packet_monitor__open(), which has no room
+ * between the image of the ELF file and the programs made of it.
+ */
+static int counter_open_object(struct counter *counter, const struct filter *filter)
+{
+	struct packet_monitor *skel = counter->skel = calloc(1, sizeof(*skel));
+	void *elf = NULL;
+	int err;
+
+	if (!skel)
+		return -ENOMEM;
+	err = packet_monitor__create_skeleton(skel);
+	if (!err && filter->count) {
+		elf = malloc(skel->skeleton->data_sz);
+		if (!elf)
+			return -ENOMEM;
+		memcpy(elf, skel->skeleton->data, skel->skeleton->data_sz);
+		skel->skeleton->data = elf;
+		err = filter_compile(filter, elf, skel->skeleton->data_sz);
+	}
+	err = err ?: bpf_object__open_skeleton(skel->skeleton, NULL);
+	free(elf);
+	return err;
+}
+
 int counter_open(struct counter *counter, const struct counter_config *config,
 		 const struct iface *only)
 {
-	struct packet_monitor *skel;
-	int err;
+	int err = counter_open_object(counter, &config->filter);
+	struct packet_monitor *skel = counter->skel;
 
-	skel = counter->skel = packet_monitor__open();
-	if (!skel)
-		return log_err(-errno, "cannot open the BPF object");
+	if (err)
+		return log_err(err, "cannot open the BPF object");
 	counter_choose(skel, config->direction, only);
 	err = counter_configure(counter, config);
 	if (err)

@@ -3,6 +3,7 @@
 #ifndef COUNTER_H
 #define COUNTER_H
 
+#include "filter.h"
 #include "flow-table.h"
 #include "iface.h"
 
@@ -13,7 +14,7 @@ struct counter_config {
 	__u32 max_flows;
 	bool inner;  /* count by the innermost flow */
 	bool shared; /* several interfaces use the table */
-	struct pm_filter filter;
+	struct filter filter;
 };
 
 /* All zero: not open. */

@@ -131,6 +131,7 @@ void monitor_end(struct monitor *monitor)
 		pm_count_add(&totals->all, &totals->retired);
 		pm_count_add(&totals->all, &totals->untracked);
 		memmove(&recent[0], &recent[1], (MONITOR_RECENT - 1) * sizeof(*recent));
-		recent[MONITOR_RECENT - 1] = totals->all.bytes - monitor->before[dir].all.bytes;
+		recent[MONITOR_RECENT - 1] =
+			totals_matched(totals).bytes - totals_matched(&monitor->before[dir]).bytes;
 	}
 }

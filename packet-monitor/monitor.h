@@ -20,6 +20,15 @@ struct totals {
 	__u64 retired_flows;
 };
 
+/** totals_matched - what the filter did not keep out: all if there is none */
+static inline struct pm_count totals_matched(const struct totals *totals)
+{
+	const struct pm_count *filtered = &totals->reason[PM_FILTERED];
+
+	return (struct pm_count){ totals->all.packets - filtered->packets,
+				  totals->all.bytes - filtered->bytes };
+}
+
 struct monitor_config {
 	struct counter_config counter;
 	bool tcx; /* attach by tcx, not by clsact */

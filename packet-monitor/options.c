@@ -58,10 +58,13 @@ static const struct option_entry table[] = {
 	{ "biflow", OPT_BIFLOW, NULL, "show both directions of a connection as one row" },
 	{ "by", OPT_BY, "host|port|protocol", "add up the flows of each host, port or protocol" },
 	{ "resolve", OPT_RESOLVE, NULL, "show names of hosts and services in tables, where known" },
+	{ "filter", 'F', "EXPR",
+	  "count only flows that match EXPR, in the language of tcpdump: "
+	  "'tcp port 443 and not net 10.0.0.0/8'" },
 	{ "proto", OPT_PROTO, "PROTO",
 	  "count only this protocol: tcp, udp, icmp, ..., or a number. "
-	  "Each filter may be given up to eight times. Values of one "
-	  "filter are alternatives; a packet must match every filter" },
+	  "Values of one option are alternatives; a packet must match "
+	  "every filter" },
 	{ "host", OPT_HOST, "ADDRESS", "count only packets from or to ADDRESS" },
 	{ "net", OPT_NET, "ADDRESS/LEN", "count only packets from or to this network" },
 	{ "port", OPT_PORT, "PORT", "count only packets from or to PORT" },
@@ -149,29 +152,69 @@ static void set_group(struct pm_options *opt, enum group group)
 	opt->view.group = group;
 }
 
-static void add_filter(struct pm_options *opt, int id)
-{
-	struct pm_filter *filter = &opt->interfaces.monitor.counter.filter;
-	const char *name = id == OPT_PROTO  ? "proto"
-			   : id == OPT_PORT ? "port"
-			   : id == OPT_HOST ? "host"
-					    : "net";
-	int err = id == OPT_PROTO  ? filter_add_proto(filter, optarg)
-		  : id == OPT_PORT ? filter_add_port(filter, optarg)
-				   : filter_add_net(filter, optarg, id == OPT_NET);
+/* What the options ask for that are no expression: values of one kind are alternatives. */
+struct filter_options {
+	struct filter families, protos, ports, nets;
+};
 
-	if (err == -E2BIG)
-		option_table_misuse("--%s may be given %d times at most", name, PM_FILTER_MAX);
-	if (err)
-		option_table_misuse("--%s: '%s' is no %s", name, optarg,
-				    id == OPT_PROTO
-					    ? "protocol (a name such as tcp, or a number up to 255)"
-				    : id == OPT_PORT ? "port (1 to 65535)"
-				    : id == OPT_HOST ? "IPv4 or IPv6 address"
-						     : "network (such as 10.0.0.0/8 or fd00::/8)");
+static void add_filter(struct filter *filter, const char *option, enum filter_type type)
+{
+	char why[FILTER_WHY_MAX];
+
+	if (filter_add(filter, type, optarg, why))
+		option_table_misuse("--%s: %s", option, why);
 }
 
-static void set_option(struct pm_options *opt, int id)
+static void add_expression(struct pm_options *opt)
+{
+	char why[FILTER_WHY_MAX];
+
+	if (filter_parse(&opt->interfaces.monitor.counter.filter, optarg, why))
+		option_table_misuse("--filter: %s", why);
+}
+
+/* Take all filters together: a packet has to match every one. */
+static void finish_filter(struct pm_options *opt, const struct filter_options *options)
+{
+	const struct filter *const lists[] = { &options->families, &options->protos,
+					       &options->ports, &options->nets };
+	struct filter *filter = &opt->interfaces.monitor.counter.filter;
+	int err = 0;
+
+	for (int i = 0; i < 4 && !err; i++)
+		err = filter_join(filter, lists[i], FILTER_AND);
+	err = err ?: filter_check(filter);
+	if (err == -E2BIG)
+		option_table_misuse("the filter is too long for the programs");
+	if (err == -EINVAL)
+		option_table_misuse("no packet can match: the filter contradicts itself");
+	if (err) {
+		log_err(err, "cannot prepare the filter");
+		exit(EXIT_FAILURE);
+	}
+}
+
+/* Who types a filter as tcpdump takes it is told how to do it here. */
+static void check_operands(char **words, int count)
+{
+	struct iface iface;
+	char text[256] = "";
+	size_t len = 0;
+	int first = 0;
+
+	while (first < count &&
+	       (!filter_begins(words[first]) || iface_open(words[first], &iface) != -ENODEV))
+		first++;
+	if (first == count)
+		return;
+	for (int i = first; i < count && len < sizeof(text); i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s",
+					i > first ? " " : "", words[i]);
+	option_table_misuse("there is no interface '%s'; for a filter, type: -F '%s'", words[first],
+			    text);
+}
+
+static void set_option(struct pm_options *opt, struct filter_options *filters, int id)
 {
 	static const char *const outputs[] = { "table", "classic", "jsonl", "csv", "prom" };
 	static const char *const groups[] = { "host", "port", "protocol" };
@@ -224,17 +267,26 @@ static void set_option(struct pm_options *opt, int id)
 	case 'n':
 		opt->resolve = false;
 		break;
+	case 'F':
+		add_expression(opt);
+		break;
 	case OPT_PROTO:
+		add_filter(&filters->protos, "proto", FILTER_TYPE_PROTO);
+		break;
 	case OPT_HOST:
+		add_filter(&filters->nets, "host", FILTER_TYPE_HOST);
+		break;
 	case OPT_NET:
+		add_filter(&filters->nets, "net", FILTER_TYPE_NET);
+		break;
 	case OPT_PORT:
-		add_filter(opt, id);
+		add_filter(&filters->ports, "port", FILTER_TYPE_PORT);
 		break;
 	case '4':
-		opt->interfaces.monitor.counter.filter.families |= 1 << PM_KIND_IPV4;
+		filter_add_family(&filters->families, PM_KIND_IPV4);
 		break;
 	case '6':
-		opt->interfaces.monitor.counter.filter.families |= 1 << PM_KIND_IPV6;
+		filter_add_family(&filters->families, PM_KIND_IPV6);
 		break;
 	case 'm':
 		opt->interfaces.monitor.counter.max_flows =
@@ -271,7 +323,7 @@ static void set_option(struct pm_options *opt, int id)
 
 void options_parse(struct pm_options *opt, int argc, char **argv)
 {
-	const char *problem;
+	struct filter_options filters = { 0 };
 	int id;
 
 	*opt = (struct pm_options){
@@ -282,7 +334,8 @@ void options_parse(struct pm_options *opt, int argc, char **argv)
 		.summary = true,
 	};
 	while ((id = option_table_next(table, argc, argv)) != -1)
-		set_option(opt, id);
+		set_option(opt, &filters, id);
+	check_operands(argv + optind, argc - optind);
 	for (int i = optind; i < argc; i++)
 		add_name(&opt->interfaces.watched, argv[i]);
 	check_interfaces(&opt->interfaces);
@@ -290,9 +343,7 @@ void options_parse(struct pm_options *opt, int argc, char **argv)
 	    (opt->format == OUTPUT_CLASSIC || opt->format == OUTPUT_PROM))
 		option_table_misuse(
 			"--output classic and prom show flows: not with --biflow or --by");
-	problem = filter_contradiction(&opt->interfaces.monitor.counter.filter);
-	if (problem)
-		option_table_misuse("no packet can match: %s", problem);
+	finish_filter(opt, &filters);
 	if (!opt->rows_given && (opt->format == OUTPUT_TABLE || opt->format == OUTPUT_PROM))
 		opt->view.limit = 20;
 }

@@ -34,7 +34,9 @@ void output_csv_head(FILE *out, const struct view_config *config)
 		fprintf(out, ",packets_%s,bytes_%s,interval_packets_%s,interval_bytes_%s", way, way,
 			way, way);
 	}
-	fputs(",flows,retired_packets,retired_bytes,untracked_packets,untracked_bytes\n", out);
+	fputs(",flows,retired_packets,retired_bytes,untracked_packets,untracked_bytes,"
+	      "matched_packets,matched_bytes\n",
+	      out);
 }
 
 /* The kernel allows any byte but '/', ':' and white space in the name of an interface. */
@@ -89,7 +91,7 @@ static void csv_print_row(FILE *out, const struct report *report, const struct r
 	csv_print_counts(out, &row->total[WAY_FORTH], &row->interval[WAY_FORTH]);
 	if (group != GROUP_NONE)
 		csv_print_counts(out, &row->total[WAY_BACK], &row->interval[WAY_BACK]);
-	fprintf(out, ",%llu,,,,\n", row->flows);
+	fprintf(out, ",%llu,,,,,,\n", row->flows);
 }
 
 static void csv_print_total(FILE *out, const struct report *report, const struct monitor *monitor,
@@ -99,14 +101,16 @@ static void csv_print_total(FILE *out, const struct report *report, const struct
 	const struct totals *before = &monitor->before[dir];
 	struct pm_count interval = { totals->all.packets - before->all.packets,
 				     totals->all.bytes - before->all.bytes };
+	struct pm_count matched = totals_matched(totals);
 
 	csv_print_head(out, report, "total", monitor);
 	fprintf(out, "%s,,,,,,,,", dir == PM_INGRESS ? "in" : "out");
 	csv_print_counts(out, &totals->all, &interval);
 	if (report->view->config.group != GROUP_NONE)
 		fputs(",,,,", out);
-	fprintf(out, ",%llu,%llu,%llu,%llu,%llu\n", totals->flow_count, totals->retired.packets,
-		totals->retired.bytes, totals->untracked.packets, totals->untracked.bytes);
+	fprintf(out, ",%llu,%llu,%llu,%llu,%llu,%llu,%llu\n", totals->flow_count,
+		totals->retired.packets, totals->retired.bytes, totals->untracked.packets,
+		totals->untracked.bytes, matched.packets, matched.bytes);
 }
 
 void output_csv(FILE *out, const struct report *report)

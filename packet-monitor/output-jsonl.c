@@ -113,6 +113,7 @@ static void jsonl_print_total(FILE *out, const struct report *report, const stru
 {
 	const struct totals *totals = &monitor->totals[dir];
 	const struct totals *before = &monitor->before[dir];
+	struct pm_count matched = totals_matched(totals);
 
 	jsonl_print_head(out, report, "total", monitor);
 	fprintf(out, ",\"dir\":\"%s\",\"packets\":%llu,\"bytes\":%llu,\"flows\":%llu",
@@ -133,6 +134,9 @@ static void jsonl_print_total(FILE *out, const struct report *report, const stru
 		fprintf(out, ",\"%s_packets\":%llu,\"%s_bytes\":%llu", format_reason(reason),
 			all.packets, format_reason(reason), all.bytes);
 	}
+	if (monitor->config->counter.filter.count)
+		fprintf(out, ",\"matched_packets\":%llu,\"matched_bytes\":%llu", matched.packets,
+			matched.bytes);
 	fputs("}\n", out);
 }
 

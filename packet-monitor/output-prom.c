@@ -113,6 +113,16 @@ static __u64 bytes(const struct totals *totals)
 	return totals->all.bytes;
 }
 
+static __u64 matched_packets(const struct totals *totals)
+{
+	return totals_matched(totals).packets;
+}
+
+static __u64 matched_bytes(const struct totals *totals)
+{
+	return totals_matched(totals).bytes;
+}
+
 static __u64 flows(const struct totals *totals)
 {
 	return totals->flow_count;
@@ -147,6 +157,12 @@ void output_prom(FILE *out, const struct report *report)
 			  packets);
 	prom_print_totals(out, report, "bytes_total", "counter", "Bytes that passed the hook.",
 			  bytes);
+	if (report->monitors[0]->config->counter.filter.count) {
+		prom_print_totals(out, report, "matched_packets_total", "counter",
+				  "Packets that the filter accepted.", matched_packets);
+		prom_print_totals(out, report, "matched_bytes_total", "counter",
+				  "Bytes that the filter accepted.", matched_bytes);
+	}
 	prom_print_totals(out, report, "flows", "gauge", "Flows in the table.", flows);
 	prom_print_totals(out, report, "retired_packets_total", "counter",
 			  "Packets of flows that have left the table.", retired);

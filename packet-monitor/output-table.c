@@ -474,9 +474,10 @@ void output_losses(FILE *out, const struct totals *totals)
 static void table_print_hook(FILE *out, const struct monitor *monitor, enum pm_direction dir)
 {
 	const struct totals *totals = &monitor->totals[dir];
+	struct pm_count matched = totals_matched(totals);
 
-	fprintf(out, "%llu packets, %llu bytes, %llu flows, ", totals->all.packets,
-		totals->all.bytes, totals->flow_count);
+	fprintf(out, "%llu packets, %llu bytes, %llu flows, ", matched.packets, matched.bytes,
+		totals->flow_count);
 	output_losses(out, totals);
 	fputc('\n', out);
 }
@@ -490,13 +491,13 @@ static void print_place(FILE *out, const struct monitor *monitor, enum pm_direct
 static void table_print_totals(FILE *out, const struct report *report,
 			       const struct monitor *monitor, enum pm_direction dir)
 {
-	const struct pm_count *all = &monitor->totals[dir].all;
-	const struct pm_count *before = &monitor->before[dir].all;
+	struct pm_count all = totals_matched(&monitor->totals[dir]);
+	struct pm_count before = totals_matched(&monitor->before[dir]);
 	double seconds = report->seconds > 0 ? report->seconds : 1;
 	char pps[16], bps[16];
 
-	format_si(pps, (double)(all->packets - before->packets) / seconds);
-	format_si(bps, (double)(all->bytes - before->bytes) * 8 / seconds);
+	format_si(pps, (double)(all.packets - before.packets) / seconds);
+	format_si(bps, (double)(all.bytes - before.bytes) * 8 / seconds);
 	print_place(out, monitor, dir);
 	fprintf(out, "%s pkt/s, %s bit/s, ", pps, bps);
 	table_print_hook(out, monitor, dir);

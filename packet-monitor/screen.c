@@ -123,13 +123,13 @@ static void line_wrap(struct lines *lines, const char *color, const char *text, 
 	line_print(lines, color, text, len);
 }
 
-/* What passed in one direction since the report before. */
+/* What passed in one direction, and the filter, since the report before. */
 static struct pm_count passed(const struct monitor *monitor, int dir)
 {
-	return (struct pm_count){
-		monitor->totals[dir].all.packets - monitor->before[dir].all.packets,
-		monitor->totals[dir].all.bytes - monitor->before[dir].all.bytes,
-	};
+	struct pm_count now = totals_matched(&monitor->totals[dir]);
+	struct pm_count before = totals_matched(&monitor->before[dir]);
+
+	return (struct pm_count){ now.packets - before.packets, now.bytes - before.bytes };
 }
 
 static double per_second(const struct live_view *live, __u64 count)
@@ -175,7 +175,7 @@ static const char *state_of(const struct live_view *live, const struct monitor *
 static void line_of_hook(struct lines *lines, const struct monitor *monitor, int dir, int width)
 {
 	const struct totals *totals = &monitor->totals[dir];
-	struct pm_count count = passed(monitor, dir);
+	struct pm_count count = passed(monitor, dir), matched = totals_matched(totals);
 	FILE *out = line_begin(lines);
 	char name[FORMAT_ENDPOINT_MAX], pps[16], packets[16], bytes[16];
 	const char *state = state_of(lines->live, monitor);
@@ -184,8 +184,8 @@ static void line_of_hook(struct lines *lines, const struct monitor *monitor, int
 		return;
 	output_name(name, monitor);
 	format_si(pps, per_second(lines->live, count.packets));
-	format_si(packets, (double)totals->all.packets);
-	format_si(bytes, (double)totals->all.bytes);
+	format_si(packets, (double)matched.packets);
+	format_si(bytes, (double)matched.bytes);
 	fprintf(out, "%s%*s%s ", name, width - terminal_width(name), "",
 		dir == PM_INGRESS ? " in: " : " out:");
 	fprintf(out, "%s%s", state ?: "", state ? ", " : "");

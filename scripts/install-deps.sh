@@ -47,6 +47,7 @@ needs()
 	demo,test,bench  command:sysctl        procps           procps-ng             procps-ng         procps            procps-ng
 	test             header:sanitizer/asan_interface.h gcc    libasan               gcc               gcc               -
 	test             fuzzer:clang          libclang-rt-dev/libclang-rt-14-dev compiler-rt     compiler-rt       -                 -
+	test             header:pcap/pcap.h    libpcap-dev      libpcap-devel         libpcap           libpcap-devel     libpcap-dev
 	test             command:setpriv       util-linux       util-linux            util-linux        util-linux        setpriv
 	test,bench       command:ping          iputils-ping     iputils               iputils           iputils           iputils
 	test             command:nc            netcat-openbsd   netcat                openbsd-netcat    netcat-openbsd    netcat-openbsd

@@ -666,9 +666,9 @@ static void udp_from(struct count_frame *f, __u32 number)
 	f->data[27] = (__u8)(number >> 16);
 }
 
-static bool open_with(__u32 max_flows, const struct pm_filter *filter)
+static bool open_with(__u32 max_flows, const struct filter *filter)
 {
-	static const struct pm_filter none;
+	static const struct filter none;
 
 	interfaces_close(&interfaces);
 	config.monitor.counter.max_flows = max_flows;
@@ -713,14 +713,14 @@ static void test_inner(void)
 
 static void test_count_filter(void)
 {
-	struct pm_filter filter = { 0 };
+	struct filter filter = { 0 };
+	char why[FILTER_WHY_MAX];
 	struct count_frame f;
 
-	filter_add_proto(&filter, "udp");
-	filter_add_port(&filter, "53");
-	filter_add_port(&filter, "54");
-	filter_add_net(&filter, "198.51.100.0/24", true);
-	filter_add_net(&filter, "2001:db8::2", false);
+	CHECK(!filter_parse(&filter,
+			    "udp and port (53 or 54) and (net 198.51.100.0/24 or host 2001:db8::2)",
+			    why),
+	      "filter: is understood");
 	if (!open_with(64, &filter))
 		return;
 	ethernet(&f, ETH_P_IP);
@@ -747,8 +747,8 @@ static void test_count_filter(void)
 	ethernet(&f, ETH_P_ARP);
 	put_zero(&f, 28);
 	check_frame("filter: not IP", &f, "filtered");
-	memset(&filter, 0, sizeof(filter));
-	filter.families = 1 << PM_KIND_IPV6;
+	filter.count = 0;
+	filter_add_family(&filter, PM_KIND_IPV6);
 	if (!open_with(64, &filter))
 		return;
 	udp_from(&f, 1);

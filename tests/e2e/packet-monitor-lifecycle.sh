@@ -48,14 +48,17 @@ refused "interval too short" 2 "--interval must be 0.1 to" -I 0.05 eth0
 refused "unknown sort key" 2 "--sort does not know 'size'" -s size eth0
 refused "unknown output" 2 "--output does not know 'xml'" -o xml eth0
 refused "no protocol" 2 "'nonsense' is no protocol" --proto nonsense eth0
-refused "port 0" 2 "'0' is no port" --port 0 eth0
 refused "port 65536" 2 "'65536' is no port" --port 65536 eth0
 refused "no address" 2 "'10.0.0.300' is no IPv4 or IPv6 address" --host 10.0.0.300 eth0
 refused "a prefix that is too long" 2 "'10.0.0.0/33' is no network" --net 10.0.0.0/33 eth0
-refused "too many ports" 2 "8 times at most" --port 1 --port 2 --port 3 --port 4 --port 5 --port 6 \
-	--port 7 --port 8 --port 9 eth0
-refused "a filter that contradicts itself" 2 "--port needs a protocol with ports" --proto gre --port 5 eth0
-refused "a family that contradicts the host" 2 "-4 or -6 excludes" -6 --host 10.0.0.1 eth0
+refused "a filter that makes no sense" 2 "'prt' at character 9 is neither" -F 'tcp and prt 80' eth0
+refused "bytes of a filter that control the terminal" 2 "x1b[31m' at character 1" -F $'\e[31m' eth0
+refused "a filter that contradicts itself" 2 "contradicts itself" -F 'tcp and udp' eth0
+refused "options that contradict each other" 2 "contradicts itself" --proto gre --port 5 eth0
+refused "a family that contradicts the host" 2 "contradicts itself" -6 --host 10.0.0.1 eth0
+refused "a filter that is too long" 2 "too long" \
+	-F "$(printf 'net fd00::%x/127 or ' {0..124..2})tcp" eth0
+refused "a filter as tcpdump takes it" 2 "type: -F 'tcp and port 443'" eth0 tcp and port 443
 refused "two views at once" 2 "exclude each other" --biflow --by host eth0
 refused "a view that a format does not have" 2 "not with --biflow or --by" -o prom --by host eth0
 echo "MemAvailable: 4096 kB" > "$TMP/meminfo"

@@ -49,7 +49,7 @@ show csv
 head -n 1 "$TMP/pm.out" | grep -q '^type,ts,iface,dir,family,vlan,inner_vlan,proto,src,sport,dst,dport,packets,' ||
 	fail "csv" "has no heading"
 check "csv: a flow" grep -Eq \
-	'^flow,[0-9.]+,eth0,out,ipv4,0,,udp,10.0.0.1,4001,10.0.0.2,53,3,300,3,300,1,,,,$' "$TMP/pm.out"
+	'^flow,[0-9.]+,eth0,out,ipv4,0,,udp,10.0.0.1,4001,10.0.0.2,53,3,300,3,300,1,,,,,,$' "$TMP/pm.out"
 check "csv: as many columns everywhere" python3 -c '
 import csv, sys
 sys.exit(len({len(row) for row in csv.reader(open(sys.argv[1]))}) != 1)' "$TMP/pm.out"
@@ -78,6 +78,18 @@ equal "filters: what passes" "$(jq -s -c 'map(select(.type == "flow"))[-2:] | ma
 equal "filters: the rest is counted, too" "$(jq -s -c 'map(select(.type == "total" and
 	.dir == "out"))[-1] | [.packets - .filtered_packets, .untracked_packets - .filtered_packets]' \
 	"$TMP/pm.out")" '[3,0]'
+show jsonl -F 'udp src or dst port 4001 and not vlan' --host 10.0.0.2
+equal "-F: what passes" "$(jq -s -c 'map(select(.type == "flow"))[-2:] | map(.packets) | sort' \
+	"$TMP/pm.out")" '[3,3]'
+equal "-F: its total" "$(jq -s -c 'map(select(.type == "total" and .dir == "out"))[-1] |
+	[.matched_packets, .matched_bytes, .packets > .matched_packets]' "$TMP/pm.out")" '[3,300,true]'
+show csv -F 'port 4001'
+equal "-F, csv: the total of what matches" "$(sed -n 's/^total,.*,out,.*,\([0-9]*,[0-9]*\)$/\1/p' \
+	"$TMP/pm.out" | tail -n 1)" "3,300"
+show table -F 'port 4001'
+contains "-F, table: the total of what matches" "$(cat "$TMP/pm.out")" \
+	"bit/s, 3 packets, 300 bytes, 1 flows, "
+contains "-F, table: and of the rest" "$(cat "$TMP/pm.out")" " filtered out"
 show table --resolve
 check "table" grep -qE '^out udp +10\.0\.0\.1:4001 +10\.0\.0\.2:[^ ]+ +3 ' "$TMP/pm.out"
 contains "the summary" "$(cat "$TMP/pm.err")" "The first "
@@ -95,6 +107,10 @@ text = open(sys.argv[1]).read()
 flows = sum(map(int, re.findall(r"^packet_monitor_flow_packets{.*} (\d+)$", text, re.M)))
 total = sum(map(int, re.findall(r"^packet_monitor_packets_total{.*} (\d+)$", text, re.M)))
 sys.exit(flows != total)' "$TMP/metrics.prom"
+show prom -F 'port 4001' --file "$TMP/metrics.prom" -I 0.1
+check "prom: the format with -F" "$ROOT/tests/e2e/prom-check.py" "$TMP/metrics.prom"
+contains "prom: the total of what matches" "$(cat "$TMP/metrics.prom")" \
+	'packet_monitor_matched_bytes_total{iface="eth0",dir="out"} 300'
 equal "prom: no temporary file is left" "$(echo "$TMP"/metrics*)" "$TMP/metrics.prom"
 check_not "prom: nothing on standard output" test -s "$TMP/pm.out"
 status=0

@@ -118,53 +118,6 @@ static void test_si(void)
 	check_si(18446744073709551615.0, "18.45E");
 }
 
-static void test_view_test_filter(void)
-{
-	static const char *const no_nets[] = { "",
-					       "/",
-					       "10.0.0.1",
-					       "10.0.0.1/",
-					       "10.0.0.1/33",
-					       "10.0.0/8",
-					       "::1/129",
-					       "fd00::/-1",
-					       "10.0.0.1/8x",
-					       "10.0.0.1/8/8",
-					       "2001:db8::1::/64" };
-	struct pm_filter filter = { 0 };
-
-	check_begin("filter: what is no network");
-	for (size_t i = 0; i < sizeof(no_nets) / sizeof(no_nets[0]); i++)
-		EXPECT(filter_add_net(&filter, no_nets[i], true) == -EINVAL, "'%s'", no_nets[i]);
-	EXPECT(filter_add_net(&filter, "10.0.0.0/8", false) == -EINVAL, "a host with a length");
-	EXPECT(filter.nets == 0, "something was added");
-	check_end();
-	CHECK(!filter_add_net(&filter, "10.1.2.3/12", true), "filter: an IPv4 network");
-	CHECK_EQ(filter.net[0].mask[0], htonl(0xfff00000), "filter: its mask");
-	CHECK_EQ(filter.net[0].addr[0], htonl(0x0a000000), "filter: bits behind it are ignored");
-	CHECK(!filter_add_net(&filter, "2001:db8::1/65", true), "filter: an IPv6 network");
-	CHECK(!memcmp(filter.net[1].mask, "\xff\xff\xff\xff\xff\xff\xff\xff\x80\0\0\0\0\0\0\0", 16),
-	      "filter: its mask");
-	CHECK(!filter_add_net(&filter, "0.0.0.0/0", true), "filter: every IPv4 address");
-	CHECK_EQ(filter.net[2].mask[0], 0, "filter: its mask");
-
-	CHECK_EQ(filter_add_port(&filter, "0"), -EINVAL, "filter: port 0");
-	CHECK_EQ(filter_add_port(&filter, "65536"), -EINVAL, "filter: port 65536");
-	for (int i = 0; i < PM_FILTER_MAX; i++)
-		filter_add_port(&filter, "65535");
-	CHECK_EQ(filter_add_port(&filter, "1"), -E2BIG, "filter: too many ports");
-	CHECK(!filter_contradiction(&filter), "filter: no contradiction");
-	CHECK(!filter_add_proto(&filter, "icmp"), "filter: a protocol");
-	CHECK(filter_contradiction(&filter) != NULL, "filter: ICMP has no ports");
-	CHECK(!filter_add_proto(&filter, "17"), "filter: a protocol by number");
-	CHECK(!filter_contradiction(&filter), "filter: UDP has");
-	CHECK_EQ(filter_add_proto(&filter, "256"), -EINVAL, "filter: protocol 256");
-	memset(&filter, 0, sizeof(filter));
-	filter_add_net(&filter, "::1", false);
-	filter.families = 1 << PM_KIND_IPV4;
-	CHECK(filter_contradiction(&filter) != NULL, "filter: an IPv6 host and -4");
-}
-
 static const struct monitor_config both = { .counter.direction = { true, true } };
 static const struct monitor eth = { .config = &both };
 static const struct monitor lo = { .config = &both, .iface = { .loopback = true } };
@@ -357,7 +310,6 @@ int main(void)
 	RUN(test_format);
 	RUN(test_shorten);
 	RUN(test_si);
-	RUN(test_view_test_filter);
 	RUN(test_sort);
 	RUN(test_choice);
 	RUN(test_biflow);
