@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "commit.h"
 #include "log.h"
+#include "solicit.h"
 
 static const struct nat_layout *const engine_layouts[ENGINE_PATHS] = { &layout_ipv4, &layout_ipv6 };
 
@@ -15,6 +17,7 @@ void engine_init(struct engine *engine, const struct proxy_options *opt, const s
 	engine->opt = opt;
 	engine->iface = *iface;
 	engine->attached = false;
+	engine->solicit_fd = -1;
 	for (int i = 0; i < ENGINE_PATHS; i++)
 		datapath_init(&engine->paths[i], engine_layouts[i], opt, &engine->iface);
 }
@@ -23,6 +26,9 @@ void engine_close(struct engine *engine)
 {
 	for (int i = 0; i < ENGINE_PATHS; i++)
 		datapath_close(&engine->paths[i]);
+	if (engine->solicit_fd >= 0)
+		close(engine->solicit_fd);
+	engine->solicit_fd = -1;
 }
 
 /* --- starting --- */
@@ -47,12 +53,14 @@ int engine_start(struct engine *engine, const struct mapping_list *list)
 	struct mapping_error error = { .text = "" };
 	int err = 0;
 
+	engine->solicit_fd = solicit_open();
 	/* IPv6 first: whether IPv4 is needed in any case depends on it. */
 	for (int i = ENGINE_PATHS - 1; i >= 0 && !err; i--) {
 		struct datapath *path = &engine->paths[i];
 		struct mapping_list part;
 		bool needed;
 
+		path->hops.solicit_fd = engine->solicit_fd;
 		engine_part(list, path->maps.layout->family, &part);
 		needed = part.count || (!i && !datapath_is_open(&engine->paths[ENGINE_PATHS - 1]));
 		err = datapath_start(path, &part, needed, &error);
@@ -124,6 +132,7 @@ static int engine_serve_new(struct engine *engine, const struct mapping_list *pa
 
 		if (datapath_is_open(path) || !parts[i].count)
 			continue;
+		path->hops.solicit_fd = engine->solicit_fd;
 		err = datapath_start(path, &parts[i], true, error);
 		if (err && !*error->text)
 			snprintf(error->text, sizeof(error->text),

@@ -20,6 +20,7 @@ struct engine {
 	const struct proxy_options *opt;
 	struct iface iface;
 	struct datapath paths[ENGINE_PATHS]; /* IPv4, IPv6; not open: without mappings so far */
+	int solicit_fd; /* opened before the capability for it is dropped; -1: none */
 	bool attached;
 };
 

@@ -70,8 +70,6 @@ int nexthops_open(struct nexthops *hops, const struct maps *maps, int ifindex, b
 	hops->watch_fd = netlink_watch_open(maps->layout->family);
 	if (hops->watch_fd < 0)
 		return hops->watch_fd;
-	/* Without CAP_NET_RAW, a silent neighbour is noticed by the kernel alone, only later. */
-	hops->solicit_fd = solicit_open();
 	return 0;
 }
 
@@ -80,9 +78,7 @@ void nexthops_close(struct nexthops *hops)
 	netlink_close(&hops->nl);
 	if (hops->watch_fd >= 0)
 		close(hops->watch_fd);
-	if (hops->solicit_fd >= 0)
-		close(hops->solicit_fd);
-	hops->watch_fd = hops->solicit_fd = -1;
+	hops->watch_fd = -1;
 	free(hops->table);
 	free(hops->hash);
 	hops->table = NULL;

@@ -38,7 +38,8 @@ struct nexthop {
 struct nexthops {
 	struct netlink nl;
 	int watch_fd;
-	int solicit_fd; /* -1: none to be had */
+	/* Of the caller, see solicit_open(); -1: none, so that only the kernel asks, and later. */
+	int solicit_fd;
 	int ifindex;
 	bool loopback;
 	const struct maps *maps; /* where "nexthops" is */
