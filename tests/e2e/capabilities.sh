@@ -47,7 +47,7 @@ refused()
 # works NAME: what is sent to the original comes back from the target
 works()
 {
-	equal "$1" "$(echo hello | in_host client socat -t 5 - TCP4:$ORIGINAL:$ORIGINAL_PORT)" hello
+	equal "$1" "$(echo hello | in_host client socat -t $((5 * PATIENCE)) - TCP4:$ORIGINAL:$ORIGINAL_PORT)" hello
 }
 
 # start_as ID CAPABILITIES TOOL ARGUMENT...

@@ -23,7 +23,7 @@ proxy()
 # exchange PORT
 exchange()
 {
-	[ "$(echo hello | in_host client timeout 5 socat -t 2 - \
+	[ "$(echo hello | in_host client timeout $((5 * PATIENCE)) socat -t $((2 * PATIENCE)) - \
 		"TCP:$ORIGINAL:$1,connect-timeout=2" 2> /dev/null)" = hello ]
 }
 

@@ -11,7 +11,7 @@ check_not "an address without a host does not answer" in_host client ping -c 1 -
 
 start server target socat TCP-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
 check "wait_for sees a server come up" wait_for 5 listening target tcp $TARGET_PORT
-equal "a TCP exchange works" "$(echo hello | in_host client socat -t 2 - TCP:$TARGET:$TARGET_PORT)" hello
+equal "a TCP exchange works" "$(echo hello | in_host client socat -t $((2 * PATIENCE)) - TCP:$TARGET:$TARGET_PORT)" hello
 status=0
 stop server || status=$?
 equal "stop returns the status of a program killed by a signal" $status 143

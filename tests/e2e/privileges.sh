@@ -64,7 +64,7 @@ ends()
 
 through()
 {
-	equal "$1" "$(echo hello | in_host client socat -t 5 - TCP4:"$2")" hello
+	equal "$1" "$(echo hello | in_host client socat -t $((5 * PATIENCE)) - TCP4:"$2")" hello
 }
 
 # --- packet-monitor ---

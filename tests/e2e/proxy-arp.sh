@@ -15,7 +15,7 @@ wait_for 10 listening target tcp $TARGET_PORT
 # exchange [PORT]
 exchange()
 {
-	[ "$(echo hello | in_host client timeout 5 socat -t 2 - \
+	[ "$(echo hello | in_host client timeout $((5 * PATIENCE)) socat -t $((2 * PATIENCE)) - \
 		"TCP:$ORIGINAL:${1:-$ORIGINAL_PORT},connect-timeout=2" 2> /dev/null)" = hello ]
 }
 

@@ -39,7 +39,7 @@ equal "the line that scripts wait for" "$(head -n 1 $TMP/proxy.err)" \
 equal "both filters are there" "$(our_filters client eth0 | sort -u | tr '\n' ' ')" \
 	"$filters"
 equal "TCP with the built-in mapping" \
-	"$(echo hello | in_host client socat -t 5 - "TCP:$(at $ORIGINAL $ORIGINAL_PORT)")" hello
+	"$(echo hello | in_host client socat -t $((5 * PATIENCE)) - "TCP:$(at $ORIGINAL $ORIGINAL_PORT)")" hello
 equal "UDP with the built-in mapping" \
 	"$(echo hello | in_host client timeout 5 nc -u -W 1 $ORIGINAL $ORIGINAL_PORT)" hello
 equal "TCP with nc" "$(echo hello | in_host client timeout 5 nc -N $ORIGINAL $ORIGINAL_PORT)" hello
@@ -75,10 +75,10 @@ start_tool proxy client proxy -m "$(at $ORIGINAL $ORIGINAL_PORT)=$(at $TARGET $T
 	-m "$(at $ORIGINAL 8080)=$(at $TARGET 80)/tcp" -m "$(at $ORIGINAL 53)=$(at $TARGET 5353)" \
 	-m "$(at $ORIGINAL 5201)=$(at $TARGET 5201)/tcp" -o jsonl eth0
 contains "four mappings" "$(cat $TMP/proxy.err)" "4 mappings"
-equal "the host's other services" "$(in_host client socat -t 5 -u "TCP:$(at $ORIGINAL 80)" -)" original
+equal "the host's other services" "$(in_host client socat -t $((5 * PATIENCE)) -u "TCP:$(at $ORIGINAL 80)" -)" original
 check "the host answers ping" in_host client ping -c 1 -W 2 $ORIGINAL
 equal "the mapped port goes to the target" \
-	"$(echo hello | in_host client socat -t 5 - "TCP:$(at $ORIGINAL $ORIGINAL_PORT)")" hello
+	"$(echo hello | in_host client socat -t $((5 * PATIENCE)) - "TCP:$(at $ORIGINAL $ORIGINAL_PORT)")" hello
 check "a web server by curl" in_host client curl -sS -m 20 -o $TMP/got "http://$(at $ORIGINAL 8080)/file"
 check "its file arrives as it is" cmp $TMP/got $TMP/www/file
 equal "DNS by dig, UDP" "$(in_host client dig +short +time=3 +tries=1 @$ORIGINAL name.example)" \

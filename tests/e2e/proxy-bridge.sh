@@ -15,7 +15,7 @@ wait_for 10 listening target udp $TARGET_PORT
 # answer HOST tcp|udp ADDRESS PORT OPTIONS: what the server answers to "one", in one line
 answer()
 {
-	in_host "$1" timeout 10 socat -t 2 - "$2:$3:$4$5" <<< one 2>&1 | paste -sd' '
+	in_host "$1" timeout $((10 * PATIENCE)) socat -t $((2 * PATIENCE)) - "$2:$3:$4$5" <<< one 2>&1 | paste -sd' '
 }
 
 # counter FIELD: of the last total

@@ -53,7 +53,7 @@ exchanges()
 	for size in 1 2 7 100 150; do
 		data=$(head -c 200 /dev/urandom | base64 -w 0 | head -c $size)
 		equal "$1: $size bytes come back" "$(printf %s "$data" |
-			in_host client timeout 10 socat -t 1 - "$2")" "$data"
+			in_host client timeout $((10 * PATIENCE)) socat -t $PATIENCE - "$2")" "$data"
 	done
 	check "$1: the replies had CHECKSUM_COMPLETE" test $(($(judged 1) - before)) -ge 5
 }

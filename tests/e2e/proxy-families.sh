@@ -23,7 +23,7 @@ proxy()
 # exchange ADDRESS: whether the target answers there
 exchange()
 {
-	[ "$(echo hello | in_host client timeout 5 socat -t 2 - "TCP:$1,connect-timeout=2" 2> /dev/null)" \
+	[ "$(echo hello | in_host client timeout $((5 * PATIENCE)) socat -t $((2 * PATIENCE)) - "TCP:$1,connect-timeout=2" 2> /dev/null)" \
 		= hello ]
 }
 

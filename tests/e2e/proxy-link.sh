@@ -10,7 +10,7 @@ wait_for 10 listening target tcp $TARGET_PORT
 
 exchange()
 {
-	[ "$(echo hello | in_host client timeout 5 socat -t 2 - \
+	[ "$(echo hello | in_host client timeout $((5 * PATIENCE)) socat -t $((2 * PATIENCE)) - \
 		"TCP:$ORIGINAL:$ORIGINAL_PORT,connect-timeout=3" 2> /dev/null)" = hello ]
 }
 

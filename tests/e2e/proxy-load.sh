@@ -21,7 +21,7 @@ start_tool proxy client proxy -I 1 -o jsonl -f $TMP/maps eth0
 contains "10,000 mappings are taken" "$(cat $TMP/proxy.err)" "10001 mappings"
 equal "without a warning" "$(grep -c warning $TMP/proxy.err)" 0
 equal "one of them works" \
-	"$(echo hello | in_host client socat -t 3 - TCP:$ORIGINAL:$ORIGINAL_PORT)" hello
+	"$(echo hello | in_host client socat -t $((3 * PATIENCE)) - TCP:$ORIGINAL:$ORIGINAL_PORT)" hello
 equal "all are listed" "$(in_host client "$BIN/proxy" --list eth0 | wc -l)" 10001
 equal "no neighbour was asked for in vain" \
 	"$([ "$(in_host client ip neigh show | wc -l)" -lt 400 ] && echo few)" few
@@ -38,6 +38,6 @@ listed()
 }
 check "and gone" wait_for 5 listed 1
 equal "the one works" \
-	"$(echo hello | in_host client socat -t 3 - TCP:$ORIGINAL:$ORIGINAL_PORT)" hello
+	"$(echo hello | in_host client socat -t $((3 * PATIENCE)) - TCP:$ORIGINAL:$ORIGINAL_PORT)" hello
 stop proxy
 finish

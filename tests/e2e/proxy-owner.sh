@@ -16,7 +16,7 @@ proxy()
 # exchange PORT
 exchange()
 {
-	[ "$(echo hello | in_host client timeout 5 socat -t 2 - \
+	[ "$(echo hello | in_host client timeout $((5 * PATIENCE)) socat -t $((2 * PATIENCE)) - \
 		"TCP:$ORIGINAL:$1,connect-timeout=2" 2> /dev/null)" = hello ]
 }
 
@@ -59,7 +59,7 @@ name=$(names | grep -v ifindex)
 ask()
 {
 	printf 'add %s' "$ORIGINAL:82=$TARGET:$TARGET_PORT/tcp" | in_host client \
-		setpriv --reuid="$1" --clear-groups timeout 5 socat -t 3 - "ABSTRACT-CONNECT:$name,type=5"
+		setpriv --reuid="$1" --clear-groups timeout $((5 * PATIENCE)) socat -t $((3 * PATIENCE)) - "ABSTRACT-CONNECT:$name,type=5"
 }
 equal "the owner hears root" "$(ask 0)" +
 check "and does what root asks for" exchange 82

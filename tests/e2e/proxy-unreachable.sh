@@ -20,7 +20,7 @@ in_host client sysctl -q -w net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 
 # tries HOST: what a connection from there to the original ends with
 tries()
 {
-	echo hello | in_host "$1" timeout 30 socat -t 2 - TCP:$ORIGINAL:$ORIGINAL_PORT 2>&1 |
+	echo hello | in_host "$1" timeout $((30 * PATIENCE)) socat -t $((2 * PATIENCE)) - TCP:$ORIGINAL:$ORIGINAL_PORT 2>&1 |
 		sed 's/.*: //' | tail -n 1 # newer versions of socat say it twice
 }
 

@@ -18,7 +18,7 @@ wait_for 10 listening far tcp 7
 
 exchange()
 {
-	[ "$(echo hello | in_host client timeout 5 socat -t 2 - \
+	[ "$(echo hello | in_host client timeout $((5 * PATIENCE)) socat -t $((2 * PATIENCE)) - \
 		"TCP:$ORIGINAL:$ORIGINAL_PORT,connect-timeout=2" 2> /dev/null)" = hello ]
 }
 

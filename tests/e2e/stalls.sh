@@ -157,7 +157,7 @@ for tool in packet-monitor proxy; do
 	start_stalled out $tool -I 0.1 -o jsonl ${options[@]+"${options[@]}"} eth0
 	flows
 	if [ $tool = proxy ]; then
-		echo x | in_host client socat -t 1 - UDP:$ORIGINAL:$ORIGINAL_PORT > $TMP/answer
+		echo x | in_host client socat -t $PATIENCE - UDP:$ORIGINAL:$ORIGINAL_PORT > $TMP/answer
 		equal "a mapped flow" "$(cat $TMP/answer)" x
 	fi
 	check "$tool, stopped reader: reports come" wait_for 10 grep -q '"type":"total"' $TMP/reader.out

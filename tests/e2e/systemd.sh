@@ -85,7 +85,7 @@ restarted()
 }
 answers()
 {
-	equal "$1" "$(echo hello | in_host client socat -t 5 - TCP:$ORIGINAL:$ORIGINAL_PORT)" "you hello"
+	equal "$1" "$(echo hello | in_host client socat -t $((5 * PATIENCE)) - TCP:$ORIGINAL:$ORIGINAL_PORT)" "you hello"
 }
 
 # --- proxy ----------------------------------------------------------------------------------------
