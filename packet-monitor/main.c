@@ -65,6 +65,7 @@ static struct report take_report(struct pm_session *session, __u64 now_ns)
 static int pm_write(struct pm_session *session, bool last)
 {
 	struct live_view *live = &session->live;
+	int err;
 
 	if (live->names && !session->resolver)
 		session->resolver = resolver_open();
@@ -73,10 +74,11 @@ static int pm_write(struct pm_session *session, bool last)
 	/* Interfaces may have come since. */
 	session->report.monitors = session->interfaces.monitors;
 	session->report.monitor_count = session->interfaces.count;
-	session->mute = output_write(&session->output, &session->report, last);
+	err = output_write(&session->output, &session->report, last);
+	session->mute = err;
 	if (session->view.failed)
 		log_note("not enough memory for all rows (try --rows)");
-	return session->mute;
+	return err;
 }
 
 /* Return: 0, -EPIPE if the reader has gone, or another negative errno, reported. */
