@@ -259,13 +259,19 @@ static __always_inline int ip_is_extension(__u8 proto)
 /*
  * Step over the extension headers from @p->l4 on, up to the transport header, or the end of the
  * fragment header of a later fragment. An authentication header is not one of them: what it
- * protects must not be translated. Return: PROXY_OK, PROXY_MALFORMED, or PROXY_ROUTED if the
- * destination of the packet is not its last.
+ * protects must not be translated. A global function: the verifier goes through its loop once.
+ * Return: PROXY_OK, PROXY_MALFORMED, or PROXY_ROUTED if the destination of the packet is not its
+ * last.
  */
-static __noinline enum proxy_counter ip_skip_extensions(struct __sk_buff *skb, struct packet *p)
+__noinline int ip_skip_extensions(struct __sk_buff *skb, struct packet *p)
 {
-	__u32 off = p->l4, proto = p->proto;
 	struct ip_extension ext;
+	__u32 off, proto;
+
+	if (!p)
+		return PROXY_FAILED;
+	off = p->l4;
+	proto = p->proto;
 
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < IP_EXTENSIONS_MAX && ip_is_extension(proto); i++) {

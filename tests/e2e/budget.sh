@@ -78,6 +78,23 @@ path proxy proxy_ingress ingress tcp "$tcp_back"{,,,}
 path proxy proxy_ingress ingress miss "udp,$OTHER,$TARGET_PORT,$CLIENT,40000"
 stop proxy
 
+# The same for IPv6, which has an object and a budget of its own.
+to6="fd00::1,40001,fd00::10,$ORIGINAL_PORT" from6="fd00::138,$TARGET_PORT,fd00::1,40001"
+in_host client ping -q -c 1 -W 5 fd00::138 > $TMP/ping
+start_tool proxy client proxy -m "[fd00::10]:$ORIGINAL_PORT=[fd00::138]:$TARGET_PORT" eth0
+program proxy6 proxy6_egress egress
+program proxy6 proxy6_ingress ingress
+path proxy6 proxy6_egress egress miss tcp,fd00::1,40000,fd00::139,80
+path proxy6 proxy6_egress egress miss-ipv4 "udp,$CLIENT,40000,$OTHER,$TARGET_PORT"
+path proxy6 proxy6_egress egress miss-port tcp,fd00::1,40000,fd00::10,53
+path proxy6 proxy6_egress egress udp-new "udp,${to6/40001/39998}" "udp,${to6/40001/39999}" "udp,$to6"
+path proxy6 proxy6_egress egress udp "udp,$to6"{,,,}
+path proxy6 proxy6_egress egress tcp "syn,$to6" "tcp,$to6"{,,,}
+path proxy6 proxy6_ingress ingress udp "udp,$from6"{,,,}
+path proxy6 proxy6_ingress ingress tcp "tcp,$from6"{,,,}
+path proxy6 proxy6_ingress ingress miss tcp,fd00::139,80,fd00::1,40000
+stop proxy
+
 # within MEASURED BUDGET PERCENT
 within()
 {
