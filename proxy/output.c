@@ -20,6 +20,7 @@ struct output_part {
 	const struct maps *maps;
 	struct proxy_mapping_stats *stats; /* by mapping id */
 	__u32 *flows;			   /* by mapping id */
+	__u64 flow_count;
 };
 
 struct proxy_report {
@@ -198,7 +199,7 @@ static void output_flow(const struct proxy_report *report, const struct nat_flow
 }
 
 /* Read all flows of one datapath once; @print: also print them. */
-static void output_flows_of(struct proxy_report *report, const struct output_part *part, bool count,
+static void output_flows_of(struct proxy_report *report, struct output_part *part, bool count,
 			    bool print)
 {
 	__u32 limit = maps_flow_limit(part->maps);
@@ -207,6 +208,7 @@ static void output_flows_of(struct proxy_report *report, const struct output_par
 	for (__u32 slot = 0; slot < limit; slot++) {
 		if (!maps_flow(part->maps, slot, &flow))
 			continue;
+		part->flow_count += count;
 		report->flow_count += count;
 		if (flow.state & PROXY_FLOW_DIRECT)
 			continue;
@@ -331,11 +333,25 @@ static int output_prom_targets(const struct proxy_report *report)
 }
 
 /* One metric without labels but the interface. */
-static void output_prom_value(const struct proxy_report *report, const char *metric,
-			      const char *type, const char *help, __u64 value)
+static void output_prom_counter(const struct proxy_report *report, const char *metric,
+				const char *help, __u64 value)
 {
-	output_prom_head(report->out, metric, type, help);
+	output_prom_head(report->out, metric, "counter", help);
 	fprintf(report->out, "proxy_%s{iface=\"%s\"} %llu\n", metric, report->ifname, value);
+}
+
+/* A figure of each family's flow table. */
+static void output_prom_fill(const struct proxy_report *report, const char *metric,
+			     const char *help, bool room)
+{
+	output_prom_head(report->out, metric, "gauge", help);
+	for (int i = 0; i < report->count; i++) {
+		const struct output_part *part = &report->parts[i];
+
+		fprintf(report->out, "proxy_%s{iface=\"%s\",family=\"%s\"} %llu\n", metric,
+			report->ifname, part->maps->layout->family == AF_INET ? "ipv4" : "ipv6",
+			room ? part->maps->max_entries[MAPS_FLOWS] : part->flow_count);
+	}
 }
 
 static int output_prom_counters(const struct proxy_report *report)
@@ -354,8 +370,7 @@ static int output_prom_counters(const struct proxy_report *report)
 	PROXY_REASONS(REASON_LINE)
 #undef REASON_LINE
 #define EVENT_LINES(name, field, text)                                                             \
-	output_prom_value(report, #field "_total", "counter", "Number of " text ".",               \
-			  counters[PROXY_##name]);
+	output_prom_counter(report, #field "_total", "Number of " text ".", counters[PROXY_##name]);
 	PROXY_EVENTS(EVENT_LINES)
 #undef EVENT_LINES
 	return 0;
@@ -365,9 +380,8 @@ static int output_prom(struct proxy_report *report)
 {
 	output_each_flow(report, true, false);
 	output_prom_mappings(report);
-	output_prom_value(report, "flows", "gauge", "Flows in the table.", report->flow_count);
-	output_prom_value(report, "max_flows", "gauge", "Flows that the table has room for.",
-			  engine_max_flows(report->engine));
+	output_prom_fill(report, "flows", "Flows in the table.", false);
+	output_prom_fill(report, "max_flows", "Flows that the table has room for.", true);
 	return output_prom_targets(report) ?: output_prom_counters(report);
 }
 

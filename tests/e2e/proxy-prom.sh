@@ -34,7 +34,7 @@ next_report()
 }
 
 start_tool proxy client proxy -o prom --file $FILE -I 0.1 --max-flows 5000 \
-	-m $ORIGINAL:$ORIGINAL_PORT=$TARGET:$TARGET_PORT -m 10.0.0.11:80=10.7.0.1:80/tcp eth0
+	-m $ORIGINAL:$ORIGINAL_PORT=$TARGET:$TARGET_PORT -m 10.0.0.11:80=10.7.0.1:80/tcp -m '[fd00::10]:80=[fd00::138]:80/tcp' eth0
 check "a report" wait_for 10 test -s $FILE
 scrape 1
 talk open client TCP:$ORIGINAL:$ORIGINAL_PORT
@@ -44,7 +44,9 @@ next_report
 scrape 2
 labels="iface=\"eth0\",proto=\"tcp\",from=\"$ORIGINAL:$ORIGINAL_PORT\",to=\"$TARGET:$TARGET_PORT\""
 equal "flows of the mapping, of all, and room" "$(metric "proxy_mapping_flows{$labels}") \
-$(metric 'proxy_flows{iface="eth0"}') $(metric 'proxy_max_flows{iface="eth0"}')" "1 1 5000"
+$(metric 'proxy_flows{iface="eth0",family="ipv4"}') $(metric 'proxy_max_flows{iface="eth0",family="ipv4"}')" "1 1 5000"
+equal "and of IPv6" "$(metric 'proxy_flows{iface="eth0",family="ipv6"}') \
+$(metric 'proxy_max_flows{iface="eth0",family="ipv6"}')" "0 5000"
 in_host client "$BIN/proxy" --list -o jsonl eth0 > $TMP/list
 for what in packets bytes; do
 	for dir in out in; do
@@ -55,7 +57,9 @@ for what in packets bytes; do
 done
 equal "targets up and down" "$(grep '^proxy_target_up' $FILE)" \
 	"proxy_target_up{iface=\"eth0\",target=\"10.0.0.138\"} 1
-proxy_target_up{iface=\"eth0\",target=\"10.7.0.1\"} 0"
+proxy_target_up{iface=\"eth0\",target=\"10.7.0.1\"} 0
+proxy_target_up{iface=\"eth0\",target=\"[fd00::138]\"} 1"
+equal "a mapping of IPv6" "$(metric 'proxy_mapping_flows{iface="eth0",proto="tcp",from="[fd00::10]:80",to="[fd00::138]:80"}')" 0
 
 # The host of the target goes: it is down when the kernel asks for it and nobody answers.
 ip -n switch link set p-target down
