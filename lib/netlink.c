@@ -382,36 +382,17 @@ int netlink_neigh_delete_mac(struct netlink *nl, int ifindex, const __u8 mac[6])
 	return count < 0 ? count : err;
 }
 
-struct qdisc_search {
-	int ifindex;
-	__u32 parent;
-	const char *kind;
-	bool found;
-};
-
-static int netlink_qdisc_visit(struct nlmsghdr *msg, void *arg)
+int netlink_clsact_add(struct netlink *nl, int ifindex)
 {
-	struct tcmsg *info = NLMSG_DATA(msg);
-	struct qdisc_search *search = arg;
-	int len = (int)TCA_PAYLOAD(msg);
-
-	if (msg->nlmsg_type != RTM_NEWQDISC || info->tcm_ifindex != search->ifindex ||
-	    info->tcm_parent != search->parent)
-		return 0;
-	for (struct rtattr *a = TCA_RTA(info); RTA_OK(a, len); a = RTA_NEXT(a, len))
-		if (a->rta_type == TCA_KIND)
-			search->found |= !strcmp(RTA_DATA(a), search->kind);
-	return 0;
-}
-
-bool netlink_qdisc_is(struct netlink *nl, int ifindex, __u32 parent, const char *kind)
-{
-	struct qdisc_search search = { .ifindex = ifindex, .parent = parent, .kind = kind };
 	struct request req;
 
-	/* To ask for one qdisc would send the answer to everybody who listens to changes. */
-	netlink_init(&req, RTM_GETQDISC, NLM_F_DUMP, sizeof(req.tc));
-	return !netlink_ask(nl, &req.header, netlink_qdisc_visit, &search) && search.found;
+	/* Without NLM_F_EXCL this changes nothing about a clsact that is there. */
+	netlink_init(&req, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_ACK, sizeof(req.tc));
+	req.tc.tcm_ifindex = ifindex;
+	req.tc.tcm_parent = TC_H_CLSACT;
+	req.tc.tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
+	netlink_add(&req, TCA_KIND, "clsact", sizeof("clsact"));
+	return netlink_ask(nl, &req.header, netlink_no_answer, NULL);
 }
 
 struct filter_search {

@@ -102,8 +102,12 @@ int netlink_neigh_with_mac(struct netlink *nl, int ifindex, const __u8 mac[6], _
  */
 int netlink_neigh_delete_mac(struct netlink *nl, int ifindex, const __u8 mac[6]);
 
-/** netlink_qdisc_is - tell whether the qdisc at @parent (TC_H_*) is there and of this kind */
-bool netlink_qdisc_is(struct netlink *nl, int ifindex, __u32 parent, const char *kind);
+/**
+ * netlink_clsact_add - give an interface the qdisc clsact if it has none
+ * Return: 0; -EINVAL if it has the qdisc "ingress" in its place; -ENOENT if the kernel has no such
+ * qdisc; another negative errno.
+ */
+int netlink_clsact_add(struct netlink *nl, int ifindex);
 
 /**
  * netlink_filters_before - count the tc filters that run before those of a priority

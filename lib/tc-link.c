@@ -52,16 +52,6 @@ static int tc_link_no_print(enum libbpf_print_level level, const char *fmt, va_l
 	return 0;
 }
 
-/* An existing clsact is what we want, yet libbpf and the kernel would complain about it aloud. */
-static int tc_link_create_clsact(struct bpf_tc_hook *hook)
-{
-	libbpf_print_fn_t print = libbpf_set_print(tc_link_no_print);
-	int err = bpf_tc_hook_create(hook);
-
-	libbpf_set_print(print);
-	return err == -EEXIST ? 0 : err;
-}
-
 static enum bpf_attach_type tc_link_tcx_hook(enum bpf_tc_attach_point point)
 {
 	return (enum bpf_attach_type)(point == BPF_TC_INGRESS ? TCX_INGRESS : TCX_EGRESS);
@@ -83,31 +73,27 @@ static int tc_link_attach_tcx(struct tc_link *link, int prog_fd)
 	return 0;
 }
 
-/* The qdisc "ingress" takes filters for egress without complaint, and runs them at ingress. */
-static bool tc_link_is_ingress_only(const struct tc_link *link)
+static int tc_link_add_clsact(const struct tc_link *link)
 {
 	struct netlink nl = NETLINK_INIT;
-	bool found = !netlink_open(&nl, NETLINK_ROUTE) &&
-		     netlink_qdisc_is(&nl, link->ifindex, TC_H_INGRESS, "ingress");
+	int err = netlink_open(&nl, NETLINK_ROUTE) ?: netlink_clsact_add(&nl, link->ifindex);
 
 	netlink_close(&nl);
-	return found;
+	return err;
 }
 
 static int tc_link_attach_clsact(struct tc_link *link, int prog_fd, bool replace)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = link->ifindex,
-		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = link->ifindex, .attach_point = link->point);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = link->handle, .priority = link->priority,
 		    .prog_fd = prog_fd, .flags = replace ? BPF_TC_F_REPLACE : 0);
-	int err = tc_link_create_clsact(&hook);
+	int err = tc_link_add_clsact(link);
 
-	if (!err && link->point == BPF_TC_EGRESS && tc_link_is_ingress_only(link))
-		err = -EOPNOTSUPP;
-	if (!err) {
-		hook.attach_point = link->point;
-		err = bpf_tc_attach(&hook, &opts);
-	}
+	/* The qdisc "ingress" takes filters for egress without complaint, and runs them at ingress.
+	 */
+	if (err == -EINVAL)
+		err = link->point == BPF_TC_INGRESS ? 0 : -EOPNOTSUPP;
+	err = err ?: bpf_tc_attach(&hook, &opts);
 	/* That is how the kernel says that it has no such qdisc or classifier. */
 	if (err == -ENOENT)
 		err = -EOPNOTSUPP;
@@ -142,7 +128,7 @@ int tc_link_attach(struct tc_link *link, int prog_fd, bool replace)
 
 const char *tc_link_lacking(const struct tc_link *link)
 {
-	if (!link->tcx && tc_link_is_ingress_only(link))
+	if (!link->tcx && tc_link_add_clsact(link) == -EINVAL)
 		return "it has an ingress qdisc in place of clsact, so no egress filters (delete "
 		       "that, or use --tcx)";
 	return link->tcx ? "this kernel has no tcx (Linux 6.6); leave out --tcx"
