@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include <bpf/bpf.h>
 
@@ -132,14 +133,27 @@ static int counter_untracked_fd(const struct counter *counter)
 	return bpf_map__fd(counter->skel->maps.untracked);
 }
 
+/* A millisecond each. */
+enum { ADD_ATTEMPTS = 1000 };
+
 int counter_add(const struct counter *counter, const struct iface *iface)
 {
+	const struct timespec pause = { .tv_nsec = 1000000 };
 	__u32 key = counter_key(counter, iface);
+	int err = 0;
 
 	memset(counter->room, 0, (size_t)counter->cpus * sizeof(*counter->room));
-	if (bpf_map_update_elem(counter_untracked_fd(counter), &key, counter->room, BPF_NOEXIST))
-		return errno == EEXIST ? 0 : -errno;
-	return 0;
+	/* The kernel keeps a few elements ready, and makes new ones in the background. */
+	for (int i = 0; i < ADD_ATTEMPTS; i++) {
+		err = bpf_map_update_elem(counter_untracked_fd(counter), &key, counter->room,
+					  BPF_NOEXIST)
+			      ? -errno
+			      : 0;
+		if (err != -ENOMEM)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return err == -EEXIST ? 0 : err;
 }
 
 void counter_remove(const struct counter *counter, const struct iface *iface)
