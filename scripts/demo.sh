@@ -60,10 +60,10 @@ show()
 	ip netns exec client sh -c "$1" 2>&1 | tee $FILES/shown || true
 }
 
-# answered: whether the last command got the target's answer
+# answered [ADDRESS]: whether the last command got the target's answer
 answered()
 {
-	grep -q '^you are 10.0.0.1 ' $FILES/shown || { echo "demo.sh: that got no answer" >&2; exit 1; }
+	grep -qF "you are ${1:-10.0.0.1} " $FILES/shown || { echo "demo.sh: that got no answer" >&2; exit 1; }
 }
 
 cat <<'PICTURE'
@@ -131,6 +131,24 @@ sed 1d $FILES/monitor.err
 title "what proxy printed meanwhile: its two maps"
 cat $FILES/proxy.out
 sed 1d $FILES/proxy.err
+
+title "the same over IPv6: proxy -m '[fd00::10]:12345=[fd00::138]:23456' eth0"
+for name in switch: client:fd00::1 target:fd00::138; do
+	host=${name%%:*} address=${name#*:}
+	ip netns exec "$host" sysctl -q -w net.ipv6.conf.all.disable_ipv6=0
+	[ -z "$address" ] || ip -n "$host" address add "$address/64" dev eth0 nodad
+done
+ip netns exec target socat TCP6-LISTEN:23456,ipv6only,fork,reuseaddr "$ANSWER" &
+wait_for ip netns exec target sh -c 'ss -Hlt6n sport = :23456 | grep -q .'
+ip netns exec client "$BIN/proxy" -m '[fd00::10]:12345=[fd00::138]:23456' eth0 \
+	> $FILES/proxy.out 2> $FILES/proxy.err &
+proxy=$!
+wait_for grep attached $FILES/proxy.err
+show 'echo hello over IPv6 | socat -t 2 - TCP6:[fd00::10]:12345'
+answered "[fd00:0000:0000:0000:0000:0000:0000:0001]"
+kill -INT $proxy
+wait $proxy
+sed -n '/^== Egress/h; /^== Egress/!H; ${ x; p; }' $FILES/proxy.out
 
 title "both have removed their filters; remove-filters-and-qdisc.sh takes the qdisc away"
 show './remove-filters-and-qdisc.sh eth0'

@@ -1,26 +1,28 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Targets that cannot be reached: clients get ICMP host unreachable from the original.
+# Runs for both families.
 . "$(dirname "$0")/../lib.sh"
 needs socat jq
 
 lan_of_the_mapping
-start tcp target socat TCP-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
+start tcp target socat TCP$FAMILY-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
 wait_for 10 listening target tcp $TARGET_PORT
 # A client behind this host: its packets are forwarded.
 host inner
 link inner eth0 client in0
-address client in0 10.5.0.1/24
-address inner eth0 10.5.0.2/24
-ip -n inner route add default via 10.5.0.1
-ip -n target route add 10.5.0.0/24 via $CLIENT
-in_host client sysctl -q -w net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 \
+address client in0 "$(ip_of 10.5.0.1)/$PREFIX"
+address inner eth0 "$(ip_of 10.5.0.2)/$PREFIX"
+ip -n inner route add default via "$(ip_of 10.5.0.1)"
+ip -n target route add "$(net_of 10.5.0.0)" via $CLIENT
+forwarding client
+in_host client sysctl -q -w net.ipv4.conf.all.rp_filter=0 \
 	net.ipv4.conf.in0.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0
 
 # tries HOST: what a connection from there to the original ends with
 tries()
 {
-	echo hello | in_host "$1" timeout $((30 * PATIENCE)) socat -t $((2 * PATIENCE)) - TCP:$ORIGINAL:$ORIGINAL_PORT 2>&1 |
+	echo hello | in_host "$1" timeout $((30 * PATIENCE)) socat -t $((2 * PATIENCE)) - TCP:$ORIGINAL_AT:$ORIGINAL_PORT 2>&1 |
 		sed 's/.*: //' | tail -n 1 # newer versions of socat say it twice
 }
 
@@ -40,7 +42,8 @@ count_of()
 	jq -s "map(select(.type == \"total\"))[-1].$1" $TMP/proxy.out
 }
 
-start_tool proxy client proxy -o jsonl -I 0.2 eth0
+start_tool proxy client proxy -o jsonl -I 0.2 \
+	-m "$ORIGINAL_AT:$ORIGINAL_PORT=$TARGET_AT:$TARGET_PORT" eth0
 for name in client inner; do
 	check "$name: it works" wait_for 5 ends $name hello
 done
@@ -67,11 +70,13 @@ ip -n client neigh flush dev eth0
 for name in client inner; do
 	equal "$name: a connection to a host that is gone is refused" "$(tries $name)" "No route to host"
 done
-check "which is said" warned "its next hop does not answer ARP"
+[ $FAMILY = 4 ] && how=ARP || how="neighbour solicitations"
+check "which is said" warned "its next hop does not answer $how"
 contains "--status names it" "$(in_host client "$BIN/proxy" --status eth0)" \
-	"targets: 1, 1 down: $TARGET"
+	"targets: 1, 1 down: *$TARGET"
 ip -n target link set eth0 up
-ip -n target route add 10.5.0.0/24 via $CLIENT
+[ $FAMILY = 4 ] || address target eth0 $TARGET/64 # the kernel has removed it
+ip -n target route add "$(net_of 10.5.0.0)" via $CLIENT
 for name in client inner; do
 	check "$name: it works when the host is back" wait_for 30 ends $name hello
 done

@@ -46,6 +46,27 @@ refused "a loopback address on Ethernet" 1 "on the loopback device only, not eth
 	-m 10.0.0.10:1=127.0.0.1:1 eth0
 refused "another host's address on lo" 1 "must be addresses of this host" \
 	-m 127.0.0.1:1=10.0.0.138:1 lo
+refused "families mixed" 2 "mixes IPv4 and IPv6: both sides must be of one family" \
+	-m '10.0.0.10=[fd00::138]' eth0
+refused "a zone" 2 "'fe80::1%eth0' has a zone, as only link-local addresses do" \
+	-m '[fe80::1%eth0]:80=[fd00::138]:80' eth0
+refused "a link-local address" 2 "fe80::1 is a link-local address" -m '[fe80::1]=[fd00::138]' eth0
+refused "an IPv6 multicast address" 2 "ff02::1 is a multicast address" -m '[ff02::1]=[fd00::138]' eth0
+refused "an IPv4-mapped address" 2 "is an IPv4-mapped address: write a.b.c.d" \
+	-m '[::ffff:10.0.0.10]=[fd00::138]' eth0
+refused "a missing bracket" 2 "lacks the closing bracket: write ?ADDR]:PORT" \
+	-m '[fd00::10:80=[fd00::138]:80' eth0
+refused "an address that can be read in two ways" 2 \
+	"'fd00::10:80' can be read in two ways: write ?fd00::10]:80 or ?fd00::10:80]" \
+	-m 'fd00::10:80=[fd00::138]:80' eth0
+refused "a prefix" 2 "prefixes are not supported: '10.0.0.0/24'; map each address by itself" \
+	-m 10.0.0.0/24=10.1.0.0/24 eth0
+refused "a range" 2 "ranges are not supported: '10.0.0.10:80-90'" \
+	-m 10.0.0.10:80-90=10.0.0.138:80-90 eth0
+refused "an IPv6 loopback address on Ethernet" 1 "on the loopback device only, not eth0" \
+	-m '[fd00::10]:1=[::1]:1' eth0
+refused "another host's IPv6 address on lo" 1 "must be addresses of this host" \
+	-m '[::1]:1=[fd00::138]:1' lo
 refused "interval 0" 2 "--interval must be 0.1 to" -I 0 eth0
 refused "a negative interval" 2 "--interval must be" -I -1 eth0
 refused "a huge interval" 2 "--interval must be" -I 99999999999999999999 eth0
