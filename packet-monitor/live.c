@@ -25,7 +25,7 @@ int live_open(struct live_view *live, struct loop *loop, void (*on_key)(void *ar
 }
 
 /* Keep a message until the terminal is given back; the oldest make room. */
-static void take_message(void *arg, const char *text, size_t len)
+static void live_message(void *arg, const char *text, size_t len)
 {
 	struct live_view *live = arg;
 	size_t used = strlen(live->messages), room = sizeof(live->messages) - 1;
@@ -46,15 +46,15 @@ static void take_message(void *arg, const char *text, size_t len)
 	loop_set(live->loop, &live->message_timer, live->message_ns);
 }
 
-static bool same_terminal(void)
+bool live_on_stderr(const struct live_view *live)
 {
 	struct stat out, err;
 
-	return !fstat(STDOUT_FILENO, &out) && !fstat(STDERR_FILENO, &err) && S_ISCHR(err.st_mode) &&
-	       out.st_rdev == err.st_rdev;
+	return live->terminal.able && !fstat(STDOUT_FILENO, &out) && !fstat(STDERR_FILENO, &err) &&
+	       S_ISCHR(err.st_mode) && out.st_rdev == err.st_rdev;
 }
 
-static void watch_keys(struct live_view *live)
+static void live_watch_keys(struct live_view *live)
 {
 	bool wanted = live->terminal.live && live->terminal.keys;
 
@@ -68,10 +68,10 @@ static void watch_keys(struct live_view *live)
 /* The terminal has been taken or given up. */
 static void live_changed(struct live_view *live)
 {
-	watch_keys(live);
+	live_watch_keys(live);
 	if (live->terminal.live) {
-		if (same_terminal())
-			log_divert(take_message, live);
+		if (live_on_stderr(live))
+			log_divert(live_message, live);
 		return;
 	}
 	live->typing = live->help = live->paused = false;
@@ -89,7 +89,7 @@ bool live_check(struct live_view *live)
 	return live->terminal.live;
 }
 
-static void next_direction(struct live_view *live)
+static void live_next_direction(struct live_view *live)
 {
 	bool *hidden = live->hidden;
 
@@ -151,7 +151,7 @@ static void live_scroll(struct live_view *live, int key)
 		live->scroll += step;
 }
 
-static enum live_action obey(struct live_view *live, int key)
+static enum live_action live_obey(struct live_view *live, int key)
 {
 	if (live->typing && live_type(live, key))
 		return LIVE_DRAW;
@@ -173,7 +173,7 @@ static enum live_action obey(struct live_view *live, int key)
 		live->scroll = 0;
 		break;
 	case 'd':
-		next_direction(live);
+		live_next_direction(live);
 		live->scroll = 0;
 		break;
 	case 'b':
@@ -225,11 +225,11 @@ enum live_action live_key(struct live_view *live)
 		return LIVE_NOTHING;
 	if (!terminal_read(&live->terminal)) {
 		live->terminal.keys = false;
-		watch_keys(live);
+		live_watch_keys(live);
 		return LIVE_NOTHING;
 	}
 	while ((key = terminal_key(&live->terminal)) != TERMINAL_NONE) {
-		enum live_action action = obey(live, key);
+		enum live_action action = live_obey(live, key);
 
 		all = action > all ? action : all;
 	}

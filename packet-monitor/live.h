@@ -74,6 +74,9 @@ int live_open(struct live_view *live, struct loop *loop, void (*on_key)(void *ar
  */
 bool live_check(struct live_view *live);
 
+/** live_on_stderr - return whether stderr is the same terminal */
+bool live_on_stderr(const struct live_view *live);
+
 /** live_key - obey the keys that have been pressed; Return: what is left to do */
 enum live_action live_key(struct live_view *live);
 

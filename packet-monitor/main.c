@@ -70,7 +70,9 @@ static int pm_write(struct pm_session *session, bool last)
 	if (live->names && !session->resolver)
 		session->resolver = resolver_open();
 	session->report.resolver = live->names ? session->resolver : NULL;
-	session->report.live = live->terminal.live ? live : NULL;
+	session->report.live = live->terminal.able ? live : NULL;
+	if (live->terminal.able)
+		terminal_measure(&live->terminal);
 	/* Interfaces may have come since. */
 	session->report.monitors = session->interfaces.monitors;
 	session->report.monitor_count = session->interfaces.count;
@@ -294,6 +296,8 @@ static int finish(struct pm_session *session, int err)
 	if (written != -EPIPE && session->opt.summary) {
 		struct report summary = take_report(session, session->last_ns);
 
+		summary.resolver = session->report.resolver;
+		summary.live = live_on_stderr(&session->live) ? &session->live : NULL;
 		summarize(&summary);
 	}
 	err = err ?: written;

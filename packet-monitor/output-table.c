@@ -9,7 +9,7 @@
 #include "output.h"
 #include "text.h"
 
-enum { BAR_WIDTH = 10, SUMMARY_ROWS = 5 };
+enum { BAR_WIDTH = 10, SUMMARY_ROWS = 5, FEW_INTERFACES = 10 };
 
 /* The columns of a view: what its rows are called by, and what its two ways mean. */
 struct layout {
@@ -47,6 +47,11 @@ const char *output_state(const struct monitor *monitor)
 	if (monitor->gone)
 		return monitor->awaited ? "waiting" : "gone";
 	return monitor->iface.up ? NULL : "down";
+}
+
+bool output_is_silent(const struct monitor *monitor)
+{
+	return !monitor->totals[PM_INGRESS].all.packets && !monitor->totals[PM_EGRESS].all.packets;
 }
 
 /* The VLAN of a row, "" without one. */
@@ -471,36 +476,56 @@ void output_losses(FILE *out, const struct totals *totals)
 	print_reasons(out, totals->partial_reason);
 }
 
-static void table_print_hook(FILE *out, const struct monitor *monitor, enum pm_direction dir)
+/* Rates, with @seconds since the report before, and totals of one hook. */
+static void table_print_hook(FILE *out, const struct monitor *monitor, enum pm_direction dir,
+			     double seconds)
 {
 	const struct totals *totals = &monitor->totals[dir];
-	struct pm_count matched = totals_matched(totals);
+	struct pm_count all = totals_matched(totals);
+	struct pm_count before = totals_matched(&monitor->before[dir]);
+	char pps[16], bps[16];
 
-	fprintf(out, "%llu packets, %llu bytes, %llu flows, ", matched.packets, matched.bytes,
+	text_string(out, TEXT_PLAIN, monitor->iface.name);
+	fputs(dir == PM_INGRESS ? " in: " : " out: ", out);
+	if (seconds > 0) {
+		format_si(pps, (double)(all.packets - before.packets) / seconds);
+		format_si(bps, (double)(all.bytes - before.bytes) * 8 / seconds);
+		fprintf(out, "%s pkt/s, %s bit/s, ", pps, bps);
+	}
+	fprintf(out, "%llu packets, %llu bytes, %llu flows, ", all.packets, all.bytes,
 		totals->flow_count);
 	output_losses(out, totals);
 	fputc('\n', out);
 }
 
-static void print_place(FILE *out, const struct monitor *monitor, enum pm_direction dir)
+/* Of many interfaces, only those that packets have passed; of few, all. */
+static void table_print_totals(FILE *out, const struct report *report, double seconds)
 {
-	text_string(out, TEXT_PLAIN, monitor->iface.name);
-	fputs(dir == PM_INGRESS ? " in: " : " out: ", out);
+	int silent = 0;
+
+	for (int i = 0; i < report->monitor_count; i++) {
+		const struct monitor *monitor = report->monitors[i];
+
+		if (report->monitor_count > FEW_INTERFACES && output_is_silent(monitor)) {
+			silent++;
+			continue;
+		}
+		for (int dir = 0; dir < PM_DIRECTIONS; dir++)
+			if (monitor->config->counter.direction[dir])
+				table_print_hook(out, monitor, dir, seconds);
+	}
+	if (silent)
+		fprintf(out, "%d interface%s without packets\n", silent, silent == 1 ? "" : "s");
 }
 
-static void table_print_totals(FILE *out, const struct report *report,
-			       const struct monitor *monitor, enum pm_direction dir)
+/* On a terminal, also in the background, no line is wrapped. */
+static void table_print_rows(FILE *out, const struct report *report, size_t count)
 {
-	struct pm_count all = totals_matched(&monitor->totals[dir]);
-	struct pm_count before = totals_matched(&monitor->before[dir]);
-	double seconds = report->seconds > 0 ? report->seconds : 1;
-	char pps[16], bps[16];
+	const struct terminal *terminal = report->live ? &report->live->terminal : NULL;
+	const struct output_window window = { .columns = terminal ? terminal->columns : 0,
+					      .utf8 = terminal && terminal->utf8 };
 
-	format_si(pps, (double)(all.packets - before.packets) / seconds);
-	format_si(bps, (double)(all.bytes - before.bytes) * 8 / seconds);
-	print_place(out, monitor, dir);
-	fprintf(out, "%s pkt/s, %s bit/s, ", pps, bps);
-	table_print_hook(out, monitor, dir);
+	output_window(out, report, terminal ? &window : NULL, 0, count);
 }
 
 void output_table(FILE *out, const struct report *report)
@@ -516,11 +541,8 @@ void output_table(FILE *out, const struct report *report)
 	if (view->count < view->found)
 		fprintf(out, ", the first %zu of %zu", view->count, view->found);
 	fputc('\n', out);
-	output_window(out, report, NULL, 0, view->count);
-	for (int i = 0; i < report->monitor_count; i++)
-		for (int dir = 0; dir < PM_DIRECTIONS; dir++)
-			if (report->monitors[i]->config->counter.direction[dir])
-				table_print_totals(out, report, report->monitors[i], dir);
+	table_print_rows(out, report, view->count);
+	table_print_totals(out, report, report->seconds > 0 ? report->seconds : 1);
 }
 
 void output_summary(FILE *out, const struct report *report)
@@ -528,19 +550,10 @@ void output_summary(FILE *out, const struct report *report)
 	const struct view *view = report->view;
 	size_t count = view->count < SUMMARY_ROWS ? view->count : SUMMARY_ROWS;
 
-	for (int i = 0; i < report->monitor_count; i++) {
-		const struct monitor *monitor = report->monitors[i];
-
-		for (int dir = 0; dir < PM_DIRECTIONS; dir++) {
-			if (!monitor->config->counter.direction[dir])
-				continue;
-			print_place(out, monitor, dir);
-			table_print_hook(out, monitor, dir);
-		}
-	}
+	table_print_totals(out, report, 0);
 	if (!view->count)
 		return;
 	fprintf(out, "The first %zu of %zu by %s:\n", count, view->found,
 		sort_names[view->config.sort]);
-	output_window(out, report, NULL, 0, count);
+	table_print_rows(out, report, count);
 }

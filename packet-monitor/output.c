@@ -30,7 +30,7 @@ int output_write(struct output *output, const struct report *report, bool last)
 
 	if (err)
 		return err == -EAGAIN ? 0 : err;
-	if (report->live)
+	if (report->live && report->live->terminal.live)
 		screen_draw(report->live, out, report);
 	else
 		print(output, out, report);

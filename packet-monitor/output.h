@@ -20,7 +20,7 @@ struct report {
 	int monitor_count;
 	const struct view *view;
 	struct resolver *resolver; /* NULL: numbers only */
-	struct live_view *live;	   /* NULL: not on a terminal, or in the background */
+	struct live_view *live;	   /* NULL: not on a terminal */
 };
 
 enum output_format { OUTPUT_TABLE, OUTPUT_CLASSIC, OUTPUT_JSONL, OUTPUT_CSV, OUTPUT_PROM };
@@ -90,6 +90,9 @@ const char *output_name(char text[FORMAT_ENDPOINT_MAX], const struct monitor *mo
 
 /** output_state - "down", "gone", "waiting"; NULL if the interface is up */
 const char *output_state(const struct monitor *monitor);
+
+/** output_is_silent - return whether no packet has passed the interface since the start */
+bool output_is_silent(const struct monitor *monitor);
 
 /** output_losses - print "12 not tracked (10 table_full, 2 truncated)" */
 void output_losses(FILE *out, const struct totals *totals);

@@ -36,7 +36,7 @@ static const char *const screen_help[][2] = {
 	{ "q", "quit" },
 };
 
-static bool row_matches(void *arg, const struct row *row)
+static bool screen_row_matches(void *arg, const struct row *row)
 {
 	const struct live_view *live = arg;
 	char text[256];
@@ -46,7 +46,7 @@ static bool row_matches(void *arg, const struct row *row)
 }
 
 /* Choose the rows that the window has room for. */
-static void choose_rows(struct live_view *live)
+static void screen_choose_rows(struct live_view *live)
 {
 	struct view *view = live->view;
 	struct view_config config = *live->config;
@@ -54,7 +54,7 @@ static void choose_rows(struct live_view *live)
 
 	config.limit = live->scroll + live->page < most ? live->scroll + live->page : most;
 	memcpy(config.hidden, live->hidden, sizeof(config.hidden));
-	config.matches = live->filter[0] ? row_matches : NULL;
+	config.matches = live->filter[0] ? screen_row_matches : NULL;
 	config.arg = live;
 	view_begin(view, &config);
 	view->failed = live->failed;
@@ -70,29 +70,30 @@ static void choose_rows(struct live_view *live)
 }
 
 /* What stands below the rows, a line at a time. */
-struct lines {
+struct screen_lines {
 	struct live_view *live;
 	FILE *out;
 	int count;
-	FILE *line; /* between line_begin() and line_end() */
+	FILE *line; /* between screen_begin_line() and screen_end_line() */
 	char *text;
 	size_t len;
 };
 
-static FILE *line_begin(struct lines *lines)
+static FILE *screen_begin_line(struct screen_lines *lines)
 {
 	lines->line = open_memstream(&lines->text, &lines->len);
 	return lines->line;
 }
 
-static void line_print(struct lines *lines, const char *color, const char *text, int len)
+static void screen_print_line(struct screen_lines *lines, const char *color, const char *text,
+			      int len)
 {
 	fprintf(lines->out, "%s%.*s\n", lines->live->terminal.color ? color : "", len, text);
 	lines->count++;
 }
 
 /* Print the line, and no more of its parts (", ") than the window has room for. */
-static void line_end(struct lines *lines, const char *color)
+static void screen_end_line(struct screen_lines *lines, const char *color)
 {
 	char *comma;
 
@@ -100,12 +101,13 @@ static void line_end(struct lines *lines, const char *color)
 	while (terminal_width(lines->text) > lines->live->terminal.columns &&
 	       (comma = strrchr(lines->text, ',')))
 		*comma = '\0';
-	line_print(lines, color, lines->text, INT_MAX);
+	screen_print_line(lines, color, lines->text, INT_MAX);
 	free(lines->text);
 }
 
 /* Print all of @text, on up to @most lines. */
-static void line_wrap(struct lines *lines, const char *color, const char *text, int most)
+static void screen_wrap_line(struct screen_lines *lines, const char *color, const char *text,
+			     int most)
 {
 	int columns = lines->live->terminal.columns, len = (int)strlen(text);
 
@@ -115,16 +117,16 @@ static void line_wrap(struct lines *lines, const char *color, const char *text, 
 		while (size && text[size] != ' ')
 			size--;
 		size = size ?: columns;
-		line_print(lines, color, text, size);
+		screen_print_line(lines, color, text, size);
 		size += text[size] == ' ';
 		text += size;
 		len -= size;
 	}
-	line_print(lines, color, text, len);
+	screen_print_line(lines, color, text, len);
 }
 
 /* What passed in one direction, and the filter, since the report before. */
-static struct pm_count passed(const struct monitor *monitor, int dir)
+static struct pm_count screen_passed(const struct monitor *monitor, int dir)
 {
 	struct pm_count now = totals_matched(&monitor->totals[dir]);
 	struct pm_count before = totals_matched(&monitor->before[dir]);
@@ -132,23 +134,23 @@ static struct pm_count passed(const struct monitor *monitor, int dir)
 	return (struct pm_count){ now.packets - before.packets, now.bytes - before.bytes };
 }
 
-static double per_second(const struct live_view *live, __u64 count)
+static double screen_per_second(const struct live_view *live, __u64 count)
 {
 	return live->report->seconds > 0 ? (double)count / live->report->seconds : 0;
 }
 
 /* "1.235M bit/s", or the same in bytes. */
-static void print_rate(FILE *out, const struct live_view *live, __u64 bytes)
+static void screen_rate(FILE *out, const struct live_view *live, __u64 bytes)
 {
 	char text[16];
 
-	format_si(text, per_second(live, live->bytes ? bytes : bytes * 8));
+	format_si(text, screen_per_second(live, live->bytes ? bytes : bytes * 8));
 	fprintf(out, "%6s %s", text, live->bytes ? "byte/s" : "bit/s");
 }
 
 /* The bytes of the last intervals. */
-static void print_sparkline(FILE *out, const struct live_view *live,
-			    const __u64 recent[MONITOR_RECENT])
+static void screen_sparkline(FILE *out, const struct live_view *live,
+			     const __u64 recent[MONITOR_RECENT])
 {
 	static const char *const levels[] = { "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
 	__u64 max = 1;
@@ -165,55 +167,50 @@ static void print_sparkline(FILE *out, const struct live_view *live,
 	}
 }
 
-/* At the end, no interface is attached any more. */
-static const char *state_of(const struct live_view *live, const struct monitor *monitor)
-{
-	return live->ending ? NULL : output_state(monitor);
-}
-
 /* A line for one direction of an interface. */
-static void line_of_hook(struct lines *lines, const struct monitor *monitor, int dir, int width)
+static void screen_hook(struct screen_lines *lines, const struct monitor *monitor, int dir,
+			int width)
 {
 	const struct totals *totals = &monitor->totals[dir];
-	struct pm_count count = passed(monitor, dir), matched = totals_matched(totals);
-	FILE *out = line_begin(lines);
+	struct pm_count count = screen_passed(monitor, dir), matched = totals_matched(totals);
+	FILE *out = screen_begin_line(lines);
 	char name[FORMAT_ENDPOINT_MAX], pps[16], packets[16], bytes[16];
-	const char *state = state_of(lines->live, monitor);
+	const char *state = output_state(monitor);
 
 	if (!out)
 		return;
 	output_name(name, monitor);
-	format_si(pps, per_second(lines->live, count.packets));
+	format_si(pps, screen_per_second(lines->live, count.packets));
 	format_si(packets, (double)matched.packets);
 	format_si(bytes, (double)matched.bytes);
 	fprintf(out, "%s%*s%s ", name, width - terminal_width(name), "",
 		dir == PM_INGRESS ? " in: " : " out:");
 	fprintf(out, "%s%s", state ?: "", state ? ", " : "");
-	print_rate(out, lines->live, count.bytes);
+	screen_rate(out, lines->live, count.bytes);
 	fprintf(out, ", %6s pkt/s, %6s bytes, %6s packets, %llu flows, ", pps, bytes, packets,
 		totals->flow_count);
-	print_sparkline(out, lines->live, monitor->recent[dir]);
-	line_end(lines, state ? RED : "");
+	screen_sparkline(out, lines->live, monitor->recent[dir]);
+	screen_end_line(lines, state ? RED : "");
 }
 
 /* Those that are not up first, then the busiest. */
-static int compare_monitors(const void *a, const void *b, void *live)
+static int screen_compare(const void *a, const void *b)
 {
 	const struct monitor *one = *(const struct monitor *const *)a;
 	const struct monitor *other = *(const struct monitor *const *)b;
-	__u64 mine = passed(one, 0).bytes + passed(one, 1).bytes;
-	__u64 yours = passed(other, 0).bytes + passed(other, 1).bytes;
+	__u64 mine = screen_passed(one, 0).bytes + screen_passed(one, 1).bytes;
+	__u64 yours = screen_passed(other, 0).bytes + screen_passed(other, 1).bytes;
 
-	if (!state_of(live, one) != !state_of(live, other))
-		return state_of(live, one) ? -1 : 1;
+	if (!output_state(one) != !output_state(other))
+		return output_state(one) ? -1 : 1;
 	return (mine < yours) - (mine > yours) ?: (one > other) - (one < other);
 }
 
 /* "eth0 1.235M/12.35k" or "eth0 down" */
-static void make_cell(char cell[CELL_MAX], const struct live_view *live,
-		      const struct monitor *monitor)
+static void screen_cell(char cell[CELL_MAX], const struct live_view *live,
+			const struct monitor *monitor)
 {
-	const char *state = state_of(live, monitor), *separator = " ";
+	const char *state = output_state(monitor), *separator = " ";
 	char name[FORMAT_ENDPOINT_MAX], text[16];
 	int len;
 
@@ -225,31 +222,32 @@ static void make_cell(char cell[CELL_MAX], const struct live_view *live,
 	}
 	len = snprintf(cell, CELL_MAX, "%s", name);
 	for (int dir = 0; dir < PM_DIRECTIONS; dir++) {
-		__u64 bytes = passed(monitor, dir).bytes;
+		__u64 bytes = screen_passed(monitor, dir).bytes;
 
 		if (!live->direction[dir])
 			continue;
-		format_si(text, per_second(live, live->bytes ? bytes : bytes * 8));
+		format_si(text, screen_per_second(live, live->bytes ? bytes : bytes * 8));
 		len += snprintf(cell + len, CELL_MAX - (size_t)len, "%s%s", separator, text);
 		separator = "/";
 	}
 }
 
 /* One line of cells; @last: say how many are left. Return: how many it had room for. */
-static int line_of_cells(struct lines *lines, const struct monitor **monitors, int count, bool last)
+static int screen_cells(struct screen_lines *lines, const struct monitor **monitors, int count,
+			bool last)
 {
 	int room = lines->live->terminal.columns, shown = 0;
 	const int more = (int)sizeof("  and 1234 more") - 1;
 	const char *separator = "";
 	char cell[CELL_MAX];
-	FILE *out = line_begin(lines);
+	FILE *out = screen_begin_line(lines);
 
 	if (!out)
 		return count;
 	for (; shown < count; shown++) {
 		int width;
 
-		make_cell(cell, lines->live, monitors[shown]);
+		screen_cell(cell, lines->live, monitors[shown]);
 		width = terminal_width(cell) + (int)strlen(separator);
 		if (width + (last && shown < count - 1 ? more : 0) > room)
 			break;
@@ -259,53 +257,59 @@ static int line_of_cells(struct lines *lines, const struct monitor **monitors, i
 	}
 	if (last && shown < count)
 		fprintf(out, "%sand %d more", separator, count - shown);
-	line_end(lines, "");
+	screen_end_line(lines, "");
 	return last || !shown ? count : shown;
 }
 
 /* All interfaces in @most lines: their sum, and as many of them as there is room for. */
-static void lines_of_sum(struct lines *lines, int most)
+static void screen_sum(struct screen_lines *lines, int most)
 {
 	const struct report *report = lines->live->report;
-	int count = report->monitor_count, shown = 0, up = 0;
+	int count = report->monitor_count, listed = 0, shown = 0, up = 0;
 	const struct monitor **monitors = calloc((size_t)count, sizeof(*monitors));
 	__u64 sum[PM_DIRECTIONS] = { 0 };
-	FILE *out = line_begin(lines);
+	FILE *out = screen_begin_line(lines);
 
 	if (!monitors || !out)
 		goto out;
 	for (int i = 0; i < count; i++) {
-		monitors[i] = report->monitors[i];
-		up += !state_of(lines->live, monitors[i]);
+		const struct monitor *monitor = report->monitors[i];
+
+		up += !output_state(monitor);
+		if (output_state(monitor) || !output_is_silent(monitor))
+			monitors[listed++] = monitor;
 		for (int dir = 0; dir < PM_DIRECTIONS; dir++)
-			sum[dir] += passed(monitors[i], dir).bytes;
+			sum[dir] += screen_passed(monitor, dir).bytes;
 	}
 	fprintf(out, "%d interfaces, %d up", count, up);
 	for (int dir = 0; dir < PM_DIRECTIONS; dir++) {
 		if (!lines->live->direction[dir])
 			continue;
 		fputs(dir == PM_INGRESS ? ", in " : ", out ", out);
-		print_rate(out, lines->live, sum[dir]);
+		screen_rate(out, lines->live, sum[dir]);
 	}
-	line_end(lines, up < count ? RED : "");
-	qsort_r(monitors, (size_t)count, sizeof(*monitors), compare_monitors, lines->live);
-	for (int row = 1; row < most && shown < count; row++)
-		shown += line_of_cells(lines, monitors + shown, count - shown, row == most - 1);
+	if (listed < count)
+		fprintf(out, ", %d without packets", count - listed);
+	screen_end_line(lines, up < count ? RED : "");
+	qsort(monitors, (size_t)listed, sizeof(*monitors), screen_compare);
+	for (int row = 1; row < most && shown < listed; row++)
+		shown += screen_cells(lines, monitors + shown, listed - shown, row == most - 1);
 out:
 	free(monitors);
 }
 
 /* A third of the window at most: a line for each hook, or for several interfaces. */
-static void lines_of_interfaces(struct lines *lines)
+static void screen_interfaces(struct screen_lines *lines)
 {
 	const struct report *report = lines->live->report;
 	const bool *direction = lines->live->direction;
 	int most = (lines->live->terminal.rows - 4) / 3, width = 0;
 	char name[FORMAT_ENDPOINT_MAX];
 
-	if (report->monitor_count > 1 &&
-	    report->monitor_count * (direction[PM_INGRESS] + direction[PM_EGRESS]) > most) {
-		lines_of_sum(lines, most > 2 ? most : 2);
+	if (report->monitor_count != 1 &&
+	    (!report->monitor_count ||
+	     report->monitor_count * (direction[PM_INGRESS] + direction[PM_EGRESS]) > most)) {
+		screen_sum(lines, most > 2 ? most : 2);
 		return;
 	}
 	for (int i = 0; i < report->monitor_count; i++) {
@@ -316,10 +320,10 @@ static void lines_of_interfaces(struct lines *lines)
 	for (int i = 0; i < report->monitor_count; i++)
 		for (int dir = 0; dir < PM_DIRECTIONS; dir++)
 			if (direction[dir])
-				line_of_hook(lines, report->monitors[i], dir, width);
+				screen_hook(lines, report->monitors[i], dir, width);
 }
 
-static void totals_add(struct totals *sum, const struct totals *totals)
+static void screen_add_totals(struct totals *sum, const struct totals *totals)
 {
 	pm_count_add(&sum->retired, &totals->retired);
 	pm_count_add(&sum->untracked, &totals->untracked);
@@ -329,7 +333,7 @@ static void totals_add(struct totals *sum, const struct totals *totals)
 }
 
 /* What is in no row, and why. */
-static void lines_of_losses(struct lines *lines)
+static void screen_losses(struct screen_lines *lines)
 {
 	const struct report *report = lines->live->report;
 	struct totals sum = { 0 };
@@ -337,18 +341,18 @@ static void lines_of_losses(struct lines *lines)
 
 	for (int i = 0; i < report->monitor_count; i++)
 		for (int dir = 0; dir < PM_DIRECTIONS; dir++)
-			totals_add(&sum, &report->monitors[i]->totals[dir]);
+			screen_add_totals(&sum, &report->monitors[i]->totals[dir]);
 	lost = sum.untracked.packets != sum.reason[PM_FILTERED].packets;
-	if (!line_begin(lines))
+	if (!screen_begin_line(lines))
 		return;
 	output_losses(lines->line, &sum);
 	fclose(lines->line);
-	line_wrap(lines, lost ? RED : "", lines->text, MESSAGE_LINES);
+	screen_wrap_line(lines, lost ? RED : "", lines->text, MESSAGE_LINES);
 	free(lines->text);
 }
 
 /* The last two messages, or the last one in a small window, for a while. */
-static void lines_of_messages(struct lines *lines)
+static void screen_messages(struct screen_lines *lines)
 {
 	const struct live_view *live = lines->live;
 	const char *begin = live->messages + strlen(live->messages), *newline;
@@ -362,19 +366,19 @@ static void lines_of_messages(struct lines *lines)
 		char *text = strndup(begin, (size_t)(newline - begin));
 
 		if (text)
-			line_wrap(lines, YELLOW, text, MESSAGE_LINES);
+			screen_wrap_line(lines, YELLOW, text, MESSAGE_LINES);
 		free(text);
 	}
 }
 
-static void line_of_keys(struct lines *lines)
+static void screen_key_line(struct screen_lines *lines)
 {
 	const struct live_view *live = lines->live;
 	FILE *out;
 
 	if (live->ending || !live->terminal.keys)
 		return;
-	out = line_begin(lines);
+	out = screen_begin_line(lines);
 	if (!out)
 		return;
 	if (live->typing) {
@@ -383,10 +387,10 @@ static void line_of_keys(struct lines *lines)
 	} else {
 		fputs(live->help ? "any key: back to the rows" : screen_keys, out);
 	}
-	line_end(lines, "");
+	screen_end_line(lines, "");
 }
 
-static void print_title(FILE *out, const struct live_view *live)
+static void screen_title(FILE *out, const struct live_view *live)
 {
 	const struct report *report = live->report;
 	const struct view *view = report->view;
@@ -416,7 +420,7 @@ static void print_title(FILE *out, const struct live_view *live)
 }
 
 /* In two columns. */
-static void print_help(FILE *out)
+static void screen_print_help(FILE *out)
 {
 	int count = sizeof(screen_help) / sizeof(screen_help[0]), half = (count + 1) / 2;
 
@@ -429,7 +433,7 @@ static void print_help(FILE *out)
 }
 
 /* @bottom: the lines below the rows */
-static void print_screen(FILE *out, struct live_view *live, const char *bottom)
+static void screen_print(FILE *out, struct live_view *live, const char *bottom)
 {
 	const struct terminal *terminal = &live->terminal;
 	const struct view *view = live->report->view;
@@ -439,9 +443,9 @@ static void print_screen(FILE *out, struct live_view *live, const char *bottom)
 					      .color = terminal->color };
 	size_t used;
 
-	print_title(out, live);
+	screen_title(out, live);
 	if (live->help) {
-		print_help(out);
+		screen_print_help(out);
 		used = sizeof(screen_help) / sizeof(screen_help[0]) / 2;
 	} else {
 		output_window(out, live->report, &window, live->scroll, view->count);
@@ -456,22 +460,21 @@ void screen_draw(struct live_view *live, FILE *out, const struct report *report)
 {
 	char *bottom = NULL, *screen = NULL;
 	size_t bottom_len = 0, len = 0;
-	struct lines lines = { .live = live, .out = open_memstream(&bottom, &bottom_len) };
+	struct screen_lines lines = { .live = live, .out = open_memstream(&bottom, &bottom_len) };
 	FILE *text = open_memstream(&screen, &len);
 
-	terminal_measure(&live->terminal);
 	live->report = report;
 	if (lines.out && text) {
-		lines_of_interfaces(&lines);
-		lines_of_losses(&lines);
-		lines_of_messages(&lines);
-		line_of_keys(&lines);
+		screen_interfaces(&lines);
+		screen_losses(&lines);
+		screen_messages(&lines);
+		screen_key_line(&lines);
 		fflush(lines.out);
 		live->page = live->terminal.rows > lines.count + 3
 				     ? (size_t)(live->terminal.rows - lines.count - 2)
 				     : 1;
-		choose_rows(live);
-		print_screen(text, live, bottom);
+		screen_choose_rows(live);
+		screen_print(text, live, bottom);
 		fflush(text);
 		terminal_draw(&live->terminal, out, screen, len);
 	}

@@ -11,7 +11,7 @@
 struct live_view;
 struct report;
 
-/** screen_draw - print to @out what shows @report as @live has it; @live->page is set */
+/** screen_draw - print to @out what shows @report as @live has it, in the window last measured */
 void screen_draw(struct live_view *live, FILE *out, const struct report *report);
 
 #endif /* SCREEN_H */

@@ -24,14 +24,14 @@ void terminal_open(struct terminal *terminal)
 }
 
 /* A terminal that controls no job of ours, such as another console, is nobody else's either. */
-static bool in_background(int fd)
+static bool terminal_in_background(int fd)
 {
 	pid_t group = tcgetpgrp(fd);
 
 	return group > 0 && group != getpgrp();
 }
 
-static void take_keys(struct terminal *terminal)
+static void terminal_take_keys(struct terminal *terminal)
 {
 	struct termios raw;
 
@@ -50,13 +50,13 @@ bool terminal_check(struct terminal *terminal)
 {
 	if (!terminal->able)
 		return false;
-	if (in_background(STDOUT_FILENO)) {
+	if (terminal_in_background(STDOUT_FILENO)) {
 		terminal->live = terminal->keys = false;
 	} else if (!terminal->live) {
 		terminal->live = true;
 		terminal->drawn = terminal->pushed = false;
 		terminal->typed = 0;
-		take_keys(terminal);
+		terminal_take_keys(terminal);
 	}
 	return terminal->live;
 }
@@ -94,7 +94,7 @@ void terminal_measure(struct terminal *terminal)
 }
 
 /* The bytes at @text that are one escape code, or one character; @width: set to its columns */
-static size_t next_character(const char *text, size_t len, int *width)
+static size_t terminal_next(const char *text, size_t len, int *width)
 {
 	size_t at = 1;
 
@@ -115,20 +115,20 @@ int terminal_width(const char *text)
 	int width, columns = 0;
 
 	for (size_t len = strlen(text), size; len; text += size, len -= size) {
-		size = next_character(text, len, &width);
+		size = terminal_next(text, len, &width);
 		columns += width;
 	}
 	return columns;
 }
 
 /* The bytes of @line that fill @columns, with the escape codes behind them. */
-static size_t fit(const char *line, size_t len, int columns)
+static size_t terminal_fit(const char *line, size_t len, int columns)
 {
 	size_t at = 0, size;
 	int width;
 
 	for (; at < len; at += size) {
-		size = next_character(line + at, len - at, &width);
+		size = terminal_next(line + at, len - at, &width);
 		if (width > columns)
 			break;
 		columns -= width;
@@ -151,7 +151,8 @@ void terminal_draw(struct terminal *terminal, FILE *out, const char *text, size_
 		newline = memchr(text, '\n', (size_t)(end - text)) ?: end;
 		if (row)
 			fputc('\n', out);
-		fwrite(text, 1, fit(text, (size_t)(newline - text), terminal->columns), out);
+		fwrite(text, 1, terminal_fit(text, (size_t)(newline - text), terminal->columns),
+		       out);
 		fputs("\033[m\033[K", out);
 	}
 	fputs("\033[J", out);
@@ -169,7 +170,7 @@ bool terminal_read(struct terminal *terminal)
 	return got > 0;
 }
 
-static int key_of_sequence(char last, int number)
+static int terminal_sequence(char last, int number)
 {
 	switch (last) {
 	case 'A':
@@ -192,7 +193,7 @@ static int key_of_sequence(char last, int number)
 }
 
 /* The key at the beginning of @input; @size: set to its bytes, 0 if it is not complete */
-static int parse_key(const char *input, size_t len, size_t *size)
+static int terminal_parse(const char *input, size_t len, size_t *size)
 {
 	size_t at = 2;
 	int number = 0;
@@ -204,7 +205,7 @@ static int parse_key(const char *input, size_t len, size_t *size)
 		if (input[at] >= '0' && input[at] <= '9')
 			number = (number * 10 + input[at] - '0') % 100;
 	*size = at < len ? at + 1 : 0;
-	return at < len ? key_of_sequence(input[at], number) : TERMINAL_NONE;
+	return at < len ? terminal_sequence(input[at], number) : TERMINAL_NONE;
 }
 
 int terminal_key(struct terminal *terminal)
@@ -213,7 +214,7 @@ int terminal_key(struct terminal *terminal)
 	int key = TERMINAL_NONE;
 
 	if (terminal->typed)
-		key = parse_key(terminal->input, terminal->typed, &size);
+		key = terminal_parse(terminal->input, terminal->typed, &size);
 	/* What is so long and still not complete is no key. */
 	if (!size && terminal->typed == sizeof(terminal->input))
 		size = terminal->typed;
