@@ -327,8 +327,11 @@ static void screen_add_totals(struct totals *sum, const struct totals *totals)
 {
 	pm_count_add(&sum->retired, &totals->retired);
 	pm_count_add(&sum->untracked, &totals->untracked);
-	for (int reason = 0; reason < PM_REASONS; reason++)
+	pm_count_add(&sum->partial, &totals->partial);
+	for (int reason = 0; reason < PM_REASONS; reason++) {
 		pm_count_add(&sum->reason[reason], &totals->reason[reason]);
+		pm_count_add(&sum->partial_reason[reason], &totals->partial_reason[reason]);
+	}
 	sum->retired_flows += totals->retired_flows;
 }
 

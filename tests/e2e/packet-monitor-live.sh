@@ -294,6 +294,9 @@ for small in "20 5" "1 1" "300 60" "5 30" "80 24"; do
 	size $small
 done
 answers "after windows of any size"
+send eth0 0 10.0.0.1 1 10.0.0.2 53 2 36
+report
+see "what was read in part, and why" ', 2 read in part \(2 truncated\)$'
 quit_live
 type_line 'clear; echo status $?'
 see "q: the exit status" '^status 0$'

@@ -5,7 +5,7 @@
  *	send-frames DEV VLAN SRC SPORT DST DPORT COUNT BYTES
  *
  * COUNT frames of BYTES each, FCS not counted, between two IPv4 or two IPv6 addresses; VLAN 0: no
- * tag. The MAC addresses are made up.
+ * tag. Few BYTES end within the headers. The MAC addresses are made up.
  */
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
@@ -79,7 +79,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: send-frames DEV VLAN SRC SPORT DST DPORT COUNT BYTES\n");
 		return 2;
 	}
-	len = (size_t)number(argv[8], 70, sizeof(frame));
+	len = (size_t)number(argv[8], 36, sizeof(frame));
 	at = put_ip(number(argv[2], 0, 4094), argv[3], argv[5], len);
 	if (!at) {
 		fprintf(stderr, "send-frames: %s and %s are no addresses\n", argv[3], argv[5]);
