@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* When the proxy answers an ARP request for an original address, and when it does not. */
+/* When the proxy answers a request for the MAC address of an original, and when it does not. */
 #include <arpa/inet.h>
 #include <linux/pkt_cls.h>
 #include <netinet/in.h>
@@ -13,12 +13,22 @@
 #include "frame-fields.h"
 #include "proxy-rig.h"
 
-enum { ARP_LEN = 42, REQUEST = 1, REPLY = 2 };
+/* ARP messages; or solicitations and advertisements of IPv6, with a MAC address as their option. */
+enum {
+	ARP_LEN = PROXY_SIZE(42, 86),
+	REQUEST = PROXY_SIZE(1, 135),
+	REPLY = PROXY_SIZE(2, 136),
+};
+#define ANSWERED (PROXY_FAMILY == 4 ? PROXY_ARP : PROXY_SOLICITED)
 #define SECOND 1000000000ULL
 
 static struct rig rig;
 static __u8 in[FRAME_MAX], out[FRAME_MAX];
-static const __u8 broadcast[6] = { 255, 255, 255, 255, 255, 255 };
+/* Where a request for ORIGINAL goes to. */
+static const __u8 broadcast[6] = {
+	PROXY_SIZE(255, 0x33), PROXY_SIZE(255, 0x33), 255,
+	PROXY_SIZE(255, 0),    PROXY_SIZE(255, 0),    PROXY_SIZE(255, 10),
+};
 /* The test runs take place on lo, whose MAC address is 0: a frame for the client has that. */
 static const __u8 client_mac[6] = { 0 }, host_mac[6] = { 2, 0, 0, 0, 0, 3 };
 static const __u8 proxy_mac[6] = PROXY_MAC;
@@ -27,8 +37,10 @@ static const __u8 proxy_mac[6] = PROXY_MAC;
 struct variant {
 	const char *what;
 	size_t at, len;
-	__u8 bytes[6];
+	__u8 bytes[16];
 };
+
+#if PROXY_FAMILY == 4
 
 static const struct variant dropped[] = {
 	{ "hardware type 99", 14, 2, { 0, 99 } },
@@ -65,15 +77,94 @@ static void build(const __u8 *dmac, const __u8 *smac, __u16 op, const char *send
 	put32(in + 38, ip(target));
 }
 
+static void arp_vary(const struct variant *variant)
+{
+	memcpy(in + variant->at, variant->bytes, variant->len);
+}
+
+#else
+
+enum { ICMP = L2_LEN + IP_LEN, TARGET_AT = ICMP + 8, OPTION = TARGET_AT + 16, CHECK = ICMP + 2 };
+
+static const struct variant dropped[] = {
+	{ "hop limit 254", L2_LEN + 7, 1, { 254 } },
+	{ "code 1", ICMP + 1, 1, { 1 } },
+	{ "a wrong checksum", CHECK, 2, { 0x12, 0x34 } },
+	{ "a redirect", ICMP, 1, { 137 } },
+	{ "for another host", 0, 6, { 2, 0, 0, 0, 0, 4 } },
+	{ "solicited, and to all nodes",
+	  L2_LEN + IP_DST,
+	  16,
+	  { 0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 } },
+	{ "an option of length 0", OPTION + 1, 1, { 0 } },
+};
+
+static const struct variant taken[] = {
+	{ "an advertisement", 0, 0, { 0 } },
+	{ "a solicitation", ICMP, 1, { REQUEST } },
+	{ "an advertisement that nobody asked for", ICMP + 4, 1, { 0x20 } },
+	{ "a multicast", 0, 6, { 0x33, 0x33, 0, 0, 0, 1 } },
+};
+
+static void arp_put(__u8 *at, const char *addr)
+{
+	if (strcmp(addr, "0.0.0.0") != 0)
+		addr_put(at, ip(addr));
+}
+
+static void arp_sum(void)
+{
+	put16(in + CHECK, 0);
+	put16(in + CHECK,
+	      ~sum16(in + ICMP, 32, sum16(in + L2_LEN + IP_SRC, 32, IPPROTO_ICMPV6 + 32)));
+}
+
+/* @target is asked for by a request, and told by a reply about @sender. */
+static void build(const __u8 *dmac, const __u8 *smac, __u16 op, const char *sender,
+		  const char *target)
+{
+	static const __u8 solicited_node[13] = { 0xff, 2, [11] = 1, 0xff };
+	__u8 *l3 = in + L2_LEN;
+
+	memset(in, 0, ARP_LEN);
+	memcpy(in, dmac, 6);
+	memcpy(in + 6, smac, 6);
+	put16(in + 12, 0x86dd);
+	l3[0] = 0x60;
+	put16(l3 + 4, 32);
+	l3[6] = IPPROTO_ICMPV6;
+	l3[7] = 255;
+	arp_put(l3 + IP_SRC, sender);
+	arp_put(l3 + IP_DST, target);
+	if (op == REQUEST && dmac[0] == 0x33) /* otherwise to see whether it is still there */
+		memcpy(l3 + IP_DST, solicited_node, sizeof(solicited_node));
+	in[ICMP] = op;
+	in[ICMP + 4] = op == REPLY ? 0x60 : 0; /* solicited, override */
+	arp_put(in + TARGET_AT, op == REPLY ? sender : target);
+	in[OPTION] = op == REPLY ? 2 : 1;
+	in[OPTION + 1] = 1;
+	memcpy(in + OPTION + 2, smac, 6);
+	arp_sum();
+}
+
+static void arp_vary(const struct variant *variant)
+{
+	memcpy(in + variant->at, variant->bytes, variant->len);
+	if (variant->at != CHECK)
+		arp_sum();
+}
+
+#endif
+
 /* Run @in, which passes in any case, as a broadcast if it was for the MAC address of the answers.
  * Return: whether it was answered. */
 static bool arp_run(enum rig_direction direction)
 {
-	__u64 before = rig_counter(&rig, PROXY_ARP);
+	__u64 before = rig_counter(&rig, ANSWERED);
 	__u8 want[ARP_LEN];
 	size_t len;
 	int verdict = rig_run(&rig, direction, in, ARP_LEN, out, &len);
-	bool answered = rig_counter(&rig, PROXY_ARP) != before;
+	bool answered = rig_counter(&rig, ANSWERED) != before;
 	const char *differs;
 
 	memcpy(want, in, ARP_LEN);
@@ -95,7 +186,7 @@ static bool arp_request(const char *whom)
 static void host_set(__u64 asked_ago, __u64 heard_ago)
 {
 	int fd = bpf_map__fd(rig.skel->maps.hosts);
-	__be32 addr = htonl(ip(ORIGINAL));
+	const proxy_addr addr = rig_addr(ip(ORIGINAL));
 	struct proxy_host host;
 	struct timespec ts;
 	__u64 now;
@@ -159,7 +250,7 @@ int main(void)
 	for (size_t i = 0; i < sizeof(dropped) / sizeof(*dropped); i++) {
 		host_set(SECOND, 0);
 		build(client_mac, host_mac, REPLY, ORIGINAL, CLIENT);
-		memcpy(in + dropped[i].at, dropped[i].bytes, dropped[i].len);
+		arp_vary(&dropped[i]);
 		arp_run(RIG_INGRESS);
 		EXPECT(arp_request(ORIGINAL), "believed: %s", dropped[i].what);
 	}
@@ -169,7 +260,7 @@ int main(void)
 	for (size_t i = 0; i < sizeof(taken) / sizeof(*taken); i++) {
 		host_set(SECOND, 0);
 		build(client_mac, host_mac, REPLY, ORIGINAL, CLIENT);
-		memcpy(in + taken[i].at, taken[i].bytes, taken[i].len);
+		arp_vary(&taken[i]);
 		arp_run(RIG_INGRESS);
 		EXPECT(!arp_request(ORIGINAL), "not believed: %s", taken[i].what);
 	}
@@ -193,8 +284,8 @@ int main(void)
 	EXPECT(!arp_request(TARGET), "the target");
 	EXPECT(!arp_request(ROUTER), "a stranger");
 	build(broadcast, client_mac, REQUEST, CLIENT, ORIGINAL);
-	in[18] = 8;
-	EXPECT(!arp_run(RIG_EGRESS), "a hardware address of 8 bytes");
+	arp_vary(&(struct variant){ .at = PROXY_SIZE(18, 79), .len = 1, .bytes = { 8 } });
+	EXPECT(!arp_run(RIG_EGRESS), "a hardware address of another length");
 	build(broadcast, client_mac, REPLY, CLIENT, ORIGINAL);
 	EXPECT(!arp_run(RIG_EGRESS), "a reply");
 	check_end();
