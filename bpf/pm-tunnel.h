@@ -194,22 +194,19 @@ static __always_inline void pm_read_inner_other(struct __sk_buff *skb, struct pm
 __noinline enum pm_reason pm_read_inner(struct __sk_buff *skb, struct pm_packet *pkt)
 {
 	enum pm_reason reason, rest;
-	__u32 outside, inside;
+	__u32 inside;
 
 	if (!pkt)
 		return PM_TRUNCATED;
 	for (int depth = 0; depth < TUNNELS_MAX; depth++) {
-		outside = pkt->off;
 		if (pkt->fragment || !pm_enter_tunnel(skb, pkt, false))
 			break;
 		inside = pkt->off;
 		reason = pm_read_network(skb, pkt, pkt->end, true);
 		if (pkt->off == inside && !reason)
 			pm_read_inner_other(skb, pkt);
-		if (pkt->off == inside) { /* no IP header, or none that is right */
-			pkt->off = outside;
+		if (pkt->off == inside) /* no IP header, or none that is right */
 			break;
-		}
 		if (pm_has_extensions(pkt))
 			reason = pm_skip_extensions(skb, pkt);
 		rest = pm_read_ports(skb, pkt);

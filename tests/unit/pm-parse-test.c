@@ -307,10 +307,26 @@ static void make_frames(void)
 	frame_end(f, 0, IPPROTO_GRE, PM_KIND_IPV4, 0);
 	frame_inner(f, 1 << 16 | 2, IPPROTO_UDP, PM_KIND_IPV4, 3);
 
-	f = add_tunnel("PPTP", IPPROTO_GRE);
+	f = add_tunnel("another version of GRE", IPPROTO_GRE);
 	f->payload = f->len;
-	frame_put(f, "\x30\x01\x88\x0b\0\x14\0\1\0\0\0\1", 12);
+	frame_put(f, "\0\1\x08\0", 4);
+	frame_ipv4(f, IPPROTO_UDP, 0, 0);
 	frame_end(f, 0, IPPROTO_GRE, PM_KIND_IPV4, 0);
+
+	f = add_tunnel("another version of GENEVE", IPPROTO_UDP);
+	f->payload = f->len + 8;
+	frame_udp(f, 40000, 6081);
+	frame_put(f, "\x40\0\x08\0\0\0\0\0", 8);
+	frame_ipv4(f, IPPROTO_UDP, 0, 0);
+	frame_end(f, 40000u << 16 | 6081, IPPROTO_UDP, PM_KIND_IPV4, 0);
+
+	f = add("the first fragment of a tunnel's packet", ETH_P_IP);
+	frame_ipv4(f, IPPROTO_IPIP, 0, IPV4_MORE);
+	f->headers = f->len;
+	frame_ipv4(f, IPPROTO_UDP, 0, 0);
+	frame_udp(f, 1, 2);
+	frame_end(f, 0, IPPROTO_IPIP, PM_KIND_IPV4, 0);
+	f->payload = 0;
 
 	f = add("4in6", ETH_P_IPV6);
 	frame_ipv6(f, IPPROTO_DSTOPTS);
@@ -454,14 +470,21 @@ static void check_cut(const struct frame *f)
 /* The packet is shorter, and its IP header says so. Padding behind it changes nothing. */
 static void check_short(const struct frame *whole)
 {
+	const struct pm_key *inner = &inners[whole - frames];
 	struct frame f = *whole;
 
 	for (__u32 len = 0; f.ip && len <= f.len; len++) {
 		frame_state_length(&f, len);
 		if (len >= f.ip + (f.bytes[f.ip] >> 4 == 4 ? sizeof(struct iphdr)
-							   : sizeof(struct ipv6hdr) + 1))
-			EXPECT(parse_frame(&f, f.len, f.len).reason == expected(&f, len),
-			       "%s, %u bytes with padding", f.name, len);
+							   : sizeof(struct ipv6hdr) + 1)) {
+			struct parsed got = parse_frame(&f, f.len, f.len);
+
+			EXPECT(got.reason == expected(&f, len), "%s, %u bytes with padding", f.name,
+			       len);
+			EXPECT(got.reason || len == f.len || family_of(inner) == PM_KIND_OTHER ||
+				       !memcmp(&got.inner, &got.key, sizeof(got.key)),
+			       "%s, %u bytes with padding: inner key", f.name, len);
+		}
 		for (__u32 linear = 0; linear <= len; linear++) {
 			struct parsed got = parse_frame(&f, len, linear);
 
@@ -470,8 +493,7 @@ static void check_short(const struct frame *whole)
 			EXPECT(got.reason || !memcmp(&got.key, key_of(whole), sizeof(got.key)),
 			       "%s, %u of %u bytes: key", f.name, linear, len);
 			/* What is inside ends too early: it is not believed. */
-			EXPECT(got.reason || len == f.len ||
-				       family_of(&inners[whole - frames]) == PM_KIND_OTHER ||
+			EXPECT(got.reason || len == f.len || family_of(inner) == PM_KIND_OTHER ||
 				       !memcmp(&got.inner, &got.key, sizeof(got.key)),
 			       "%s, %u of %u bytes: inner key", f.name, linear, len);
 		}
