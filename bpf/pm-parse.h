@@ -159,7 +159,7 @@ static __always_inline enum pm_reason pm_skip_pppoe(struct __sk_buff *skb, struc
 {
 	struct pppoe head;
 
-	if (pkt_read(skb, pkt->off, &head, sizeof(head)))
+	if (pkt_read_short(skb, pkt->off, &head, sizeof(head)))
 		return PM_TRUNCATED;
 	if (head.type != bpf_htons(PPPOE_SESSION))
 		return PM_OK;
@@ -183,7 +183,7 @@ static __always_inline enum pm_reason pm_skip_labels(struct __sk_buff *skb, stru
 	struct mpls mpls;
 
 	for (int i = 0; i < MPLS_LABELS_MAX; i++) {
-		if (pkt_read(skb, off, &mpls, sizeof(mpls)))
+		if (pkt_read_short(skb, off, &mpls, sizeof(mpls)))
 			return PM_TRUNCATED;
 		off += sizeof(mpls.label);
 		if (!(mpls.label & bpf_htonl(MPLS_BOTTOM)))
@@ -215,7 +215,7 @@ __noinline enum pm_reason pm_skip_shims(struct __sk_buff *skb, struct pm_packet 
 	for (int i = 0; i < VLAN_TAGS_MAX && is_vlan_tag(pkt->ethertype); i++) {
 		if (i == room)
 			return PM_NESTED;
-		if (pkt_read(skb, pkt->off, &tag, sizeof(tag)))
+		if (pkt_read_short(skb, pkt->off, &tag, sizeof(tag)))
 			return PM_TRUNCATED;
 		pm_add_tag(pkt, bpf_ntohs(tag.tci));
 		pkt->ethertype = tag.ethertype;
@@ -237,7 +237,7 @@ static __always_inline enum pm_reason pm_read_link(struct __sk_buff *skb, struct
 	pkt->ethertype = (__be16)skb->protocol;
 	pkt->off = l2_len;
 	if (l2_len) {
-		if (pkt_read(skb, 0, &eth, sizeof(eth)))
+		if (pkt_read_short(skb, 0, &eth, sizeof(eth)))
 			return PM_TRUNCATED;
 		pkt->ethertype = eth.h_proto;
 	}
@@ -284,7 +284,7 @@ static __always_inline void pm_read_other(struct __sk_buff *skb, struct pm_packe
 {
 	__be16 mac[ETH_HLEN / 2];
 
-	if (l2_len && !pkt_read(skb, pkt->mac, mac, sizeof(mac))) {
+	if (l2_len && !pkt_read_short(skb, pkt->mac, mac, sizeof(mac))) {
 		pkt->key.addr[0] = pm_mac(mac + ETH_ALEN / 2);
 		pkt->key.addr[1] = pm_mac(mac);
 		/* Below 1536 it is an IEEE 802.3 length: use the kernel's EtherType for those. */
@@ -354,7 +354,7 @@ __noinline enum pm_reason pm_skip_extensions(struct __sk_buff *skb, struct pm_pa
 		if (!is_ipv6_extension(pkt->proto))
 			return PM_OK;
 		if (pkt->proto == IPPROTO_FRAGMENT) {
-			if (pkt_read(skb, pkt->off, &frag, sizeof(frag)))
+			if (pkt_read_short(skb, pkt->off, &frag, sizeof(frag)))
 				return PM_TRUNCATED;
 			offset = bpf_ntohs(frag.offset);
 			pkt->fragment =
@@ -363,7 +363,7 @@ __noinline enum pm_reason pm_skip_extensions(struct __sk_buff *skb, struct pm_pa
 			pkt->off += sizeof(frag);
 			pkt->proto = frag.nexthdr;
 		} else {
-			if (pkt_read(skb, pkt->off, &ext, sizeof(ext)))
+			if (pkt_read_short(skb, pkt->off, &ext, sizeof(ext)))
 				return PM_TRUNCATED;
 			pkt->off += pkt->proto == IPPROTO_AH ? (ext.hdrlen + 2) * 4
 							     : (ext.hdrlen + 1) * 8;
@@ -487,7 +487,7 @@ static __always_inline enum pm_reason pm_read_ports(struct __sk_buff *skb, struc
 	case IPPROTO_ICMPV6:
 		if (pkt->fragment < PM_FRAGMENT_LATER) {
 			if (pkt->off + sizeof(word) > pkt->end ||
-			    pkt_read(skb, pkt->off, &word, sizeof(word))) {
+			    pkt_read_short(skb, pkt->off, &word, sizeof(word))) {
 				pm_end_key(pkt, 0, pkt->proto);
 				return PM_TRUNCATED;
 			}

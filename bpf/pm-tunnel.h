@@ -112,7 +112,7 @@ static __always_inline __u32 pm_gre_tunnel(struct __sk_buff *skb, __u32 off, __b
 	struct gre gre;
 
 	/* Another version (PPTP), or the source routes of old. */
-	if (pkt_read(skb, off, &gre, sizeof(gre)) || gre.flags & ~known)
+	if (pkt_read_short(skb, off, &gre, sizeof(gre)) || gre.flags & ~known)
 		return 0;
 	*ethertype = gre.ethertype;
 	return off + sizeof(gre) + (gre.flags & bpf_htons(GRE_CHECKSUM) ? 4 : 0) +
@@ -147,7 +147,7 @@ __noinline int pm_enter_tunnel(struct __sk_buff *skb, struct pm_packet *pkt, int
 		off = pm_gre_tunnel(skb, off, &ethertype);
 		break;
 	case IPPROTO_UDP:
-		if (pkt_read(skb, off, &udp, sizeof(udp)))
+		if (pkt_read_short(skb, off, &udp, sizeof(udp)))
 			return false;
 		off = pm_udp_tunnel(skb, off, &udp, guess, &ethertype);
 		break;
@@ -159,7 +159,7 @@ __noinline int pm_enter_tunnel(struct __sk_buff *skb, struct pm_packet *pkt, int
 	pkt->mac = 0;
 	if (ethertype == bpf_htons(ETH_P_TEB)) {
 		pkt->mac = off;
-		if (pkt_read(skb, off + 2 * ETH_ALEN, &ethertype, sizeof(ethertype)))
+		if (pkt_read_short(skb, off + 2 * ETH_ALEN, &ethertype, sizeof(ethertype)))
 			return false;
 		off += ETH_HLEN;
 	}
