@@ -22,6 +22,7 @@ static int counter_configure(struct counter *counter, const struct counter_confi
 
 	skel->rodata->cfg_inner = config->inner;
 	skel->rodata->cfg_shared = config->shared;
+	skel->rodata->cfg_first_ns = config->first;
 	skel->rodata->cfg_slots = size.slots;
 	skel->rodata->cfg_bucket_mask = size.buckets - 1;
 	skel->rodata->cfg_ring_mask = size.ring - 1;

@@ -14,6 +14,7 @@ struct counter_config {
 	__u32 max_flows;
 	bool inner;  /* count by the innermost flow */
 	bool shared; /* several interfaces use the table */
+	bool first;  /* note when each flow began */
 	struct filter filter;
 };
 

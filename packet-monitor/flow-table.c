@@ -109,7 +109,7 @@ void flow_table_scan(struct flow_table *table, __u64 now_ns,
 }
 
 /* No program can reach the slots any more: their counters are final. */
-static void flow_table_reclaim(struct flow_table *table, __u32 now)
+static void flow_table_reclaim(struct flow_table *table, __u32 now, enum flow_reason reason)
 {
 	for (__u32 i = 0; i < table->leaving_count; i++) {
 		__u32 number = table->leaving[i];
@@ -117,7 +117,7 @@ static void flow_table_reclaim(struct flow_table *table, __u32 now)
 		struct flow flow;
 
 		if (flow_table_read(table, number, now, &flow) && table->ended)
-			table->ended(table->arg, &flow);
+			table->ended(table->arg, &flow, reason);
 		memset(slot, 0, sizeof(*slot));
 		memset(&table->origins[number], 0, sizeof(table->origins[number]));
 		memset(&table->states[number], 0, sizeof(table->states[number]));
@@ -127,7 +127,7 @@ static void flow_table_reclaim(struct flow_table *table, __u32 now)
 }
 
 /* Remove the index entries of the flows in @leaving, then take back their slots. */
-static void flow_table_retire_leaving(struct flow_table *table, __u32 now)
+static void flow_table_retire_leaving(struct flow_table *table, __u32 now, enum flow_reason reason)
 {
 	if (!table->leaving_count)
 		return;
@@ -135,7 +135,7 @@ static void flow_table_retire_leaving(struct flow_table *table, __u32 now)
 		slot_table_unlink(&table->index, table->origins[table->leaving[i]].entry,
 				  table->leaving[i]);
 	slot_table_wait();
-	flow_table_reclaim(table, now);
+	flow_table_reclaim(table, now, reason);
 }
 
 void flow_table_retire(struct flow_table *table, __u64 now_ns,
@@ -147,11 +147,12 @@ void flow_table_retire(struct flow_table *table, __u64 now_ns,
 		if (__atomic_load_n(&table->slots[i].packets, __ATOMIC_ACQUIRE) &&
 		    leaves(ctx, &table->slots[i].key))
 			table->leaving[table->leaving_count++] = i;
-	flow_table_retire_leaving(table, (__u32)(now_ns / TICK_NS));
+	flow_table_retire_leaving(table, (__u32)(now_ns / TICK_NS), FLOW_INTERFACE);
 }
 
 /* Let go of flows that had been idle for @at_least ticks at the last look, at most @count. */
-static void retire_idle(struct flow_table *table, __u32 now, __u32 at_least, __u32 count)
+static void retire_idle(struct flow_table *table, __u32 now, __u32 at_least, __u32 count,
+			enum flow_reason reason)
 {
 	__u32 limit = slot_table_limit(&table->index);
 
@@ -162,14 +163,15 @@ static void retire_idle(struct flow_table *table, __u32 now, __u32 at_least, __u
 		    state->packets == __atomic_load_n(&table->slots[i].packets, __ATOMIC_RELAXED))
 			table->leaving[table->leaving_count++] = i;
 	}
-	flow_table_retire_leaving(table, now);
+	flow_table_retire_leaving(table, now, reason);
 }
 
 void flow_table_age(struct flow_table *table, __u64 now_ns, __u64 idle_ns)
 {
 	if (idle_ns)
 		retire_idle(table, (__u32)(now_ns / TICK_NS),
-			    (__u32)((idle_ns + TICK_NS - 1) / TICK_NS), table->index.size.slots);
+			    (__u32)((idle_ns + TICK_NS - 1) / TICK_NS), table->index.size.slots,
+			    FLOW_IDLE);
 }
 
 /* A look at 65,536 slots takes a millisecond. */
@@ -203,5 +205,5 @@ void flow_table_relieve(struct flow_table *table, __u64 now_ns)
 		return;
 	for (ticks = LONGEST; ticks > shortest && found + idle[ticks] < wanted; ticks--)
 		found += idle[ticks];
-	retire_idle(table, now, ticks, wanted);
+	retire_idle(table, now, ticks, wanted, FLOW_EVICTED);
 }

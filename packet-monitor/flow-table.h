@@ -11,6 +11,14 @@
 struct flow_state;
 struct flow;
 
+/* Why a flow has left the table. */
+enum flow_reason {
+	FLOW_IDLE,	/* for as long as flow_table_age() was told */
+	FLOW_EVICTED,	/* to make room */
+	FLOW_INTERFACE, /* its interface is gone */
+	FLOW_EXIT,	/* the tool ends */
+};
+
 /** pm_count_add - add @count to @sum */
 static inline void pm_count_add(struct pm_count *sum, const struct pm_count *count)
 {
@@ -30,7 +38,7 @@ struct flow_table {
 	__u32 *leaving;		   /* slots whose index entry is gone, or about to go */
 	__u32 leaving_count;
 	/* Called with @arg for each flow that leaves the table: its counts are final. */
-	void (*ended)(void *arg, const struct flow *flow);
+	void (*ended)(void *arg, const struct flow *flow, enum flow_reason reason);
 	void *arg;
 };
 
@@ -69,7 +77,7 @@ void flow_table_scan(struct flow_table *table, __u64 now_ns,
  */
 void flow_table_age(struct flow_table *table, __u64 now_ns, __u64 idle_ns);
 
-/** flow_table_retire - let go of the flows that @leaves chooses */
+/** flow_table_retire - let go of the flows that @leaves chooses: their interfaces are gone */
 void flow_table_retire(struct flow_table *table, __u64 now_ns,
 		       bool (*leaves)(void *ctx, const struct pm_key *key), void *ctx);
 

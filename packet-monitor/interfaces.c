@@ -145,15 +145,18 @@ static struct monitor *interfaces_of_flow(const struct interfaces *set, const st
 /* --- those that are gone ---------------------------------------------------------------------- */
 
 /* A flow has left the table. */
-static void interfaces_on_end(void *ctx, const struct flow *flow)
+static void interfaces_on_end(void *ctx, const struct flow *flow, enum flow_reason reason)
 {
-	struct monitor *monitor = interfaces_of_flow(ctx, flow->key);
+	const struct interfaces *set = ctx;
+	struct monitor *monitor = interfaces_of_flow(set, flow->key);
 	enum pm_direction dir = pm_key_direction(flow->key);
 
 	if (!monitor)
 		return;
 	pm_count_add(&monitor->retired[dir], &flow->total);
 	monitor->retired_flows[dir]++;
+	if (set->ended)
+		set->ended(set->arg, monitor, flow, reason);
 }
 
 /* Whether the maps hold something about an interface that the last report has shown. */

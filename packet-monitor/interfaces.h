@@ -31,6 +31,10 @@ struct interfaces_config {
 /* INTERFACES_INIT: not open. */
 struct interfaces {
 	const struct interfaces_config *config; /* the caller's */
+	/* The caller's, or NULL: called with @arg for each flow that leaves the table. */
+	void (*ended)(void *arg, const struct monitor *monitor, const struct flow *flow,
+		      enum flow_reason reason);
+	void *arg;
 	struct counter counter;
 	bool *matched;		   /* for each name that is watched: whether an interface has it */
 	struct monitor **monitors; /* ordered by ifindex; those that are away for good have 0 */

@@ -25,10 +25,15 @@
 /* After this time, a terminal shows the first figures. */
 enum { FIRST_NS = 200000000 };
 
+/* Flows that have ended are written with the next report, or once there are this many. */
+enum { ENDS_AT_ONCE = 4096 };
+
 struct pm_session {
 	struct pm_options opt;
 	struct interfaces interfaces;
 	struct view view;
+	struct flow_ends ends;
+	bool ending; /* the report that is taken is the last one */
 	struct loop loop;
 	struct loop_timer report_timer, first_timer, end_timer, recycle_timer;
 	__u64 last_ns; /* of the last report */
@@ -40,10 +45,21 @@ struct pm_session {
 	bool mute;		   /* a report could not be written: no more of them */
 };
 
+/* A flow has left the table. */
+static void on_end(void *arg, const struct monitor *monitor, const struct flow *flow,
+		   enum flow_reason reason)
+{
+	struct pm_session *session = arg;
+
+	flow_ends_add(&session->ends, monitor->iface.name, flow, reason);
+}
+
 static void visit_flow(void *ctx, const struct monitor *monitor, const struct flow *flow)
 {
 	struct pm_session *session = ctx;
 
+	if (session->ending && session->interfaces.ended)
+		on_end(session, monitor, flow, FLOW_EXIT);
 	if (session->live.terminal.live)
 		live_keep(&session->live, monitor, flow);
 	else
@@ -58,7 +74,18 @@ static struct report take_report(struct pm_session *session, __u64 now_ns)
 		.monitors = session->interfaces.monitors,
 		.monitor_count = session->interfaces.count,
 		.view = &session->view,
+		.ends = &session->ends,
 	};
+}
+
+/* Write what has ended, before it takes more memory; its reports may be far apart. */
+static void write_ends(struct pm_session *session)
+{
+	struct report report = take_report(session, session->last_ns);
+
+	report.only_ends = true;
+	if (output_ready(&session->output) && output_write(&session->output, &report, false))
+		session->mute = true;
 }
 
 /* Write the last report. Return: 0, -EPIPE if the reader has gone, or another negative errno. */
@@ -107,6 +134,8 @@ static void on_recycle(void *arg)
 	struct pm_session *session = arg;
 
 	flow_table_relieve(&session->interfaces.counter.table, loop_now_ns());
+	if (session->ends.count >= ENDS_AT_ONCE && !session->mute)
+		write_ends(session);
 }
 
 static void act(struct pm_session *session, enum live_action action)
@@ -253,6 +282,11 @@ static int start(struct pm_session *session)
 		return log_err(err, "cannot wait for events");
 	err = check_memory(opt) ?: output_open(&session->output, &session->loop);
 	err = err ?: take_terminal(session);
+	if (opt->ends) {
+		session->interfaces.ended = on_end;
+		session->interfaces.arg = session;
+		session->ends.limit = opt->interfaces.monitor.counter.max_flows + ENDS_AT_ONCE;
+	}
 	err = err ?: interfaces_open(&session->interfaces, &opt->interfaces);
 	err = err ?: watch(session);
 	err = err ?: interfaces_attach(&session->interfaces, &session->loop);
@@ -289,6 +323,7 @@ static int finish(struct pm_session *session, int err)
 	int failed = interfaces_detach(&session->interfaces), written = 0;
 
 	live_end(&session->live);
+	session->ending = true;
 	if (!session->mute && err != -EPIPE)
 		written = pm_report(session, true);
 	written = output_close(&session->output) ?: written;
@@ -315,6 +350,7 @@ static int pm_run(struct pm_session *session)
 	live_close(&session->live);
 	interfaces_close(&session->interfaces);
 	view_free(&session->view);
+	flow_ends_free(&session->ends);
 	loop_close(&session->loop);
 	return err;
 }

@@ -16,6 +16,8 @@ enum {
 	OPT_IDLE = 256,
 	OPT_BY,
 	OPT_BIFLOW,
+	OPT_CHANGED,
+	OPT_ENDS,
 	OPT_PROTO,
 	OPT_HOST,
 	OPT_NET,
@@ -55,6 +57,10 @@ static const struct option_entry table[] = {
 	{ "rows", 'r', "N",
 	  "show the first N rows, 0: all (default: as many as fit the "
 	  "terminal; 20 in other tables and in prom; else all)" },
+	{ "changed", OPT_CHANGED, NULL, "show only flows with packets since the last report" },
+	{ "ends", OPT_ENDS, NULL,
+	  "jsonl: print an object of the type \"end\" for each flow that leaves the table, "
+	  "with its first and last time and the reason" },
 	{ "biflow", OPT_BIFLOW, NULL, "show both directions of a connection as one row" },
 	{ "by", OPT_BY, "host|port|protocol", "add up the flows of each host, port or protocol" },
 	{ "resolve", OPT_RESOLVE, NULL, "show names of hosts and services in tables, where known" },
@@ -255,6 +261,12 @@ static void set_option(struct pm_options *opt, struct filter_options *filters, i
 		opt->view.limit = option_table_number("rows", 0, MAX_FLOWS_LIMIT);
 		opt->rows_given = true;
 		break;
+	case OPT_CHANGED:
+		opt->view.changed = true;
+		break;
+	case OPT_ENDS:
+		opt->ends = opt->interfaces.monitor.counter.first = true;
+		break;
 	case OPT_BIFLOW:
 		set_group(opt, GROUP_BIFLOW);
 		break;
@@ -339,6 +351,10 @@ void options_parse(struct pm_options *opt, int argc, char **argv)
 	for (int i = optind; i < argc; i++)
 		add_name(&opt->interfaces.watched, argv[i]);
 	check_interfaces(&opt->interfaces);
+	if (opt->ends && opt->format != OUTPUT_JSONL)
+		option_table_misuse("--ends needs --output jsonl");
+	if (opt->view.changed && opt->view.group != GROUP_NONE)
+		option_table_misuse("--changed shows flows: not with --biflow or --by");
 	if (opt->view.group != GROUP_NONE &&
 	    (opt->format == OUTPUT_CLASSIC || opt->format == OUTPUT_PROM))
 		option_table_misuse(

@@ -17,6 +17,7 @@ struct pm_options {
 	__u64 count;	   /* reports; 0: no end */
 	__u64 idle_ns;	   /* 0: never */
 	bool rows_given;
+	bool ends; /* report flows that have left the table */
 	bool sort_given;
 	bool resolve;
 	bool summary;

@@ -5,10 +5,10 @@
 #include "text.h"
 
 static void jsonl_print_head(FILE *out, const struct report *report, const char *type,
-			     const struct monitor *monitor)
+			     const char *iface)
 {
 	fprintf(out, "{\"type\":\"%s\",\"ts\":%.3f,\"iface\":\"", type, report->ts);
-	text_string(out, TEXT_JSON, monitor->iface.name);
+	text_string(out, TEXT_JSON, iface);
 	fputc('"', out);
 }
 
@@ -50,23 +50,43 @@ static void print_flow_key(FILE *out, const struct pm_key *key)
 		fputs(",\"fragment\":true", out);
 }
 
-static void jsonl_print_flow(FILE *out, const struct report *report, const struct row *row)
+/* What a flow in the table and one that has left it have in common. */
+static void jsonl_print_fields(FILE *out, const struct pm_key *key, const struct pm_count *total,
+			       const struct pm_count *interval)
 {
-	const struct pm_key *key = &row->key;
-
-	jsonl_print_head(out, report, "flow", row->monitor);
 	fprintf(out, ",\"dir\":\"%s\"", pm_key_direction(key) == PM_INGRESS ? "in" : "out");
 	print_flow_key(out, key);
 	if (format_is_icmp(key) && !(pm_key_kind(key) & PM_KIND_FRAGMENT))
 		fprintf(out, ",\"icmp_type\":%u,\"icmp_code\":%u", pm_key_sport(key) >> 8,
 			pm_key_sport(key) & 0xff);
-	jsonl_print_counts(out, "", &row->total[WAY_FORTH], &row->interval[WAY_FORTH]);
+	jsonl_print_counts(out, "", total, interval);
+}
+
+static void jsonl_print_flow(FILE *out, const struct report *report, const struct row *row)
+{
+	jsonl_print_head(out, report, "flow", row->monitor->iface.name);
+	jsonl_print_fields(out, &row->key, &row->total[WAY_FORTH], &row->interval[WAY_FORTH]);
 	fputs("}\n", out);
+}
+
+static void jsonl_print_end(FILE *out, const struct report *report, const struct flow_end *end)
+{
+	static const char *const reasons[] = {
+		[FLOW_IDLE] = "idle",
+		[FLOW_EVICTED] = "evicted",
+		[FLOW_INTERFACE] = "interface",
+		[FLOW_EXIT] = "exit",
+	};
+
+	jsonl_print_head(out, report, "end", end->iface);
+	jsonl_print_fields(out, &end->key, &end->total, &end->interval);
+	fprintf(out, ",\"first\":%.3f,\"last\":%.3f,\"reason\":\"%s\"}\n", end->first, end->last,
+		reasons[end->reason]);
 }
 
 static void print_biflow(FILE *out, const struct report *report, const struct row *row)
 {
-	jsonl_print_head(out, report, "biflow", row->monitor);
+	jsonl_print_head(out, report, "biflow", row->monitor->iface.name);
 	print_flow_key(out, &row->key);
 	jsonl_print_counts(out, "", &row->total[WAY_FORTH], &row->interval[WAY_FORTH]);
 	jsonl_print_counts(out, "_back", &row->total[WAY_BACK], &row->interval[WAY_BACK]);
@@ -78,7 +98,7 @@ static void print_host(FILE *out, const struct report *report, const struct row 
 	char host[FORMAT_ADDRESS_MAX];
 
 	format_address(host, &row->key, false);
-	jsonl_print_head(out, report, "host", row->monitor);
+	jsonl_print_head(out, report, "host", row->monitor->iface.name);
 	fprintf(out, ",\"host\":\"%s\",\"flows\":%llu", host, row->flows);
 	jsonl_print_counts(out, "_sent", &row->total[WAY_FORTH], &row->interval[WAY_FORTH]);
 	jsonl_print_counts(out, "_received", &row->total[WAY_BACK], &row->interval[WAY_BACK]);
@@ -87,7 +107,7 @@ static void print_host(FILE *out, const struct report *report, const struct row 
 
 static void print_port(FILE *out, const struct report *report, const struct row *row)
 {
-	jsonl_print_head(out, report, "port", row->monitor);
+	jsonl_print_head(out, report, "port", row->monitor->iface.name);
 	print_proto(out, &row->key);
 	if (format_has_ports(&row->key))
 		fprintf(out, ",\"port\":%u", pm_key_dport(&row->key));
@@ -99,7 +119,7 @@ static void print_port(FILE *out, const struct report *report, const struct row 
 
 static void print_protocol(FILE *out, const struct report *report, const struct row *row)
 {
-	jsonl_print_head(out, report, "protocol", row->monitor);
+	jsonl_print_head(out, report, "protocol", row->monitor->iface.name);
 	fprintf(out, ",\"family\":\"%s\"", format_family(&row->key));
 	print_proto(out, &row->key);
 	fprintf(out, ",\"flows\":%llu", row->flows);
@@ -115,7 +135,7 @@ static void jsonl_print_total(FILE *out, const struct report *report, const stru
 	const struct totals *before = &monitor->before[dir];
 	struct pm_count matched = totals_matched(totals);
 
-	jsonl_print_head(out, report, "total", monitor);
+	jsonl_print_head(out, report, "total", monitor->iface.name);
 	fprintf(out, ",\"dir\":\"%s\",\"packets\":%llu,\"bytes\":%llu,\"flows\":%llu",
 		dir == PM_INGRESS ? "in" : "out", totals->all.packets, totals->all.bytes,
 		totals->flow_count);
@@ -149,6 +169,11 @@ void output_jsonl(FILE *out, const struct report *report)
 	};
 	const struct view *view = report->view;
 
+	for (size_t i = 0; i < report->ends->count; i++)
+		jsonl_print_end(out, report, &report->ends->ends[i]);
+	flow_ends_clear(report->ends);
+	if (report->only_ends)
+		return;
 	for (size_t i = 0; i < view->count; i++)
 		print[view->config.group](out, report, &view->rows[i]);
 	for (int i = 0; i < report->monitor_count; i++)

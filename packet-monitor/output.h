@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "flow-ends.h"
 #include "format.h"
 #include "interfaces.h"
 #include "live.h"
@@ -19,6 +20,8 @@ struct report {
 	struct monitor *const *monitors;
 	int monitor_count;
 	const struct view *view;
+	struct flow_ends *ends; /* to be printed once */
+	bool only_ends;
 	struct resolver *resolver; /* NULL: numbers only */
 	struct live_view *live;	   /* NULL: not on a terminal */
 };

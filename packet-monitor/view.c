@@ -342,7 +342,8 @@ void view_add(struct view *view, const struct monitor *monitor, const struct flo
 	const bool *hidden = view->config.hidden;
 	size_t limit = view->config.limit;
 
-	if (hidden[pm_key_direction(flow->key)])
+	if (hidden[pm_key_direction(flow->key)] ||
+	    (view->config.changed && !flow->interval.packets))
 		return;
 	/* Both hooks of lo see each packet: what adds up both directions would count it twice. */
 	if (view->config.group != GROUP_NONE && monitor->iface.loopback && direction[PM_INGRESS] &&

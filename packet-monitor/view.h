@@ -42,6 +42,7 @@ struct view_config {
 	enum group group;
 	size_t limit; /* rows; 0: all */
 	bool reverse; /* the last rows first */
+	bool changed; /* only flows that have moved since the report before */
 	bool hidden[PM_DIRECTIONS];
 	/* Whether to show a row; NULL: all. */
 	bool (*matches)(void *arg, const struct row *row);
