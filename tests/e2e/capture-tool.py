@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the test with captures needs.
 
-capture-tool.py make DIRECTORY               write captures of our own
-capture-tool.py unfit FILE                   print why a file cannot be replayed as it is, if so
-capture-tool.py compare FILE MODE JSONL...   compare packet-monitor's last reports with tshark's view;
-                                             MODE: outer, or inner if it ran with --inner
+capture-tool.py make DIRECTORY              write captures of our own
+capture-tool.py unfit FILE                  print why a file cannot be replayed as it is, if so
+capture-tool.py compare FILE MODE JSONL...  compare packet-monitor's last reports with tshark's view
+                                            MODE: outer, or inner if it ran with --inner
 
 tshark dissects frame by frame, with reassembly off. What it finds in a frame becomes the key of a
-flow here, by what docs/packet-monitor.md says: later fragments belong to the flow of the first, what
-an ICMP error quotes is no flow of its own, and addresses are those of the IP header, not those of a
-routing header or a home address option. tshark's own conversations (-z conv) are compared as well.
+flow here, by what docs/packet-monitor.md says: later fragments belong to the flow of the first,
+what an ICMP error quotes is no flow of its own, and addresses are those of the IP header, not those
+of a routing header or a home address option. tshark's own conversations (-z conv) are compared as well.
 """
 import collections
 import json
@@ -95,7 +95,8 @@ class Dissection:
             self.layers.pop(0)
 
     def key(self, *parts):
-        vlan, inner_vlan = (self.tags + [0, None])[:2] if len(self.tags) != 1 else (*self.tags, None)
+        vlan = self.tags[0] if self.tags else 0
+        inner_vlan = self.tags[1] if len(self.tags) > 1 else None
         return Key(parts[0], vlan, inner_vlan, *parts[1:])
 
     def other(self):
@@ -205,8 +206,8 @@ def reported_key(row):
         ports = row["icmp_type"], row["icmp_code"]
     if row.get("fragment"):
         ports = "fragment", "fragment"
-    return Key(row["family"], row["vlan"], row.get("inner_vlan"), row["proto"], row["src"], ports[0],
-               row["dst"], ports[1])
+    return Key(row["family"], row["vlan"], row.get("inner_vlan"), row["proto"], row["src"],
+               ports[0], row["dst"], ports[1])
 
 
 def last_report(path):
@@ -262,7 +263,8 @@ def compare(path, mode, *reports):
         got, report, total = last_report(jsonl)
         for key in sorted(set(want) | set(got), key=str):
             if want.get(key) != got.get(key):
-                problems.append(f"{tuple(key)}: tshark {want.get(key)}, packet-monitor {got.get(key)}")
+                problems.append(f"{tuple(key)}: tshark {want.get(key)}, "
+                                f"packet-monitor {got.get(key)}")
         if [total["packets"], total["bytes"]] != [len(lengths), sum(lengths)]:
             problems.append(f"total {total['packets']}, {total['bytes']} is not {len(lengths)}, "
                             f"{sum(lengths)}")
@@ -278,7 +280,8 @@ def compare(path, mode, *reports):
                 problems.append(f"conversations: tshark {found}, packet-monitor {dict(ours)}")
     if problems:
         sys.exit("\n".join(problems[:10]))
-    print(f"{len(lengths)} frames, {len(want)} flows, {sum(map(len, theirs.values()))} conversations")
+    print(f"{len(lengths)} frames, {len(want)} flows, "
+          f"{sum(map(len, theirs.values()))} conversations")
 
 
 def unfit(path):
@@ -335,7 +338,8 @@ def link_layer(ethertype, payload, tags_max=4):
     elif what == 1 and ethertype in (0x0800, 0x86DD):
         labels = random.randint(1, 4)
         for n in range(labels):
-            payload = struct.pack("!I", random.randrange(16, 1 << 20) << 12 | (not n) << 8 | 64) + payload
+            label = random.randrange(16, 1 << 20) << 12 | (not n) << 8 | 64
+            payload = struct.pack("!I", label) + payload
         ethertype = random.choice((0x8847, 0x8848))
     for _ in range(random.choice((0, 0, 1, 2, tags_max))):
         payload = struct.pack("!HH", random.randrange(1, 4095), ethertype) + payload
@@ -359,7 +363,8 @@ def upper_layer():
     data = random.randbytes(random.randrange(40, 100))
     ports = 20000 + random.randrange(9), 30000 + random.randrange(9)
     return random.choice((
-        (6, tcp(*ports, data)), (17, udp(*ports, data)), (132, struct.pack("!HHII", *ports, 9, 0) + data),
+        (6, tcp(*ports, data)), (17, udp(*ports, data)),
+        (132, struct.pack("!HHII", *ports, 9, 0) + data),
         (1, bytes([8, 0, 0, 0, 0, 1, 0, 1]) + data), (58, bytes([128, 0, 0, 0, 0, 1, 0, 1]) + data),
         (50, data)))
 
@@ -418,10 +423,12 @@ def make(directory):
                          ethernet(0x0806, bytes.fromhex("00010800060400010000000000000a0000010000"
                                                         "000000000a000002"))],
         "pppoe": [ethernet(0x8864, struct.pack("!BBHHH", 0x11, 0, 7, 2 + len(inner), proto) + inner)
-                  for inner, proto in ((ipv4(6, tcp(1, 80, data)), 0x21), (ipv6(6, tcp(1, 80, data)), 0x57),
+                  for inner, proto in ((ipv4(6, tcp(1, 80, data)), 0x21),
+                                       (ipv6(6, tcp(1, 80, data)), 0x57),
                                        (bytes.fromhex("0901000801020304"), 0xC021))],
         "mpls": [ethernet(0x8847, labels + inner) for labels in
-                 (struct.pack("!I", 16 << 12 | 0x140), struct.pack("!II", 17 << 12 | 64, 16 << 12 | 0x140))
+                 (struct.pack("!I", 16 << 12 | 0x140),
+                  struct.pack("!II", 17 << 12 | 64, 16 << 12 | 0x140))
                  for inner in (ipv4(6, tcp(1, 80, data)), ipv6(17, udp(5, 9999, data)),
                                bytes(4) + ethernet(0x0800, ipv4(17, udp(5, 9999, data))))],
         "customers": [ethernet(0x0800, ipv4(6, tcp(1, 80, data)), bytes.fromhex(tags)) for tags in
