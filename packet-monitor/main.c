@@ -4,7 +4,8 @@
  *
  * options.c reads the command line; interfaces.c finds the interfaces, and monitor.c attaches to
  * each; counter.c loads the programs; flow-table.c reads and recycles what they count; view.c
- * chooses the rows of a report and output-*.c print it. The loop here only decides when.
+ * chooses the rows of a report and output-*.c print it. On a terminal, live.c obeys keys and
+ * screen.c draws. The loop here only decides when.
  */
 #include <errno.h>
 #include <signal.h>

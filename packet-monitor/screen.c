@@ -193,17 +193,21 @@ static void screen_hook(struct screen_lines *lines, const struct monitor *monito
 	screen_end_line(lines, state ? RED : "");
 }
 
+/* An interface among many, and what passed it since the report before. */
+struct screen_entry {
+	const struct monitor *monitor;
+	__u64 bytes;
+};
+
 /* Those that are not up first, then the busiest. */
 static int screen_compare(const void *a, const void *b)
 {
-	const struct monitor *one = *(const struct monitor *const *)a;
-	const struct monitor *other = *(const struct monitor *const *)b;
-	__u64 mine = screen_passed(one, 0).bytes + screen_passed(one, 1).bytes;
-	__u64 yours = screen_passed(other, 0).bytes + screen_passed(other, 1).bytes;
+	const struct screen_entry *one = a, *other = b;
 
-	if (!output_state(one) != !output_state(other))
-		return output_state(one) ? -1 : 1;
-	return (mine < yours) - (mine > yours) ?: (one > other) - (one < other);
+	if (!output_state(one->monitor) != !output_state(other->monitor))
+		return output_state(one->monitor) ? -1 : 1;
+	return (one->bytes < other->bytes) - (one->bytes > other->bytes)
+		       ?: (one->monitor > other->monitor) - (one->monitor < other->monitor);
 }
 
 /* "eth0 1.235M/12.35k" or "eth0 down" */
@@ -233,7 +237,7 @@ static void screen_cell(char cell[CELL_MAX], const struct live_view *live,
 }
 
 /* One line of cells; @last: say how many are left. Return: how many it had room for. */
-static int screen_cells(struct screen_lines *lines, const struct monitor **monitors, int count,
+static int screen_cells(struct screen_lines *lines, const struct screen_entry *entries, int count,
 			bool last)
 {
 	int room = lines->live->terminal.columns, shown = 0;
@@ -247,7 +251,7 @@ static int screen_cells(struct screen_lines *lines, const struct monitor **monit
 	for (; shown < count; shown++) {
 		int width;
 
-		screen_cell(cell, lines->live, monitors[shown]);
+		screen_cell(cell, lines->live, entries[shown].monitor);
 		width = terminal_width(cell) + (int)strlen(separator);
 		if (width + (last && shown < count - 1 ? more : 0) > room)
 			break;
@@ -266,20 +270,22 @@ static void screen_sum(struct screen_lines *lines, int most)
 {
 	const struct report *report = lines->live->report;
 	int count = report->monitor_count, listed = 0, shown = 0, up = 0;
-	const struct monitor **monitors = calloc((size_t)count, sizeof(*monitors));
+	struct screen_entry *entries = calloc((size_t)count, sizeof(*entries));
 	__u64 sum[PM_DIRECTIONS] = { 0 };
-	FILE *out = screen_begin_line(lines);
+	FILE *out = entries ? screen_begin_line(lines) : NULL;
 
-	if (!monitors || !out)
+	if (!out)
 		goto out;
 	for (int i = 0; i < count; i++) {
 		const struct monitor *monitor = report->monitors[i];
+		__u64 bytes[] = { screen_passed(monitor, PM_INGRESS).bytes,
+				  screen_passed(monitor, PM_EGRESS).bytes };
 
 		up += !output_state(monitor);
 		if (output_state(monitor) || !output_is_silent(monitor))
-			monitors[listed++] = monitor;
-		for (int dir = 0; dir < PM_DIRECTIONS; dir++)
-			sum[dir] += screen_passed(monitor, dir).bytes;
+			entries[listed++] = (struct screen_entry){ monitor, bytes[0] + bytes[1] };
+		sum[PM_INGRESS] += bytes[PM_INGRESS];
+		sum[PM_EGRESS] += bytes[PM_EGRESS];
 	}
 	fprintf(out, "%d interfaces, %d up", count, up);
 	for (int dir = 0; dir < PM_DIRECTIONS; dir++) {
@@ -291,11 +297,11 @@ static void screen_sum(struct screen_lines *lines, int most)
 	if (listed < count)
 		fprintf(out, ", %d without packets", count - listed);
 	screen_end_line(lines, up < count ? RED : "");
-	qsort(monitors, (size_t)listed, sizeof(*monitors), screen_compare);
+	qsort(entries, (size_t)listed, sizeof(*entries), screen_compare);
 	for (int row = 1; row < most && shown < listed; row++)
-		shown += screen_cells(lines, monitors + shown, listed - shown, row == most - 1);
+		shown += screen_cells(lines, entries + shown, listed - shown, row == most - 1);
 out:
-	free(monitors);
+	free(entries);
 }
 
 /* A third of the window at most: a line for each hook, or for several interfaces. */
