@@ -270,7 +270,7 @@ static void screen_sum(struct screen_lines *lines, int most)
 {
 	const struct report *report = lines->live->report;
 	int count = report->monitor_count, listed = 0, shown = 0, up = 0;
-	struct screen_entry *entries = calloc((size_t)count, sizeof(*entries));
+	struct screen_entry *entries = calloc((size_t)count + 1, sizeof(*entries));
 	__u64 sum[PM_DIRECTIONS] = { 0 };
 	FILE *out = entries ? screen_begin_line(lines) : NULL;
 
