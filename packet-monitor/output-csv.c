@@ -26,8 +26,8 @@ void output_csv_head(FILE *out, const struct view_config *config)
 	const char *way = forth[config->group] ?: "";
 
 	fprintf(out,
-		"type,ts,iface,dir,family,vlan,inner_vlan,proto,src,sport,dst,dport,packets%s,bytes%s,"
-		"interval_packets%s,interval_bytes%s",
+		"type,ts,iface,dir,family,vlan,inner_vlan,proto,src,sport,dst,dport,packets%s,"
+		"bytes%s,interval_packets%s,interval_bytes%s",
 		way, way, way, way);
 	if (config->group != GROUP_NONE) {
 		way = back[config->group];
