@@ -118,6 +118,17 @@ $(BUILD)/%.skel.h: $(BUILD)/bpf/%-bpf.o
 $(BUILD)/%.o: %.c $(BUILD)/flags Makefile | $(SKELS)
 	$(call quiet,CC)mkdir -p $(@D) && $(CC) $(C_FLAGS) $(SAN) $(INCLUDES) -MMD -MP -c $< -o $@
 
+# --- docs/tutorial.md -----------------------------------------------------------------------------
+
+TUTORIAL := $(BUILD)/docs/tutorial/tutorial
+
+$(TUTORIAL).skel.h: $(TUTORIAL)-bpf.o
+	$(call quiet,SKEL)$(BPFTOOL) gen skeleton $< name tutorial > $@
+$(TUTORIAL).o: INCLUDES := -I$(dir $(TUTORIAL))
+$(TUTORIAL).o: | $(TUTORIAL).skel.h
+$(TUTORIAL): $(TUTORIAL).o
+	$(call quiet,LINK)$(CC) $(SAN) $(CFLAGS) $(LDFLAGS) $< $(LIBS) $(LDLIBS) -o $@
+
 # --- the tests -----------------------------------------------------------------------------------
 # tests/unit/X-test.c and tests/bpf/X-test.c become a program each, linked with lib/ and, if X begins
 # with the name of a tool, with all of that tool but main.c. Further C files beside them are linked
@@ -191,9 +202,9 @@ TEST_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/*/*-bpf.c))
 unit-tests: $(UNIT_TESTS:%=$(BUILD)/tests/unit/%)
 fuzz-tests: $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/%)
 bpf-tests: $(BPF_TESTS:%=$(BUILD)/tests/bpf/%) $(TEST_OBJECTS)
-e2e-tests: all bench-programs $(E2E_TOOLS:%=$(BUILD)/tests/e2e/%) $(TEST_OBJECTS)
+e2e-tests: all bench-programs $(TUTORIAL) $(E2E_TOOLS:%=$(BUILD)/tests/e2e/%) $(TEST_OBJECTS)
 
-skeletons: $(SKELS)
+skeletons: $(SKELS) $(TUTORIAL).skel.h
 
 # --- the benchmark -------------------------------------------------------------------------------
 
@@ -256,7 +267,7 @@ deps:
 	@scripts/install-deps.sh build demo test lint
 
 format:
-	clang-format -i $(wildcard bpf/*.[ch] include/*.h lib/*.[ch] tests/*.h tests/*/*.[ch] \
+	clang-format -i $(wildcard bpf/*.[ch] docs/*/*.c include/*.h lib/*.[ch] tests/*.h tests/*/*.[ch] \
 		scripts/*/*.[ch] $(TOOLS:%=%/*.[ch]))
 
 export DESTDIR PROGRAM_PREFIX RUN

@@ -103,7 +103,7 @@ lint_tidy()
 	# The skeletons have to be there, but are bpftool's work.
 	make_in gcc skeletons || return
 	mkdir -p "$OUT/skel"
-	for skel in "$OUT"/gcc/*.skel.h; do
+	for skel in "$OUT"/gcc/*.skel.h "$OUT"/gcc/docs/tutorial/*.skel.h; do
 		{
 			echo '// NOLINTBEGIN'
 			cat "$skel"
