@@ -121,21 +121,21 @@ static __always_inline __u32 pm_gre_tunnel(struct __sk_buff *skb, __u32 off, __b
 }
 
 /*
- * pm_enter_tunnel - step from the upper-layer header of a packet to the network header inside
+ * pm_open_tunnel - step from the upper-layer header of a packet to the network header inside
  * @guess: find UDP tunnels at unknown ports; for GSO packets only
  *
  * Return: whether that is possible. Then @off and @ethertype of @pkt are those of the packet
  * inside; otherwise @off stays what it is.
  */
-__noinline int pm_enter_tunnel(struct __sk_buff *skb, struct pm_packet *pkt, int guess)
+__noinline int pm_open_tunnel(struct __sk_buff *skb, struct pm_packet *pkt, int guess)
 {
 	struct udp_tunnel udp;
 	__be16 ethertype;
-	__u32 off, start;
+	__u32 off;
 
 	if (!pkt)
 		return false;
-	off = start = pkt->off;
+	off = pkt->off;
 	switch (pkt->proto) {
 	case IPPROTO_IPIP:
 		ethertype = bpf_htons(ETH_P_IP);
@@ -165,7 +165,20 @@ __noinline int pm_enter_tunnel(struct __sk_buff *skb, struct pm_packet *pkt, int
 	}
 	pkt->off = off;
 	pkt->ethertype = ethertype;
-	if (is_shim(ethertype) && pm_skip_shims(skb, pkt)) {
+	return true;
+}
+
+/*
+ * As pm_open_tunnel(), and look through shims. Not in there: verifiers before 6.7 have no stack for
+ * one more call below it.
+ */
+static __always_inline int pm_enter_tunnel(struct __sk_buff *skb, struct pm_packet *pkt, int guess)
+{
+	__u32 start = pkt->off;
+
+	if (!pm_open_tunnel(skb, pkt, guess))
+		return false;
+	if (is_shim(pkt->ethertype) && pm_skip_shims(skb, pkt)) {
 		pkt->off = start;
 		return false;
 	}

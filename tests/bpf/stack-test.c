@@ -237,7 +237,7 @@ static void states_add(struct states *states, const struct state *state)
 {
 	if (states->count == states->room) {
 		states->room = states->room * 2 + 64;
-		states->list = reallocarray(states->list, states->room, sizeof(*states->list));
+		states->list = reallocarray(states->list, states->room, sizeof(struct state *));
 		if (!states->list)
 			abort();
 	}
@@ -736,27 +736,38 @@ static void stack_follow(struct program *p, int entry)
 }
 
 /*
- * Return: the bytes of stack that the function at @entry and all below it use at most. Verifiers
- * before 6.7 take those of a function for a multiple of 32, later ones for a multiple of 16.
+ * Return: the bytes of stack that the longest chain of calls uses. Verifiers before 6.7 take those
+ * of a function for a multiple of 32, later ones for a multiple of 16.
  */
-static __s64 deepest(const struct program *p, int entry)
+static __s64 deepest(const struct program *p)
 {
-	__s64 below = 0, own = (p->used[entry] + 31) / 32 * 32;
-	int end = p->count;
+	__s64 *deep = calloc((size_t)p->count, sizeof(*deep)), result; /* of each function */
+	bool changed = true;
 
-	for (__u32 i = 0; i < p->func_count; i++)
-		if ((int)p->funcs[i].insn_off > entry && (int)p->funcs[i].insn_off < end)
-			end = (int)p->funcs[i].insn_off;
-	for (int pc = entry; pc < end; pc++) {
-		const struct bpf_insn *insn = &p->insns[pc];
-		__s64 callee = 0;
+	if (!deep)
+		abort();
+	while (changed) {
+		__u32 next = 0;
+		int entry = 0;
 
-		if (is_call(insn) && insn->src_reg == BPF_PSEUDO_CALL)
-			callee = deepest(p, pc + 1 + insn->imm);
-		if (below < callee)
-			below = callee;
+		changed = false;
+		for (int pc = 0; pc < p->count; pc++) {
+			const struct bpf_insn *insn = &p->insns[pc];
+			__s64 used;
+
+			if (next < p->func_count && (int)p->funcs[next].insn_off == pc)
+				entry = (int)p->funcs[next++].insn_off;
+			used = p->used[entry] ? (p->used[entry] + 31) / 32 * 32 : 32;
+			if (is_call(insn) && insn->src_reg == BPF_PSEUDO_CALL)
+				used += deep[pc + 1 + insn->imm];
+			changed |= deep[entry] < used;
+			if (deep[entry] < used)
+				deep[entry] = used;
+		}
 	}
-	return (own ? own : 32) + below;
+	result = deep[0];
+	free(deep);
+	return result;
 }
 
 /* Return: the number of reads of stack that some path has not written. */
@@ -774,7 +785,8 @@ static unsigned int examine(struct program *p)
 	for (__u32 i = 0; i < p->func_count; i++)
 		if (p->funcs[i].insn_off && global_function(p, (int)p->funcs[i].insn_off))
 			stack_follow(p, (int)p->funcs[i].insn_off);
-	p->deepest = deepest(p, 0);
+	if (p->btf)
+		p->deepest = deepest(p);
 	for (int pc = 0; pc < p->count; pc++) {
 		for (size_t i = 0; i < p->visits[pc].count; i++)
 			free(p->visits[pc].list[i]);
