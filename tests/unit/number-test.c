@@ -27,8 +27,11 @@ static void number_test_parse_seconds(const char *text, __u64 min, __u64 max, in
 
 static void number_test_append(__u32 value, const char *want)
 {
-	char text[16] = "................";
-	char *end = number_append(text, value);
+	char text[16];
+	char *end;
+
+	memset(text, '.', sizeof(text));
+	end = number_append(text, value);
 
 	CHECK(end == text + strlen(want) && !strncmp(text, want, strlen(want)) && *end == '.',
 	      "number_append %u", value);
