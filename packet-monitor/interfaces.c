@@ -115,7 +115,7 @@ static int interfaces_insert(struct interfaces *set, struct monitor *monitor)
 	if (set->count == set->room) {
 		int room = set->room ? set->room * 2 : 16;
 		struct monitor **monitors =
-			reallocarray(set->monitors, (size_t)room, sizeof(*monitors));
+			reallocarray(set->monitors, (size_t)room, sizeof(struct monitor *));
 
 		if (!monitors)
 			return log_err(-ENOMEM, "cannot watch %s", monitor->iface.name);
@@ -123,7 +123,7 @@ static int interfaces_insert(struct interfaces *set, struct monitor *monitor)
 		set->room = room;
 	}
 	memmove(&set->monitors[at + 1], &set->monitors[at],
-		(size_t)(set->count - at) * sizeof(*set->monitors));
+		(size_t)(set->count - at) * sizeof(struct monitor *));
 	set->monitors[at] = monitor;
 	set->count++;
 	return 0;
@@ -196,7 +196,7 @@ static void interfaces_retire_gone(struct interfaces *set)
 		counter_remove(&set->counter, &monitor->iface);
 		monitor->iface.ifindex = 0;
 	}
-	qsort(set->monitors, (size_t)set->count, sizeof(*set->monitors),
+	qsort(set->monitors, (size_t)set->count, sizeof(struct monitor *),
 	      interfaces_compare_ifindex);
 }
 
@@ -302,7 +302,7 @@ static void interfaces_revive(struct interfaces *set, struct monitor *monitor,
 		interfaces_retire_gone(set);
 	monitor->iface = *iface;
 	monitor->gone = monitor->reported = false;
-	qsort(set->monitors, (size_t)set->count, sizeof(*set->monitors),
+	qsort(set->monitors, (size_t)set->count, sizeof(struct monitor *),
 	      interfaces_compare_ifindex);
 }
 
