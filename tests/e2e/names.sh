@@ -31,8 +31,9 @@ for tool in packet-monitor proxy; do
 		[ $format != jsonl ] || equal "$tool, $format: the name" "$(jq -r .iface $TMP/out | sort -u)" \
 			$'"\\\e[2J\a\xef\xbf\xbd'
 	done
-	in_host box "$BIN/$tool" $'no\e[2Jname' > $TMP/out 2> $TMP/err || true
-	check "$tool: the name of what is missing" grep -qF 'no\x1b[2Jname: no such interface' $TMP/err
+	# Without "[", which packet-monitor would take for a pattern to wait for.
+	in_host box timeout 20 "$BIN/$tool" $'no\e]2name' > $TMP/out 2> $TMP/err || true
+	check "$tool: the name of what is missing" grep -qF 'no\x1b]2name: no such interface' $TMP/err
 	harmless "$tool: the name of what is missing" $TMP/err
 done
 
