@@ -173,20 +173,41 @@ __noinline enum pm_reason pm_flow_find_or_make(const struct pm_key *key, __u64 h
 	return pm_flow_make(key, hash, found);
 }
 
-static __always_inline enum pm_reason pm_flow_get(const struct pm_key *key, enum pm_direction dir,
-						  struct pm_slot **slot)
+#define TCP_FLAGS_OFFSET 13
+#define TCP_SYN 0x02
+#define TCP_ACK 0x10
+
+/* Note in "origins" what a TCP header at @off tells about the ends of the flow in slot @number. */
+__noinline int pm_note_syn(struct __sk_buff *skb, __u32 off, __u32 number)
 {
-	__u64 hash = pm_key_hash(key, dir);
+	struct pm_origin *origin = bpf_map_lookup_elem(&origins, &number);
+	__u8 flags;
+
+	if (!origin || pkt_read(skb, off + TCP_FLAGS_OFFSET, &flags, sizeof(flags)))
+		return -ENODATA;
+	if (flags & TCP_SYN)
+		origin->flags = flags & TCP_ACK ? PM_BEGAN_SYN_ACK : PM_BEGAN_SYN;
+	return 0;
+}
+
+/* @partial: whether the headers of the packet could be read in part only */
+static __always_inline enum pm_reason pm_flow_get(struct __sk_buff *skb,
+						  const struct pm_packet *pkt, bool partial,
+						  enum pm_direction dir, struct pm_slot **slot)
+{
+	__u64 hash = pm_key_hash(&pkt->key, dir);
 	enum pm_reason reason = PM_BUSY;
 	__u32 number = 0;
 
-	*slot = slot_find_first(hash, key, pm_slot_match, &number);
+	*slot = slot_find_first(hash, &pkt->key, pm_slot_match, &number);
 	if (*slot)
 		return PM_OK;
 	for (int i = 0; i < PM_INSERT_ATTEMPTS && reason == PM_BUSY; i++)
-		reason = pm_flow_find_or_make(key, hash, &number);
+		reason = pm_flow_find_or_make(&pkt->key, hash, &number);
 	if (reason)
 		return reason;
+	if (pkt->proto == IPPROTO_TCP && !partial && pkt->fragment < PM_FRAGMENT_LATER)
+		pm_note_syn(skb, pkt->off, number);
 	*slot = bpf_map_lookup_elem(&slots, &number);
 	return *slot ? PM_OK : PM_BUSY;
 }
@@ -234,7 +255,7 @@ static __always_inline int pm_count_any(struct __sk_buff *skb, enum pm_direction
 	if (!pm_filter_match(pkt.key.meta, pkt.key.addr[0], &pkt.key))
 		reason = PM_FILTERED;
 	if (!reason)
-		reason = pm_flow_get(&pkt.key, dir, &slot);
+		reason = pm_flow_get(skb, &pkt, partial, dir, &slot);
 	if (reason || !slot)
 		return pm_count_reason(pkt.key.ifindex, dir, reason, false, &wire);
 	pm_slot_count(slot, wire.packets, wire.bytes);

@@ -96,11 +96,20 @@ struct pm_slot {
 };
 _Static_assert(sizeof(struct pm_slot) == 64, "pm_slot is one cache line");
 
-/* How the flow in a slot began, in "origins": written once, before packets can find the flow. */
+/* What the SYN of a TCP flow tells about its ends. */
+enum pm_began {
+	PM_BEGAN_SYN = 1,     /* SYN: the destination is the server */
+	PM_BEGAN_SYN_ACK = 2, /* SYN and ACK: the source is */
+};
+
+/*
+ * How the flow in a slot began, in "origins". Written before packets can find the flow, but for
+ * @flags.
+ */
 struct pm_origin {
 	__u64 first_ns; /* CLOCK_MONOTONIC at its first packet; 0 if nobody has asked for it */
 	__u32 entry;	/* where "buckets" refers to the slot (include/slots.h) */
-	__u32 flags;	/* none yet */
+	__u32 flags;	/* enum pm_began; 0: no SYN was seen */
 };
 _Static_assert(sizeof(struct pm_origin) == 16, "pm_origin is shared with user space");
 

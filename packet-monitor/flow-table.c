@@ -80,7 +80,9 @@ static bool flow_table_read(struct flow_table *table, __u32 number, __u32 now, s
 	struct pm_slot *slot = &table->slots[number];
 	struct flow_state *state = &table->states[number];
 
-	*flow = (struct flow){ .key = &slot->key, .origin = &table->origins[number] };
+	*flow = (struct flow){ .key = &slot->key,
+			       .origin = &table->origins[number],
+			       .began = table->origins[number].flags };
 	flow->total.packets = __atomic_load_n(&slot->packets, __ATOMIC_ACQUIRE);
 	if (!flow->total.packets)
 		return false;

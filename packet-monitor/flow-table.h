@@ -57,6 +57,7 @@ void flow_table_close(struct flow_table *table);
 struct flow {
 	const struct pm_key *key;
 	const struct pm_origin *origin;
+	__u32 began; /* enum pm_began: as @origin has it, until it is used again */
 	struct pm_count total;
 	struct pm_count interval; /* since the report before */
 	__u64 age_ns;		  /* since the first report that showed it */

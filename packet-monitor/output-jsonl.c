@@ -51,21 +51,24 @@ static void print_flow_key(FILE *out, const struct pm_key *key)
 }
 
 /* What a flow in the table and one that has left it have in common. */
-static void jsonl_print_fields(FILE *out, const struct pm_key *key, const struct pm_count *total,
-			       const struct pm_count *interval)
+static void jsonl_print_fields(FILE *out, const struct pm_key *key, __u32 began,
+			       const struct pm_count *total, const struct pm_count *interval)
 {
 	fprintf(out, ",\"dir\":\"%s\"", pm_key_direction(key) == PM_INGRESS ? "in" : "out");
 	print_flow_key(out, key);
 	if (format_is_icmp(key) && !(pm_key_kind(key) & PM_KIND_FRAGMENT))
 		fprintf(out, ",\"icmp_type\":%u,\"icmp_code\":%u", pm_key_sport(key) >> 8,
 			pm_key_sport(key) & 0xff);
+	if (began)
+		fprintf(out, ",\"server\":\"%s\"", began == PM_BEGAN_SYN ? "dst" : "src");
 	jsonl_print_counts(out, "", total, interval);
 }
 
 static void jsonl_print_flow(FILE *out, const struct report *report, const struct row *row)
 {
 	jsonl_print_head(out, report, "flow", row->monitor->iface.name);
-	jsonl_print_fields(out, &row->key, &row->total[WAY_FORTH], &row->interval[WAY_FORTH]);
+	jsonl_print_fields(out, &row->key, row->began, &row->total[WAY_FORTH],
+			   &row->interval[WAY_FORTH]);
 	fputs("}\n", out);
 }
 
@@ -79,7 +82,7 @@ static void jsonl_print_end(FILE *out, const struct report *report, const struct
 	};
 
 	jsonl_print_head(out, report, "end", end->iface);
-	jsonl_print_fields(out, &end->key, &end->total, &end->interval);
+	jsonl_print_fields(out, &end->key, end->began, &end->total, &end->interval);
 	fprintf(out, ",\"first\":%.3f,\"last\":%.3f,\"reason\":\"%s\"}\n", end->first, end->last,
 		reasons[end->reason]);
 }

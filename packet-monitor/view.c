@@ -287,20 +287,27 @@ static void merge_host(struct view *view, const struct row *row, bool destinatio
 	view_merge(view, &host);
 }
 
-/* The lower port is most likely the service's. */
+/* Whether the source is the server: where no SYN has told, the lower port is most likely its. */
+static bool from_server(const struct row *row, __u16 sport, __u16 dport)
+{
+	return row->began == PM_BEGAN_SYN_ACK || (row->began != PM_BEGAN_SYN && sport < dport);
+}
+
 static void to_port(struct row *row)
 {
 	__u16 sport = pm_key_sport(&row->key), dport = pm_key_dport(&row->key);
 	bool ports = view_family_of(&row->key) != PM_KIND_OTHER && !is_icmp(&row->key);
 	__u32 family = view_family_of(&row->key) == PM_KIND_OTHER ? PM_KIND_OTHER : 0;
+	bool back;
 
 	if (family == PM_KIND_OTHER)
 		sport = dport;
 	else if (!ports)
 		sport = dport = 0;
-	row->key = (struct pm_key){ .meta = pm_key_meta(sport < dport ? sport : dport,
+	back = from_server(row, sport, dport);
+	row->key = (struct pm_key){ .meta = pm_key_meta(back ? sport : dport,
 							pm_key_proto(&row->key), (__u8)family, 0) };
-	if (sport < dport)
+	if (back)
 		view_turn(row);
 }
 
@@ -337,7 +344,8 @@ void view_add(struct view *view, const struct monitor *monitor, const struct flo
 			   .total = { flow->total },
 			   .interval = { flow->interval },
 			   .age_ns = flow->age_ns,
-			   .flows = 1 };
+			   .flows = 1,
+			   .began = flow->began };
 	const bool *direction = monitor->config->counter.direction;
 	const bool *hidden = view->config.hidden;
 	size_t limit = view->config.limit;

@@ -35,6 +35,7 @@ struct row {
 	struct pm_count interval[WAYS];
 	__u64 age_ns;
 	__u64 flows; /* that make up the row */
+	__u32 began; /* enum pm_began; GROUP_NONE */
 };
 
 struct view_config {
