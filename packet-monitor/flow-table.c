@@ -2,6 +2,7 @@
 #include "flow-table.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -80,13 +81,14 @@ static bool flow_table_read(struct flow_table *table, __u32 number, __u32 now, s
 	struct pm_slot *slot = &table->slots[number];
 	struct flow_state *state = &table->states[number];
 
-	*flow = (struct flow){ .key = &slot->key,
-			       .origin = &table->origins[number],
-			       .began = table->origins[number].flags };
+	*flow = (struct flow){ .key = &slot->key, .origin = &table->origins[number] };
 	flow->total.packets = __atomic_load_n(&slot->packets, __ATOMIC_ACQUIRE);
 	if (!flow->total.packets)
 		return false;
 	flow->total.bytes = __atomic_load_n(&slot->bytes, __ATOMIC_RELAXED);
+	/* The origins of other flows stay out of the cache, and of the tool's memory. */
+	if (pm_key_proto(&slot->key) == IPPROTO_TCP)
+		flow->began = table->origins[number].flags;
 	if (!state->seen.packets)
 		state->first = now;
 	flow->idle_ns = flow_state_look(state, flow->total.packets, now) * TICK_NS;
