@@ -58,7 +58,7 @@ ended()
 in_host client ping -q -c 1 -W 2 "$TARGET" > /dev/null
 
 # What a kernel without clsact answers.
-echo 'int bpf_tc_hook_create(void *hook); int bpf_tc_hook_create(void *hook) { (void)hook; return -2; }' |
+echo 'int bpf_tc_attach(void *h, void *o); int bpf_tc_attach(void *h, void *o) { (void)h, (void)o; return -2; }' |
 	cc -shared -fPIC -x c - -o "$TMP/no-clsact.so"
 
 for tool in packet-monitor proxy; do
