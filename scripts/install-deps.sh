@@ -241,7 +241,8 @@ fi
 mapfile -t packages <<< "$packages"
 echo "install-deps.sh: installing ${packages[*]}"
 case $manager in
-apt-get) command=(apt_get -y --no-install-recommends install) ;;
+# A configuration file that is there already stays: dpkg would ask.
+apt-get) command=(apt_get -y --no-install-recommends -o DPkg::Options::=--force-confold install) ;;
 dnf) command=("${as_root[@]}" dnf -y install) ;;
 pacman) command=("${as_root[@]}" pacman -S --noconfirm --needed) ;;
 zypper) command=("${as_root[@]}" zypper --non-interactive install --no-recommends) ;;

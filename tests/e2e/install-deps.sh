@@ -11,6 +11,11 @@ printf '%s\n' 'Package: socat' 'Version: 1' 'Architecture: all' 'Maintainer: nob
 	'Description: a test' > $TMP/package/DEBIAN/control
 printf '#!/bin/sh\n' > $TMP/package/usr/bin/socat
 chmod +x $TMP/package/usr/bin/socat
+# It brings a configuration file that is there already, with other contents: dpkg would ask.
+mkdir -p $TMP/package/etc $TMP/root/etc
+echo /etc/socat.conf > $TMP/package/DEBIAN/conffiles
+echo theirs > $TMP/package/etc/socat.conf
+echo ours > $TMP/root/etc/socat.conf
 dpkg-deb -b $TMP/package $TMP/archive/socat.deb > /dev/null
 {
 	cat $TMP/package/DEBIAN/control
@@ -71,6 +76,7 @@ status=0
 status_of install || status=$?
 equal "then it installs" $status 0
 check "what was missing" command -v socat
+equal "a configuration file stays what it was" "$(cat $TMP/root/etc/socat.conf)" ours
 equal "each lock is mentioned once" "$(grep -c waiting $TMP/install.err)" 2
 contains "and finds nothing to do the next time" "$("$ROOT/scripts/install-deps.sh" demo)" \
 	"nothing to install for: demo"
