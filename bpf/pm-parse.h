@@ -183,6 +183,8 @@ static __always_inline enum pm_reason pm_skip_labels(struct __sk_buff *skb, stru
 	struct mpls mpls;
 
 	for (int i = 0; i < MPLS_LABELS_MAX; i++) {
+		/* One number, not a sum whose parts the verifier has to bound. */
+		asm volatile("" : "+r"(off));
 		if (pkt_read_short(skb, off, &mpls, sizeof(mpls)))
 			return PM_TRUNCATED;
 		off += sizeof(mpls.label);
