@@ -3,7 +3,7 @@
 # packet-monitor on many interfaces: any, patterns, --exclude; interfaces that come, change and go
 # while it runs; the totals of each. With SOAK=1 a thousand interfaces, and what they take.
 . "$(dirname "$0")/../lib.sh"
-needs jq python3 bc bpftool
+needs jq python3 bpftool
 
 PM=$BIN/packet-monitor
 PAIRS=50
@@ -119,7 +119,7 @@ ip -n near tuntap add tun1 mode tun
 ip -n near link set tun1 up
 before=$EPOCHREALTIME
 start_tool pm near packet-monitor any -j -I 0.2 --idle 0
-echo "# attached to $((2 * PAIRS + 2)) interfaces after $(bc <<< "$EPOCHREALTIME - $before") s"
+echo "# attached to $((2 * PAIRS + 2)) interfaces after $(awk "BEGIN { print $EPOCHREALTIME - $before }") s"
 frames=() want_out=() want_in=()
 for ((i = 1; i <= PAIRS; i++)); do
 	frames+=("a$i" $i $((60 + i)))

@@ -72,6 +72,13 @@ through()
 	check "by way of $1" test "$(forwarded "$1")" -gt "$before"
 }
 
+# talks_by HOST BEFORE: say something; whether HOST has forwarded more than BEFORE packets
+talks_by()
+{
+	echo on >& "${lines[open]}"
+	[ "$(forwarded "$1")" -gt "$2" ]
+}
+
 start_tool proxy client proxy "${ARGS[@]}" eth0
 equal "there is no warning" "$(grep -c warning $TMP/proxy.err)" 0
 talk open client TCP:$ORIGINAL_AT:$ORIGINAL_PORT
@@ -171,6 +178,8 @@ if [ $FAMILY = 6 ]; then
 	announce gw2 1800
 	announce gw1 0
 	check "another one takes its place" wait_for 5 router_is gw2
+	before=$(forwarded gw2)
+	check "the proxy sees it" wait_for 5 talks_by gw2 "$before"
 	through gw2 "the connection goes on by that" thirteen
 fi
 
