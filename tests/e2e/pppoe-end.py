@@ -37,10 +37,11 @@ def main(device, name, peer):
         fcntl.ioctl(unit, PPPIOCSNPMODE, struct.pack("=ii", proto, NPMODE_PASS))
     old = f"ppp{struct.unpack('=i', number)[0]}"
     subprocess.run(["ip", "link", "set", old, "name", name, "mtu", "1492"], check=True)
+    return session
 
 
 try:
-    main(*sys.argv[1:])
+    kept_open = main(*sys.argv[1:])
 except OSError as error:
     print(error, flush=True)
     sys.exit(1)
