@@ -69,9 +69,7 @@ static __always_inline void arp_answer(struct __sk_buff *skb, const struct arp_f
 	__builtin_memcpy(reply.tpa, request->spa, sizeof(reply.tpa));
 	if (bpf_skb_store_bytes(skb, 0, &reply, sizeof(reply), 0))
 		return;
-	skb->tc_index = TC_INDEX_INJECTED;
-	bpf_clone_redirect(skb, skb->ifindex, BPF_F_INGRESS);
-	skb->tc_index = 0;
+	host_deliver(skb);
 	count(PROXY_ARP);
 }
 

@@ -8,12 +8,14 @@
 #ifndef BPF_PROXY_HOST_H
 #define BPF_PROXY_HOST_H
 
+#include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/types.h>
 
 #include <bpf/bpf_helpers.h>
 
 #include "proxy-maps.h"
+#include "tc-index.h"
 
 /*
  * How long a request has to go unanswered: a host on the link takes far less. One that has been
@@ -71,6 +73,15 @@ static __always_inline void host_mac_set(void *mac)
 	static const __u8 ours[ETH_ALEN] __attribute__((aligned(2))) = PROXY_MAC;
 
 	__builtin_memcpy(mac, ours, ETH_ALEN);
+}
+
+/** host_deliver - let this host receive a copy of @skb, in which an answer has been written */
+static __always_inline void host_deliver(struct __sk_buff *skb)
+{
+	/* No frame of the wire: packet-monitor is not to count it. */
+	skb->tc_index = TC_INDEX_INJECTED;
+	bpf_clone_redirect(skb, skb->ifindex, BPF_F_INGRESS);
+	skb->tc_index = 0;
 }
 
 #endif /* BPF_PROXY_HOST_H */

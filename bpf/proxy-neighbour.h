@@ -104,9 +104,7 @@ static __always_inline void nd_answer(struct __sk_buff *skb, const struct nd_fra
 	reply.check = ~nd_sum(&reply, ND_LEN);
 	if (bpf_skb_store_bytes(skb, 0, reply.dmac, ND_FRAME_LEN, 0))
 		return;
-	skb->tc_index = TC_INDEX_INJECTED;
-	bpf_clone_redirect(skb, skb->ifindex, BPF_F_INGRESS);
-	skb->tc_index = 0;
+	host_deliver(skb);
 	count(PROXY_SOLICITED);
 }
 

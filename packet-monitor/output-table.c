@@ -528,16 +528,24 @@ static void table_print_rows(FILE *out, const struct report *report, size_t coun
 	output_window(out, report, terminal ? &window : NULL, 0, count);
 }
 
+void output_clock(FILE *out, const struct report *report)
+{
+	time_t now = (time_t)report->ts;
+	struct tm local;
+	char text[16];
+
+	localtime_r(&now, &local);
+	strftime(text, sizeof(text), "%H:%M:%S", &local);
+	fputs(text, out);
+}
+
 void output_table(FILE *out, const struct report *report)
 {
 	const struct view *view = report->view;
-	time_t now = (time_t)report->ts;
-	struct tm local;
-	char clock[16];
 
-	localtime_r(&now, &local);
-	strftime(clock, sizeof(clock), "%H:%M:%S", &local);
-	fprintf(out, "--- %s, by %s", clock, sort_names[view->config.sort]);
+	fputs("--- ", out);
+	output_clock(out, report);
+	fprintf(out, ", by %s", sort_names[view->config.sort]);
 	if (view->count < view->found)
 		fprintf(out, ", the first %zu of %zu", view->count, view->found);
 	fputc('\n', out);

@@ -62,6 +62,9 @@ int output_close(struct output *output);
 
 /* Each prints one report; the caller flushes and checks for errors. */
 void output_table(FILE *out, const struct report *report);
+
+/** output_clock - print the local time of @report: 16:40:05 */
+void output_clock(FILE *out, const struct report *report);
 void output_classic(FILE *out, const struct report *report);
 void output_jsonl(FILE *out, const struct report *report);
 void output_csv(FILE *out, const struct report *report);

@@ -4,7 +4,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "number.h"
 #include "output.h"
@@ -403,13 +402,8 @@ static void screen_title(FILE *out, const struct live_view *live)
 {
 	const struct report *report = live->report;
 	const struct view *view = report->view;
-	time_t now = (time_t)report->ts;
-	struct tm local;
-	char clock[16];
 
-	localtime_r(&now, &local);
-	strftime(clock, sizeof(clock), "%H:%M:%S", &local);
-	fputs(clock, out);
+	output_clock(out, report);
 	if (live->paused)
 		fprintf(out, ", %sPAUSED%s", live->terminal.color ? "\033[7m" : "",
 			live->terminal.color ? PLAIN : "");

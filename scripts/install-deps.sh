@@ -115,7 +115,7 @@ apt_get()
 		[ $waiting = yes ] || echo "install-deps.sh: waiting for another package manager," \
 			"$((LOCK_SECONDS / 60)) minutes at most, to get ${errors%%$'\n'*}" >&2
 		waiting=yes
-		sleep 1
+		sleep 1 # the kernel does not tell when a lock of fcntl() is free; apt itself asks each second
 	done
 }
 

@@ -324,6 +324,33 @@ lan_of_the_mapping()
 	address target eth0 10.0.0.138/24 fd00::138/64
 }
 
+# host_behind HOST DEV NET: a HOST whose packets the client forwards, and which it reaches by DEV. NET is
+# 10.5.0 or the like: the client is .1 there, the HOST .2 (in IPv6 likewise, by FAMILY).
+host_behind()
+{
+	host "$1"
+	link client "$2" "$1" eth0
+	address client "$2" "$(ip_of "$3.1")/$PREFIX"
+	address "$1" eth0 "$(ip_of "$3.2")/$PREFIX"
+	ip -n "$1" route add default via "$(ip_of "$3.1")"
+	ip -n target route add "$(net_of "$3.0")" via "$CLIENT"
+	forwarding client
+}
+
+# counted_by ID in|out: packets and bytes as the packet-monitor ID has last reported them (jsonl)
+counted_by()
+{
+	jq -r --arg dir "$2" 'select(.type == "total" and .dir == $dir) | "\(.packets) \(.bytes)"' \
+		"$TMP/$1.out" | tail -n 1
+}
+
+# counted_by_device HOST rx|tx [BYTES]: as the eth0 of HOST counts them, and BYTES more for each packet
+counted_by_device()
+{
+	ip -n "$1" -s -j link show eth0 |
+		jq -r ".[0].stats64.$2 | \"\(.packets) \(.bytes + .packets * ${3:-0})\""
+}
+
 # --- programs in the background ------------------------------------------------------------------
 
 declare -A pids=()

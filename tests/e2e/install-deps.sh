@@ -12,10 +12,10 @@ printf '%s\n' 'Package: socat' 'Version: 1' 'Architecture: all' 'Maintainer: nob
 printf '#!/bin/sh\n' > $TMP/package/usr/bin/socat
 chmod +x $TMP/package/usr/bin/socat
 # It brings a configuration file that is there already, with other contents: dpkg would ask.
-mkdir -p $TMP/package/etc $TMP/root/etc
+mkdir -p $TMP/package/etc $TMP/tree/etc
 echo /etc/socat.conf > $TMP/package/DEBIAN/conffiles
 echo theirs > $TMP/package/etc/socat.conf
-echo ours > $TMP/root/etc/socat.conf
+echo ours > $TMP/tree/etc/socat.conf
 dpkg-deb -b $TMP/package $TMP/archive/socat.deb > /dev/null
 {
 	cat $TMP/package/DEBIAN/control
@@ -24,7 +24,7 @@ dpkg-deb -b $TMP/package $TMP/archive/socat.deb > /dev/null
 	echo "SHA256: $(sha256sum < $TMP/archive/socat.deb | cut -d ' ' -f 1)"
 } > $TMP/archive/Packages
 
-LISTS=$TMP/apt/state/lists DPKG=$TMP/root/var/lib/dpkg
+LISTS=$TMP/apt/state/lists DPKG=$TMP/tree/var/lib/dpkg
 mkdir -p $TMP/apt/{etc,cache/archives/partial} $LISTS/partial $DPKG/{info,updates,triggers}
 touch $DPKG/status
 echo "deb [trusted=yes] file:$TMP/archive ./" > $TMP/apt/etc/sources.list
@@ -34,14 +34,14 @@ cat > $TMP/apt.conf <<-CONF
 	Dir::State::status "$DPKG/status";
 	Dir::Cache "$TMP/apt/cache";
 	Dir::Log "$TMP/apt";
-	DPkg::Options:: "--root=$TMP/root";
+	DPkg::Options:: "--root=$TMP/tree";
 	APT::Sandbox::User "root";
 CONF
 # The machine's own is out of sight, and what is installed comes into sight.
 mkdir $TMP/bin
 ln -sf /bin/* /usr/bin/* $TMP/bin
 rm $TMP/bin/socat
-export APT_CONFIG=$TMP/apt.conf PATH=$TMP/bin:$TMP/root/usr/bin:/usr/sbin:/sbin
+export APT_CONFIG=$TMP/apt.conf PATH=$TMP/bin:$TMP/tree/usr/bin:/usr/sbin:/sbin
 hash -r
 check_not "socat is missing" command -v socat
 
@@ -70,13 +70,13 @@ start install - "$ROOT/scripts/install-deps.sh" demo
 waits_for "it waits for the lock of the package lists" $LISTS/lock
 stop lists || true
 waits_for "and for that of dpkg" $DPKG/lock-frontend
-check_not "nothing is installed yet" test -e $TMP/root/usr/bin/socat
+check_not "nothing is installed yet" test -e $TMP/tree/usr/bin/socat
 stop frontend || true
 status=0
 status_of install || status=$?
 equal "then it installs" $status 0
 check "what was missing" command -v socat
-equal "a configuration file stays what it was" "$(cat $TMP/root/etc/socat.conf)" ours
+equal "a configuration file stays what it was" "$(cat $TMP/tree/etc/socat.conf)" ours
 equal "each lock is mentioned once" "$(grep -c waiting $TMP/install.err)" 2
 contains "and finds nothing to do the next time" "$("$ROOT/scripts/install-deps.sh" demo)" \
 	"nothing to install for: demo"
@@ -90,7 +90,7 @@ fails()
 	contains "and says why" "$said" "install-deps.sh: $1"
 }
 
-rm -r $TMP/root/usr
+rm -r $TMP/tree/usr
 : > $DPKG/status
 : > $TMP/archive/Packages
 fails "no package socat for socat in this machine's sources"

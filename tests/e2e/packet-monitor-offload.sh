@@ -37,39 +37,25 @@ set_up()
 	[ "$1" = on ] && uncounted=14 || uncounted=0
 }
 
-# total HOST in|out: packets and bytes as packet-monitor has last reported them
-total()
-{
-	grep '"type":"total"' "$TMP/$1.out" | grep "\"dir\":\"$2\"" | tail -n 1 |
-		jq -r '"\(.packets) \(.bytes)"'
-}
-
-# device HOST rx|tx: as the device counts them
-device()
-{
-	ip -n "$1" -s -j link show eth0 |
-		jq -r ".[0].stats64.$2 | \"\(.packets) \(.bytes + .packets * $uncounted)\""
-}
-
 same()
 {
 	local out in
-	out=$(device "$near" tx)
-	in=$(device "$near" rx)
-	[ "$(total "$near" out)" = "$out" ] && [ "$(total "$near" in)" = "$in" ] &&
-		[ "$(total "$far" in)" = "$(device "$far" rx)" ] && [ "$(total "$far" in)" = "$out" ] &&
-		[ "$(total "$far" out)" = "$(device "$far" tx)" ] && [ "$(total "$far" out)" = "$in" ]
+	out=$(counted_by_device "$near" tx $uncounted)
+	in=$(counted_by_device "$near" rx $uncounted)
+	[ "$(counted_by "$near" out)" = "$out" ] && [ "$(counted_by "$near" in)" = "$in" ] &&
+		[ "$(counted_by "$far" in)" = "$(counted_by_device "$far" rx $uncounted)" ] && [ "$(counted_by "$far" in)" = "$out" ] &&
+		[ "$(counted_by "$far" out)" = "$(counted_by_device "$far" tx $uncounted)" ] && [ "$(counted_by "$far" out)" = "$in" ]
 }
 
 # exact NAME: once traffic rests, hook and device agree to the packet and the byte, on both hosts
 exact()
 {
 	if wait_for 5 same; then
-		ok "$1: $(device "$near" tx) out, $(device "$near" rx) in (packets, bytes)"
+		ok "$1: $(counted_by_device "$near" tx $uncounted) out, $(counted_by_device "$near" rx $uncounted) in (packets, bytes)"
 	else
-		fail "$1" "near: out $(total "$near" out), device $(device "$near" tx); in $(total "$near" in),\
- device $(device "$near" rx); far: in $(total "$far" in), device $(device "$far" rx);\
- out $(total "$far" out), device $(device "$far" tx)"
+		fail "$1" "near: out $(counted_by "$near" out), device $(counted_by_device "$near" tx $uncounted); in $(counted_by "$near" in),\
+ device $(counted_by_device "$near" rx $uncounted); far: in $(counted_by "$far" in), device $(counted_by_device "$far" rx $uncounted);\
+ out $(counted_by "$far" out), device $(counted_by_device "$far" tx $uncounted)"
 	fi
 }
 
@@ -81,12 +67,12 @@ for gro in off on; do
 		exact "IPv$family, GRO $gro: TCP"
 		check "TCP, reverse" in_host "$near" iperf3 -c "$server" -w 128K -n $AMOUNT -R
 		exact "IPv$family, GRO $gro: TCP, reverse"
-		before=$(foreign_count "$near" eth0 egress) sent=$(device "$near" tx)
+		before=$(foreign_count "$near" eth0 egress) sent=$(counted_by_device "$near" tx $uncounted)
 		check "UDP in segments" in_host "$near" python3 "$ROOT/tests/e2e/udp-segments.py" \
 			"$server" $DATAGRAMS 1200 9
 		exact "IPv$family, GRO $gro: UDP in segments"
 		hook=$(($(foreign_count "$near" eth0 egress) - before))
-		now=$(device "$near" tx)
+		now=$(counted_by_device "$near" tx $uncounted)
 		wire=$((${now% *} - ${sent% *}))
 		check "the hook has seen fewer packets ($hook) than the wire ($wire)" \
 			test $((hook * 4)) -lt $wire

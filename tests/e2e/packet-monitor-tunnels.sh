@@ -60,28 +60,14 @@ mac_of()
 	in_host "$1" cat /sys/class/net/eth0/address
 }
 
-# total ID in|out: packets and bytes as a packet-monitor has last reported them
-total()
-{
-	grep '"type":"total"' "$TMP/$1.out" | grep "\"dir\":\"$2\"" | tail -n 1 |
-		jq -r '"\(.packets) \(.bytes)"'
-}
-
-# device HOST rx|tx: as the device counts them
-device()
-{
-	ip -n "$1" -s -j link show eth0 |
-		jq -r ".[0].stats64.$2 | \"\(.packets) \(.bytes + .packets * $uncounted)\""
-}
-
 same()
 {
 	local out in kind
-	out=$(device "$near" tx)
-	in=$(device "$near" rx)
+	out=$(counted_by_device "$near" tx $uncounted)
+	in=$(counted_by_device "$near" rx $uncounted)
 	for kind in "" -inner; do
-		[ "$(total "$near$kind" out)" = "$out" ] && [ "$(total "$near$kind" in)" = "$in" ] &&
-			[ "$(total "$far$kind" in)" = "$out" ] && [ "$(total "$far$kind" out)" = "$in" ] ||
+		[ "$(counted_by "$near$kind" out)" = "$out" ] && [ "$(counted_by "$near$kind" in)" = "$in" ] &&
+			[ "$(counted_by "$far$kind" in)" = "$out" ] && [ "$(counted_by "$far$kind" out)" = "$in" ] ||
 			return 1
 	done
 }
@@ -114,18 +100,18 @@ through()
 	ip -n "$far" link set tun0 mtu 1400 up
 	address "$near" tun0 "${ends[0]}"
 	address "$far" tun0 "${ends[1]}"
-	before=$(foreign_count "$near" eth0 egress) sent=$(device "$near" tx)
+	before=$(foreign_count "$near" eth0 egress) sent=$(counted_by_device "$near" tx $uncounted)
 	check "$1: TCP" in_host "$near" iperf3 -c "$to" -w 128K -n $AMOUNT
 	check "$1: TCP, reverse" in_host "$near" iperf3 -c "$to" -w 128K -n $AMOUNT -R
 	if wait_for 5 same; then
-		ok "$1, GRO $gro: $(device "$near" tx) out, $(device "$near" rx) in (packets, bytes)"
+		ok "$1, GRO $gro: $(counted_by_device "$near" tx $uncounted) out, $(counted_by_device "$near" rx $uncounted) in (packets, bytes)"
 	else
-		fail "$1, GRO $gro" "near: out $(total "$near" out), with --inner \
-$(total "$near-inner" out), device $(device "$near" tx); in $(total "$near" in), device \
-$(device "$near" rx); far: in $(total "$far" in), out $(total "$far" out)"
+		fail "$1, GRO $gro" "near: out $(counted_by "$near" out), with --inner \
+$(counted_by "$near-inner" out), device $(counted_by_device "$near" tx $uncounted); in $(counted_by "$near" in), device \
+$(counted_by_device "$near" rx $uncounted); far: in $(counted_by "$far" in), out $(counted_by "$far" out)"
 	fi
 	hook=$(($(foreign_count "$near" eth0 egress) - before))
-	now=$(device "$near" tx)
+	now=$(counted_by_device "$near" tx $uncounted)
 	wire=$((${now% *} - ${sent% *}))
 	# What a ppp device sends has been segmented above it.
 	[ "$1" = pppoe ] ||

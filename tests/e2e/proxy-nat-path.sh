@@ -106,13 +106,7 @@ MAPS+=(-m "$(map $ORIGINAL_2 $ORIGINAL_PORT $TARGET $TARGET_PORT)")
 # --- forwarded traffic, checksums finished by the devices behind the hook ------------------------
 
 lan_of_the_mapping
-host behind
-link client eth1 behind eth0
-address client eth1 "$(ip_of 10.1.1.1)/$PREFIX"
-address behind eth0 "$(ip_of 10.1.1.2)/$PREFIX"
-ip -n behind route add default via "$(ip_of 10.1.1.1)"
-ip -n target route add "$(net_of 10.1.1.0)" via $CLIENT
-forwarding client
+host_behind behind eth1 10.1.1
 serve target
 start_tool nat client proxy -o jsonl -I 0.2 "${MAPS[@]}" eth0
 

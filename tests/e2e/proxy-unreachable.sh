@@ -9,13 +9,7 @@ lan_of_the_mapping
 start tcp target socat TCP$FAMILY-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
 wait_for 10 listening target tcp $TARGET_PORT
 # A client behind this host: its packets are forwarded.
-host inner
-link inner eth0 client in0
-address client in0 "$(ip_of 10.5.0.1)/$PREFIX"
-address inner eth0 "$(ip_of 10.5.0.2)/$PREFIX"
-ip -n inner route add default via "$(ip_of 10.5.0.1)"
-ip -n target route add "$(net_of 10.5.0.0)" via $CLIENT
-forwarding client
+host_behind inner in0 10.5.0
 in_host client sysctl -q -w net.ipv4.conf.all.rp_filter=0 \
 	net.ipv4.conf.in0.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0
 
