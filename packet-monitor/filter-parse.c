@@ -3,26 +3,17 @@
  * The language of pcap-filter(7), as far as it is about flows. "and" and "or" are of one rank there
  * and are taken from left to right; a word without a qualifier inherits those of the word before.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "filter.h"
+#include "filter-value.h"
 #include "format.h"
-#include "number.h"
 
-enum {
-	IPV4 = 1 << PM_KIND_IPV4,
-	IPV6 = 1 << PM_KIND_IPV6,
-	OTHER = 1 << PM_KIND_OTHER,
-	PORT_MAX = 65535,
-	VID_MAX = 4095,
-};
+enum { VID_MAX = 4095 };
 
 enum word_class {
 	WORD_TYPE,
@@ -49,16 +40,16 @@ static const struct keyword {
 	{ "proto", WORD_TYPE, .type = FILTER_TYPE_PROTO },
 	{ "src", WORD_END, .term.ends = FILTER_SRC },
 	{ "dst", WORD_END, .term.ends = FILTER_DST },
-	{ "ip", WORD_FAMILY, .term = { FILTER_FAMILY, .families = IPV4 } },
-	{ "ip6", WORD_FAMILY, .term = { FILTER_FAMILY, .families = IPV6 } },
-	{ "arp", WORD_PROTO, .term = { FILTER_ETHERTYPE, OTHER, .low = 0x0806 } },
-	{ "rarp", WORD_PROTO, .term = { FILTER_ETHERTYPE, OTHER, .low = 0x8035 } },
-	{ "tcp", WORD_TRANSPORT, .term = { FILTER_PROTO, IPV4 | IPV6, .low = IPPROTO_TCP } },
-	{ "udp", WORD_TRANSPORT, .term = { FILTER_PROTO, IPV4 | IPV6, .low = IPPROTO_UDP } },
-	{ "sctp", WORD_TRANSPORT, .term = { FILTER_PROTO, IPV4 | IPV6, .low = IPPROTO_SCTP } },
-	{ "icmp", WORD_PROTO, .term = { FILTER_PROTO, IPV4, .low = IPPROTO_ICMP } },
-	{ "icmp6", WORD_PROTO, .term = { FILTER_PROTO, IPV6, .low = IPPROTO_ICMPV6 } },
-	{ "igmp", WORD_PROTO, .term = { FILTER_PROTO, IPV4, .low = IPPROTO_IGMP } },
+	{ "ip", WORD_FAMILY, .term = { FILTER_FAMILY, .families = FILTER_IPV4 } },
+	{ "ip6", WORD_FAMILY, .term = { FILTER_FAMILY, .families = FILTER_IPV6 } },
+	{ "arp", WORD_PROTO, .term = { FILTER_ETHERTYPE, FILTER_OTHER, .low = 0x0806 } },
+	{ "rarp", WORD_PROTO, .term = { FILTER_ETHERTYPE, FILTER_OTHER, .low = 0x8035 } },
+	{ "tcp", WORD_TRANSPORT, .term = { FILTER_PROTO, FILTER_IP, .low = IPPROTO_TCP } },
+	{ "udp", WORD_TRANSPORT, .term = { FILTER_PROTO, FILTER_IP, .low = IPPROTO_UDP } },
+	{ "sctp", WORD_TRANSPORT, .term = { FILTER_PROTO, FILTER_IP, .low = IPPROTO_SCTP } },
+	{ "icmp", WORD_PROTO, .term = { FILTER_PROTO, FILTER_IPV4, .low = IPPROTO_ICMP } },
+	{ "icmp6", WORD_PROTO, .term = { FILTER_PROTO, FILTER_IPV6, .low = IPPROTO_ICMPV6 } },
+	{ "igmp", WORD_PROTO, .term = { FILTER_PROTO, FILTER_IPV4, .low = IPPROTO_IGMP } },
 	{ .name = "vlan", .class = WORD_VLAN },
 	{ .name = "not", .class = WORD_NOT },
 	{ .name = "!", .class = WORD_NOT },
@@ -179,148 +170,12 @@ static int push(const struct parser *p, const struct filter_term *term)
 	return 0;
 }
 
-/* A number as tcpdump would read it, too: with a 0 before it, it would be octal there. */
-static int parse_number(const char *text, __u16 max, __u16 *number)
-{
-	__u64 value;
-
-	if ((text[0] == '0' && text[1]) || number_parse(text, 0, max, &value))
-		return -EINVAL;
-	*number = (__u16)value;
-	return 0;
-}
-
-/* Up to four numbers with dots between them. Return: how many, or -EINVAL. */
-static int parse_dotted(const char *text, size_t len, __u8 bytes[4])
-{
-	char part[4];
-
-	memset(bytes, 0, 4);
-	for (int count = 1; count <= 4; count++) {
-		size_t digits = strspn(text, "0123456789");
-		__u16 value;
-
-		if (digits >= sizeof(part))
-			return -EINVAL;
-		memcpy(part, text, digits);
-		part[digits] = '\0';
-		if (parse_number(part, 255, &value))
-			return -EINVAL;
-		bytes[count - 1] = (__u8)value;
-		if (digits == len)
-			return count;
-		if (digits > len || text[digits] != '.')
-			return -EINVAL;
-		text += digits + 1;
-		len -= digits + 1;
-	}
-	return -EINVAL;
-}
-
-/* Set the first @bits bits of a mask in network byte order. */
-static void set_mask(__u32 mask[4], unsigned int bits)
-{
-	for (int i = 0; i < 4; i++, bits -= bits < 32 ? bits : 32)
-		mask[i] = bits ? htonl(~0U << (bits < 32 ? 32 - bits : 0)) : 0;
-}
-
-/* An address without anything behind it. */
-static int parse_host(struct filter_term *term, const char *text)
-{
-	if (inet_pton(AF_INET, text, term->addr) == 1) {
-		term->families = IPV4;
-		set_mask(term->mask, 32);
-		return 0;
-	}
-	term->families = IPV6;
-	set_mask(term->mask, 128);
-	return inet_pton(AF_INET6, text, term->addr) == 1 ? 0 : -EINVAL;
-}
-
-/* "10", "10.1", "10.1.0.0/16", "fd00::/8" */
-static int parse_net(struct filter_term *term, const char *text)
-{
-	const char *slash = strchr(text, '/');
-	size_t len = slash ? (size_t)(slash - text) : strlen(text);
-	char address[sizeof(((struct word *)NULL)->text)] = "";
-	int count = parse_dotted(text, len, (__u8 *)term->addr);
-	__u16 bits = 128;
-
-	term->families = IPV4;
-	if (count > 0) {
-		bits = (__u16)(count * 8);
-	} else {
-		term->families = IPV6;
-		snprintf(address, sizeof(address), "%.*s", (int)len, text);
-		if (inet_pton(AF_INET6, address, term->addr) != 1)
-			return -EINVAL;
-	}
-	if (slash && parse_number(slash + 1, bits > 32 ? 128 : 32, &bits))
-		return -EINVAL;
-	set_mask(term->mask, bits);
-	return 0;
-}
-
-/* The port of a service, or -1. */
-static int service_port(const char *name, const char *proto)
-{
-	const struct servent *service = getservbyname(name, proto);
-
-	return service ? ntohs((__u16)service->s_port) : -1;
-}
-
-/* A port by its number, or by the name of a service, which may be one of TCP or UDP only. */
-static int parse_port(struct filter_term *term, const char *text, __u16 *port)
-{
-	int tcp, udp;
-
-	if (!parse_number(text, PORT_MAX, port))
-		return 0;
-	tcp = term->proto == IPPROTO_UDP ? -1 : service_port(text, "tcp");
-	udp = term->proto == IPPROTO_TCP ? -1 : service_port(text, "udp");
-	*port = (__u16)(tcp < 0 ? udp : tcp);
-	if (tcp == udp)
-		return tcp < 0 ? -EINVAL : 0;
-	/* One of two ports would be a guess. */
-	if ((tcp >= 0 && udp >= 0) || term->proto == IPPROTO_SCTP)
-		return -EINVAL;
-	term->proto = tcp < 0 ? IPPROTO_UDP : IPPROTO_TCP;
-	return 0;
-}
-
-static int parse_portrange(struct filter_term *term, const char *text)
-{
-	const char *dash = strchr(text, '-');
-	char first[sizeof(((struct word *)NULL)->text)];
-	__u16 low;
-
-	snprintf(first, sizeof(first), "%.*s", dash ? (int)(dash - text) : (int)strlen(text), text);
-	if (parse_port(term, first, &term->low) ||
-	    parse_port(term, dash ? dash + 1 : first, &term->high))
-		return -EINVAL;
-	if (term->low > term->high) { /* as tcpdump does */
-		low = term->high;
-		term->high = term->low;
-		term->low = low;
-	}
-	return 0;
-}
-
-/* Whether bits of the address are set that the mask leaves out. */
-static bool has_more_bits(const struct filter_term *term)
-{
-	for (int i = 0; i < 4; i++)
-		if (term->addr[i] & ~term->mask[i])
-			return true;
-	return false;
-}
-
 /* A network; it goes on to "mask" and what stands behind that. */
 static int take_net(struct parser *p, struct filter_term *term, bool loose)
 {
 	struct word net = p->word, mask;
 
-	if (parse_net(term, net.text))
+	if (filter_value_net(term, net.text))
 		return complain(p, &net, "is no network (such as 10.0.0.0/8 or fd00::/8)");
 	next_word(p);
 	mask = p->word;
@@ -328,13 +183,14 @@ static int take_net(struct parser *p, struct filter_term *term, bool loose)
 		p->word = net;
 	} else {
 		next_word(p);
-		if (term->families != IPV4 || strchr(net.text, '/') ||
-		    parse_dotted(p->word.text, strlen(p->word.text), (__u8 *)term->mask) != 4)
+		if (term->families != FILTER_IPV4 || strchr(net.text, '/') ||
+		    filter_value_dotted(p->word.text, strlen(p->word.text), (__u8 *)term->mask) !=
+			    4)
 			return complain(p, &mask,
 					"needs a whole address before it, and a mask such "
 					"as 255.0.0.0 behind it");
 	}
-	if (has_more_bits(term) && !loose)
+	if (filter_value_has_more_bits(term) && !loose)
 		return complain(p, &net, "has bits set behind the length of the network");
 	for (int i = 0; i < 4; i++)
 		term->addr[i] &= term->mask[i];
@@ -355,14 +211,14 @@ static int take_value(struct parser *p, const struct qualifiers *q, struct filte
 	case FILTER_TYPE_PORT:
 	case FILTER_TYPE_PORTRANGE:
 		term->kind = FILTER_PORT;
-		term->families = IPV4 | IPV6;
+		term->families = FILTER_IP;
 		term->proto = q->proto ? (__u8)q->proto->term.low : 0;
 		if (type == FILTER_TYPE_PORTRANGE) {
-			if (parse_portrange(term, text))
+			if (filter_value_portrange(term, text))
 				return complain(p, &p->word,
 						"is no range of ports (such as 6000-6008)");
 		} else {
-			if (parse_port(term, text, &term->low))
+			if (filter_value_port(term, text, &term->low))
 				return complain(p, &p->word,
 						"is no port%s%s (0 to 65535, or a "
 						"name in /etc/services)",
@@ -373,7 +229,7 @@ static int take_value(struct parser *p, const struct qualifiers *q, struct filte
 		return 0;
 	case FILTER_TYPE_PROTO:
 		term->kind = FILTER_PROTO;
-		term->families = q->proto ? q->proto->term.families : IPV4 | IPV6;
+		term->families = q->proto ? q->proto->term.families : FILTER_IP;
 		if (format_proto_number(text + (*text == '\\'), &proto))
 			return complain(p, &p->word,
 					"is no protocol (a name such as tcp, or 0 to 255)");
@@ -386,7 +242,7 @@ static int take_value(struct parser *p, const struct qualifiers *q, struct filte
 		break;
 	default:
 		term->kind = FILTER_ADDRESS;
-		if (parse_host(term, text))
+		if (filter_value_host(term, text))
 			return complain(p, &p->word,
 					"is no IPv4 or IPv6 address, and host names "
 					"are not looked up");
@@ -443,10 +299,11 @@ static int take_keyword(struct parser *p, const struct keyword *keyword)
 	next_word(p);
 	if (keyword->class != WORD_VLAN)
 		return push(p, &term);
-	term = (struct filter_term){ FILTER_VLAN, IPV4 | IPV6 | OTHER, .low = 1, .high = VID_MAX };
+	term = (struct filter_term){ FILTER_VLAN, FILTER_IP | FILTER_OTHER, .low = 1,
+				     .high = VID_MAX };
 	if (*p->word.text < '0' || *p->word.text > '9')
 		return push(p, &term);
-	if (parse_number(p->word.text, VID_MAX, &term.low) || !term.low)
+	if (filter_value_number(p->word.text, VID_MAX, &term.low) || !term.low)
 		return complain(p, &p->word, "is no VLAN ID (1 to %d)", VID_MAX);
 	term.high = term.low;
 	err = push(p, &term);
@@ -498,9 +355,9 @@ static int take_bare(struct parser *p, struct filter_term *term)
 	if (!*text || is(p, ")") || keyword_of(&p->word))
 		return complain_missing(p);
 	if (q->type != FILTER_TYPE_ANY || q->ends || strchr(text, '/') ||
-	    !parse_host(&(struct filter_term){ 0 }, text))
+	    !filter_value_host(&(struct filter_term){ 0 }, text))
 		return take_value(p, q, term);
-	if (!parse_net(&(struct filter_term){ 0 }, text))
+	if (!filter_value_net(&(struct filter_term){ 0 }, text))
 		return complain(p, &p->word, "needs host, net, port or proto before it");
 	return complain(p, &p->word,
 			"is neither an address nor one of host, net, port, portrange, proto, src, "
@@ -631,7 +488,7 @@ bool filter_begins(const char *text)
 	struct word start = { .end = text }, word = behind(&start);
 
 	return keyword_of(&word) || *word.text == '(' ||
-	       !parse_host(&(struct filter_term){ 0 }, word.text);
+	       !filter_value_host(&(struct filter_term){ 0 }, word.text);
 }
 
 int filter_add(struct filter *filter, enum filter_type type, const char *text,

@@ -31,12 +31,20 @@ enum filter_kind {
 	FILTER_OR,
 };
 
+/* Families of a term, of which it may have several. */
+enum {
+	FILTER_IPV4 = 1 << PM_KIND_IPV4,
+	FILTER_IPV6 = 1 << PM_KIND_IPV6,
+	FILTER_IP = FILTER_IPV4 | FILTER_IPV6,
+	FILTER_OTHER = 1 << PM_KIND_OTHER,
+};
+
 /* Which end of a flow has to match. Without FILTER_BOTH, one of those that are set is enough. */
 enum { FILTER_SRC = 1, FILTER_DST = 2, FILTER_BOTH = 4 };
 
 struct filter_term {
 	__u8 kind;
-	__u8 families; /* 1 << PM_KIND_*; flows of others do not match */
+	__u8 families; /* FILTER_IPV4 and so on; flows of others do not match */
 	__u8 ends;
 	__u8 proto; /* IPPROTO_*; 0: any that has ports */
 	__u16 low, high;

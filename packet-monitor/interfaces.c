@@ -2,7 +2,6 @@
 #include "interfaces.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,49 +12,14 @@
 #include "number.h"
 #include "refusal.h"
 
-/* Names in one line that tells what is attached. */
-enum { NAMES_MAX = 10 };
-
-/* --- names ------------------------------------------------------------------------------------ */
-
-bool name_is_pattern(const char *name)
-{
-	return !strcmp(name, "any") || strpbrk(name, "*?[");
-}
-
-int name_list_add(struct name_list *list, const char *name)
-{
-	const char **names =
-		reallocarray(list->names, (size_t)list->count + 1, sizeof(*list->names));
-
-	if (!names)
-		return -ENOMEM;
-	list->names = names;
-	list->names[list->count++] = name;
-	return 0;
-}
-
-static bool interfaces_name_matches(const char *pattern, const char *name)
-{
-	return !strcmp(pattern, "any") || !strcmp(pattern, name) || !fnmatch(pattern, name, 0);
-}
-
-int name_list_find(const struct name_list *list, const char *name)
-{
-	for (int i = 0; i < list->count; i++)
-		if (interfaces_name_matches(list->names[i], name))
-			return i;
-	return -1;
-}
-
-static bool interfaces_is_in_list(const char *name, void *list)
+static bool interfaces_is_excluded(const char *name, void *list)
 {
 	return name_list_find(list, name) >= 0;
 }
 
 static bool interfaces_is_called(const char *name, void *pattern)
 {
-	return interfaces_name_matches(pattern, name);
+	return name_matches(pattern, name);
 }
 
 /*
@@ -67,7 +31,7 @@ static int interfaces_asked_for(struct interfaces *set, const struct iface_news 
 	const struct name_list *watched = &set->config->watched;
 	int found = -1;
 
-	if (iface_news_any_name(news, interfaces_is_in_list, (void *)&set->config->excluded))
+	if (iface_news_any_name(news, interfaces_is_excluded, (void *)&set->config->excluded))
 		return -1;
 	for (int i = watched->count - 1; i >= 0; i--) {
 		const char *name = watched->names[i];
@@ -81,54 +45,6 @@ static int interfaces_asked_for(struct interfaces *set, const struct iface_news 
 	return found;
 }
 
-/* --- the list --------------------------------------------------------------------------------- */
-
-/* Where an interface is in the list, or would be. */
-static int interfaces_place_of(const struct interfaces *set, int ifindex)
-{
-	int low = 0, high = set->count;
-
-	while (low < high) {
-		int middle = (low + high) / 2;
-
-		if (set->monitors[middle]->iface.ifindex < ifindex)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static struct monitor *interfaces_find(const struct interfaces *set, int ifindex)
-{
-	int at = interfaces_place_of(set, ifindex);
-
-	if (at == set->count || set->monitors[at]->iface.ifindex != ifindex)
-		return NULL;
-	return set->monitors[at];
-}
-
-static int interfaces_insert(struct interfaces *set, struct monitor *monitor)
-{
-	int at = interfaces_place_of(set, monitor->iface.ifindex);
-
-	if (set->count == set->room) {
-		int room = set->room ? set->room * 2 : 16;
-		struct monitor **monitors =
-			reallocarray(set->monitors, (size_t)room, sizeof(struct monitor *));
-
-		if (!monitors)
-			return log_err(-ENOMEM, "cannot watch %s", monitor->iface.name);
-		set->monitors = monitors;
-		set->room = room;
-	}
-	memmove(&set->monitors[at + 1], &set->monitors[at],
-		(size_t)(set->count - at) * sizeof(struct monitor *));
-	set->monitors[at] = monitor;
-	set->count++;
-	return 0;
-}
-
 static bool interfaces_is_shared(const struct interfaces *set)
 {
 	return set->config->monitor.counter.shared;
@@ -138,8 +54,8 @@ static bool interfaces_is_shared(const struct interfaces *set)
 static struct monitor *interfaces_of_flow(const struct interfaces *set, const struct pm_key *key)
 {
 	if (!interfaces_is_shared(set))
-		return set->count ? set->monitors[0] : NULL;
-	return interfaces_find(set, (int)key->ifindex);
+		return set->list.count ? set->list.monitors[0] : NULL;
+	return monitor_list_find(&set->list, (int)key->ifindex);
 }
 
 /* --- those that are gone ---------------------------------------------------------------------- */
@@ -172,14 +88,6 @@ static bool interfaces_flow_is_leaving(void *ctx, const struct pm_key *key)
 	return monitor && interfaces_is_leaving(monitor);
 }
 
-static int interfaces_compare_ifindex(const void *a, const void *b)
-{
-	const struct monitor *const *first = a, *const *second = b;
-	int x = (*first)->iface.ifindex, y = (*second)->iface.ifindex;
-
-	return (x > y) - (x < y);
-}
-
 /*
  * Move what was counted for interfaces that are gone from the maps to their totals, so that nothing
  * refers to their ifindex any more: the kernel may give it to another.
@@ -187,8 +95,8 @@ static int interfaces_compare_ifindex(const void *a, const void *b)
 static void interfaces_retire_gone(struct interfaces *set)
 {
 	flow_table_retire(&set->counter.table, loop_now_ns(), interfaces_flow_is_leaving, set);
-	for (int i = 0; i < set->count; i++) {
-		struct monitor *monitor = set->monitors[i];
+	for (int i = 0; i < set->list.count; i++) {
+		struct monitor *monitor = set->list.monitors[i];
 
 		if (!interfaces_is_leaving(monitor))
 			continue;
@@ -196,8 +104,7 @@ static void interfaces_retire_gone(struct interfaces *set)
 		counter_remove(&set->counter, &monitor->iface);
 		monitor->iface.ifindex = 0;
 	}
-	qsort(set->monitors, (size_t)set->count, sizeof(struct monitor *),
-	      interfaces_compare_ifindex);
+	monitor_list_sort(&set->list);
 }
 
 void interfaces_forget(struct interfaces *set)
@@ -205,20 +112,20 @@ void interfaces_forget(struct interfaces *set)
 	int kept = 0;
 	bool any = false;
 
-	for (int i = 0; i < set->count; i++)
-		any |= interfaces_is_leaving(set->monitors[i]);
+	for (int i = 0; i < set->list.count; i++)
+		any |= interfaces_is_leaving(set->list.monitors[i]);
 	/* An interface that shares the table with none keeps its flows until it is back. */
 	if (any && interfaces_is_shared(set))
 		interfaces_retire_gone(set);
-	for (int i = 0; i < set->count; i++) {
-		struct monitor *monitor = set->monitors[i];
+	for (int i = 0; i < set->list.count; i++) {
+		struct monitor *monitor = set->list.monitors[i];
 
 		if (monitor->gone && monitor->reported && !monitor->awaited)
 			free(monitor);
 		else
-			set->monitors[kept++] = monitor;
+			set->list.monitors[kept++] = monitor;
 	}
-	set->count = kept;
+	set->list.count = kept;
 }
 
 /* --- those that come -------------------------------------------------------------------------- */
@@ -266,10 +173,10 @@ static void interfaces_let_in(struct interfaces *set, int ifindex)
 /* The interface of this name that went and is awaited, or NULL. */
 static struct monitor *interfaces_awaited(const struct interfaces *set, int name)
 {
-	for (int i = 0; i < set->count; i++)
-		if (set->monitors[i]->gone && set->monitors[i]->name == name &&
-		    set->monitors[i]->awaited)
-			return set->monitors[i];
+	for (int i = 0; i < set->list.count; i++)
+		if (set->list.monitors[i]->gone && set->list.monitors[i]->name == name &&
+		    set->list.monitors[i]->awaited)
+			return set->list.monitors[i];
 	return NULL;
 }
 
@@ -285,7 +192,7 @@ static struct monitor *interfaces_new(struct interfaces *set, int name, const st
 		monitor->named = !name_is_pattern(set->config->watched.names[name]);
 		monitor->awaited = monitor->named && set->config->wait;
 		monitor->iface = *iface;
-		if (!interfaces_insert(set, monitor))
+		if (!monitor_list_add(&set->list, monitor))
 			return monitor;
 		free(monitor);
 	}
@@ -302,8 +209,7 @@ static void interfaces_revive(struct interfaces *set, struct monitor *monitor,
 		interfaces_retire_gone(set);
 	monitor->iface = *iface;
 	monitor->gone = monitor->reported = false;
-	qsort(set->monitors, (size_t)set->count, sizeof(struct monitor *),
-	      interfaces_compare_ifindex);
+	monitor_list_sort(&set->list);
 }
 
 /*
@@ -400,7 +306,7 @@ static void interfaces_follow(struct interfaces *set, struct monitor *monitor,
 static void interfaces_see(const struct iface_news *news, void *arg)
 {
 	struct interfaces *set = arg;
-	struct monitor *monitor = interfaces_find(set, news->iface.ifindex);
+	struct monitor *monitor = monitor_list_find(&set->list, news->iface.ifindex);
 
 	if (set->err)
 		return;
@@ -433,9 +339,9 @@ static int interfaces_look_at_all(struct interfaces *set)
 	err = iface_each(interfaces_see, set);
 	if (err)
 		return log_err(err, "cannot look at interfaces");
-	for (int i = 0; i < set->count && !set->err; i++)
-		if (!set->monitors[i]->gone && set->monitors[i]->round != set->round)
-			interfaces_lose(set, set->monitors[i]);
+	for (int i = 0; i < set->list.count && !set->err; i++)
+		if (!set->list.monitors[i]->gone && set->list.monitors[i]->round != set->round)
+			interfaces_lose(set, set->list.monitors[i]);
 	return set->err;
 }
 
@@ -456,12 +362,12 @@ static void interfaces_on_links(void *arg)
 static void interfaces_on_filter(void *arg, int ifindex)
 {
 	struct interfaces *set = arg;
-	struct monitor *monitor = ifindex ? interfaces_find(set, ifindex) : NULL;
+	struct monitor *monitor = ifindex ? monitor_list_find(&set->list, ifindex) : NULL;
 
 	if (monitor)
 		monitor->unsure = true;
-	for (int i = 0; i < set->count && !ifindex; i++)
-		set->monitors[i]->unsure = true;
+	for (int i = 0; i < set->list.count && !ifindex; i++)
+		set->list.monitors[i]->unsure = true;
 }
 
 /*
@@ -471,15 +377,15 @@ static void interfaces_on_filter(void *arg, int ifindex)
 static void interfaces_choose_some(struct interfaces *set)
 {
 	enum { AT_LEAST = 32 };
-	int count = set->config->monitor.tcx ? (set->count + 1) / 2 : 0;
+	int count = set->config->monitor.tcx ? (set->list.count + 1) / 2 : 0;
 
 	if (loop_now_ns() - set->looked_ns < NSEC_PER_SEC * 9 / 10)
 		return;
 	set->looked_ns = loop_now_ns();
 	count = count > AT_LEAST ? count : AT_LEAST;
-	for (int i = 0; i < count && i < set->count; i++)
-		set->monitors[set->next_look++ % set->count]->unsure = true;
-	set->next_look = set->count ? set->next_look % set->count : 0;
+	for (int i = 0; i < count && i < set->list.count; i++)
+		set->list.monitors[set->next_look++ % set->list.count]->unsure = true;
+	set->next_look = set->list.count ? set->next_look % set->list.count : 0;
 }
 
 static void interfaces_on_filters(void *arg)
@@ -488,8 +394,8 @@ static void interfaces_on_filters(void *arg)
 	int err = 0;
 
 	interfaces_choose_some(set);
-	for (int i = 0; i < set->count && !err; i++) {
-		struct monitor *monitor = set->monitors[i];
+	for (int i = 0; i < set->list.count && !err; i++) {
+		struct monitor *monitor = set->list.monitors[i];
 
 		if (monitor->unsure && monitor->attached)
 			err = monitor_keep(monitor, &set->filters);
@@ -499,8 +405,7 @@ static void interfaces_on_filters(void *arg)
 		loop_end(set->loop, err);
 }
 
-/* --- all ----------------------------------------------------------------------------------------
- */
+/* --- all -------------------------------------------------------------------------------------- */
 
 /* An interface that is to come. */
 static int interfaces_await(struct interfaces *set, int name)
@@ -554,37 +459,15 @@ int interfaces_open(struct interfaces *set, const struct interfaces_config *conf
 	if (!set->matched)
 		return log_err(-ENOMEM, "cannot watch interfaces");
 	err = interfaces_look_at_all(set) ?: interfaces_look_for_missing(set);
-	if (!err && set->count && !interfaces_is_shared(set) && !config->wait)
-		only = &set->monitors[0]->iface;
+	if (!err && set->list.count && !interfaces_is_shared(set) && !config->wait)
+		only = &set->list.monitors[0]->iface;
 	err = err ?: counter_open(&set->counter, &config->monitor.counter, only);
 	set->counter.table.ended = interfaces_on_end;
 	set->counter.table.arg = set;
-	for (int i = 0; i < set->count && !err; i++)
-		if (!set->monitors[i]->gone)
-			err = monitor_prepare(set->monitors[i]);
+	for (int i = 0; i < set->list.count && !err; i++)
+		if (!set->list.monitors[i]->gone)
+			err = monitor_prepare(set->list.monitors[i]);
 	return err;
-}
-
-/* "attached to eth0, eth1 and 290 more (ingress, egress)" */
-static void interfaces_tell_attached(const struct interfaces *set)
-{
-	char names[NAMES_MAX * (IF_NAMESIZE + 2)] = "";
-	int told = 0, count = 0;
-	size_t len = 0;
-
-	for (int i = 0; i < set->count; i++) {
-		if (!set->monitors[i]->attached)
-			continue;
-		if (++count > NAMES_MAX)
-			continue;
-		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s",
-					told++ ? ", " : "", set->monitors[i]->iface.name);
-	}
-	if (count > told)
-		log_note("attached to %s and %d more (%s)", names, count - told,
-			 interfaces_hooks(set));
-	else if (count)
-		log_note("attached to %s (%s)", names, interfaces_hooks(set));
 }
 
 /* Each link of tcx is a descriptor. */
@@ -600,6 +483,7 @@ static void interfaces_raise_descriptors(void)
 
 int interfaces_attach(struct interfaces *set, struct loop *loop)
 {
+	char names[MONITOR_LIST_TEXT_MAX];
 	int err = tc_watch_open(&set->filters, loop, interfaces_on_filter, interfaces_on_filters,
 				set);
 
@@ -609,21 +493,22 @@ int interfaces_attach(struct interfaces *set, struct loop *loop)
 		return log_err(err, "cannot wait for events");
 	if (set->config->monitor.tcx)
 		interfaces_raise_descriptors();
-	for (int i = 0; i < set->count; i++) {
-		if (set->monitors[i]->gone)
+	for (int i = 0; i < set->list.count; i++) {
+		if (set->list.monitors[i]->gone)
 			continue;
-		err = monitor_attach(set->monitors[i]);
-		if (err == -ENODEV && set->monitors[i]->named && !set->config->wait)
+		err = monitor_attach(set->list.monitors[i]);
+		if (err == -ENODEV && set->list.monitors[i]->named && !set->config->wait)
 			return err;
 		if (err)
-			err = interfaces_give_up(set, set->monitors[i], err);
+			err = interfaces_give_up(set, set->list.monitors[i], err);
 		if (err)
 			return err;
 	}
-	interfaces_tell_attached(set);
-	for (int i = 0; i < set->count; i++)
-		if (set->monitors[i]->attached)
-			monitor_warn(set->monitors[i]);
+	if (monitor_list_attached(&set->list, names))
+		log_note("attached to %s (%s)", names, interfaces_hooks(set));
+	for (int i = 0; i < set->list.count; i++)
+		if (set->list.monitors[i]->attached)
+			monitor_warn(set->list.monitors[i]);
 	slot_table_touch(&set->counter.table.index, set->counter.table.slots,
 			 sizeof(*set->counter.table.slots));
 	return 0;
@@ -633,8 +518,8 @@ int interfaces_detach(struct interfaces *set)
 {
 	int err = 0;
 
-	for (int i = 0; i < set->count; i++) {
-		int failed = monitor_detach(set->monitors[i]);
+	for (int i = 0; i < set->list.count; i++) {
+		int failed = monitor_detach(set->list.monitors[i]);
 
 		err = err ?: failed;
 	}
@@ -668,16 +553,16 @@ int interfaces_snapshot(struct interfaces *set, __u64 now_ns,
 {
 	struct interfaces_scan scan = { .set = set, .visit = visit, .ctx = ctx };
 
-	for (int i = 0; i < set->count; i++) {
-		int err = monitor_begin(set->monitors[i]);
+	for (int i = 0; i < set->list.count; i++) {
+		int err = monitor_begin(set->list.monitors[i]);
 
 		if (err)
 			return err;
 	}
 	flow_table_scan(&set->counter.table, now_ns, interfaces_count_flow, &scan);
-	for (int i = 0; i < set->count; i++) {
-		monitor_end(set->monitors[i]);
-		set->monitors[i]->reported = set->monitors[i]->gone;
+	for (int i = 0; i < set->list.count; i++) {
+		monitor_end(set->list.monitors[i]);
+		set->list.monitors[i]->reported = set->list.monitors[i]->gone;
 	}
 	return 0;
 }
@@ -686,9 +571,9 @@ void interfaces_close(struct interfaces *set)
 {
 	interfaces_detach(set);
 	tc_watch_close(&set->filters);
-	for (int i = 0; i < set->count; i++)
-		free(set->monitors[i]);
-	free(set->monitors);
+	for (int i = 0; i < set->list.count; i++)
+		free(set->list.monitors[i]);
+	free(set->list.monitors);
 	free(set->left_out);
 	free(set->matched);
 	counter_close(&set->counter);

@@ -4,22 +4,8 @@
 #define INTERFACES_H
 
 #include "loop.h"
-#include "monitor.h"
-
-/* Names, other names or shell patterns of interfaces; "any" is every interface. */
-struct name_list {
-	const char **names;
-	int count;
-};
-
-/** name_list_add - Return: 0 or -ENOMEM. */
-int name_list_add(struct name_list *list, const char *name);
-
-/** name_list_find - return the first entry that matches @name, or -1 */
-int name_list_find(const struct name_list *list, const char *name);
-
-/** name_is_pattern - return whether @name may stand for several interfaces */
-bool name_is_pattern(const char *name);
+#include "monitor-list.h"
+#include "name-list.h"
 
 struct interfaces_config {
 	struct name_list watched;
@@ -36,10 +22,8 @@ struct interfaces {
 		      enum flow_reason reason);
 	void *arg;
 	struct counter counter;
-	bool *matched;		   /* for each name that is watched: whether an interface has it */
-	struct monitor **monitors; /* ordered by ifindex; those that are away for good have 0 */
-	int count;
-	int room;
+	bool *matched; /* for each name that is watched: whether an interface has it */
+	struct monitor_list list;
 	struct loop *loop;    /* the caller's */
 	struct loop_fd links; /* tells of interfaces that come, change and go */
 	struct tc_watch filters;

@@ -72,8 +72,8 @@ static struct report take_report(struct pm_session *session, __u64 now_ns)
 	return (struct report){
 		.ts = loop_wall_clock(),
 		.seconds = (double)(now_ns - session->last_ns) / 1e9,
-		.monitors = session->interfaces.monitors,
-		.monitor_count = session->interfaces.count,
+		.monitors = session->interfaces.list.monitors,
+		.monitor_count = session->interfaces.list.count,
 		.view = &session->view,
 		.ends = &session->ends,
 	};
@@ -102,8 +102,8 @@ static int pm_write(struct pm_session *session, bool last)
 	if (live->terminal.able)
 		terminal_measure(&live->terminal);
 	/* Interfaces may have come since. */
-	session->report.monitors = session->interfaces.monitors;
-	session->report.monitor_count = session->interfaces.count;
+	session->report.monitors = session->interfaces.list.monitors;
+	session->report.monitor_count = session->interfaces.list.count;
 	err = output_write(&session->output, &session->report, last);
 	session->mute = err;
 	if (session->view.failed)

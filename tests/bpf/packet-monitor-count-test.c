@@ -675,7 +675,7 @@ static bool open_with(__u32 max_flows, const struct filter *filter)
 	config.monitor.counter.filter = filter ? *filter : none;
 	if (!CHECK(!interfaces_open(&interfaces, &config), "opens with %u flows", max_flows))
 		return false;
-	lo = interfaces.monitors[0];
+	lo = interfaces.list.monitors[0];
 	return true;
 }
 

@@ -76,7 +76,7 @@ int main(void)
 
 	if (!CHECK(!interfaces_open(&interfaces, &config), "opens with a million flows"))
 		return check_exit();
-	lo = interfaces.monitors[0];
+	lo = interfaces.list.monitors[0];
 	idle = million_report();
 	for (__u32 i = 0; i < FLOWS; i++)
 		million_pass(i, 1);
