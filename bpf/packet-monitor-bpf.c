@@ -61,6 +61,15 @@ struct {
 	__type(value, struct pm_origin);
 } origins SEC(".maps");
 
+/* When each flow began: CLOCK_MONOTONIC at its first packet. One element without cfg_first_ns. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} firsts SEC(".maps");
+
 /*
  * By interface, as keys name it: user space adds an entry before it attaches, since programs make
  * none. Only packets without a flow look one up.
@@ -113,6 +122,14 @@ static __always_inline void *pm_slot_match(__u32 number, const void *key)
 	return slot && pm_key_equal(&slot->key, key) ? slot : NULL;
 }
 
+static __always_inline void pm_note_first(__u32 number)
+{
+	__u64 *first_ns = bpf_map_lookup_elem(&firsts, &number);
+
+	if (first_ns)
+		*first_ns = bpf_ktime_get_ns();
+}
+
 /* How many races against other CPUs a packet may lose. */
 #define PM_INSERT_ATTEMPTS 4
 
@@ -148,7 +165,7 @@ static __always_inline enum pm_reason pm_flow_make(const struct pm_key *key, __u
 	if (!pm_key_is_short(key))
 		slot->key = *key;
 	if (cfg_first_ns)
-		origin->first_ns = bpf_ktime_get_ns();
+		pm_note_first(number);
 	if (__sync_val_compare_and_swap(entry, 0, (hash & ~0xffffffffULL) | (__u32)taken)) {
 		slot->key = (struct pm_key){};
 		slot_keep(taken);
@@ -181,12 +198,15 @@ __noinline enum pm_reason pm_flow_find_or_make(const struct pm_key *key, __u64 h
 __noinline int pm_note_syn(struct __sk_buff *skb, __u32 off, __u32 number)
 {
 	struct pm_origin *origin = bpf_map_lookup_elem(&origins, &number);
+	__u32 began;
 	__u8 flags;
 
 	if (!origin || pkt_read(skb, off + TCP_FLAGS_OFFSET, &flags, sizeof(flags)))
 		return -ENODATA;
-	if (flags & TCP_SYN)
-		origin->flags = flags & TCP_ACK ? PM_BEGAN_SYN_ACK : PM_BEGAN_SYN;
+	if (flags & TCP_SYN) {
+		began = flags & TCP_ACK ? PM_BEGAN_SYN_ACK : PM_BEGAN_SYN;
+		origin->entry = pm_origin_place(origin) | began << PM_BEGAN_SHIFT;
+	}
 	return 0;
 }
 

@@ -103,15 +103,29 @@ enum pm_began {
 };
 
 /*
- * How the flow in a slot began, in "origins". Written before packets can find the flow, but for
- * @flags.
+ * How the flow in a slot began, in "origins". @entry is written before packets can find the flow,
+ * but for what its SYN tells.
  */
 struct pm_origin {
-	__u64 first_ns; /* CLOCK_MONOTONIC at its first packet; 0 if nobody has asked for it */
-	__u32 entry;	/* where "buckets" refers to the slot (include/slots.h) */
-	__u32 flags;	/* enum pm_began; 0: no SYN was seen */
+	__u32 entry; /* where "buckets" refers to the slot, and enum pm_began above that */
+	__u32 first; /* user space's: when a report has shown the flow first */
 };
-_Static_assert(sizeof(struct pm_origin) == 16, "pm_origin is shared with user space");
+_Static_assert(sizeof(struct pm_origin) == 8, "pm_origin is shared with user space");
+
+/* In pm_origin.entry: the places of 2^26 slots have 28 bits. */
+#define PM_BEGAN_SHIFT 30
+
+/** pm_origin_place - where "buckets" refers to the slot (include/slots.h) */
+static inline __u32 pm_origin_place(const struct pm_origin *origin)
+{
+	return origin->entry & ((1U << PM_BEGAN_SHIFT) - 1);
+}
+
+/** pm_origin_began - enum pm_began; 0: no SYN was seen */
+static inline __u32 pm_origin_began(const struct pm_origin *origin)
+{
+	return origin->entry >> PM_BEGAN_SHIFT;
+}
 
 struct pm_count {
 	__u64 packets;

@@ -23,14 +23,16 @@ static int counter_configure(struct counter *counter, const struct counter_confi
 	skel->rodata->cfg_inner = config->inner;
 	skel->rodata->cfg_shared = config->shared;
 	skel->rodata->cfg_first_ns = config->first;
+	skel->rodata->cfg_filtered = config->filter.count != 0;
 	skel->rodata->cfg_slots = size.slots;
 	skel->rodata->cfg_bucket_mask = size.buckets - 1;
 	skel->rodata->cfg_ring_mask = size.ring - 1;
-	skel->rodata->cfg_filtered = config->filter.count != 0;
 	if (getrandom(skel->rodata->cfg_hash_keys, sizeof(skel->rodata->cfg_hash_keys), 0) < 0)
 		return -errno;
 	err = bpf_map__set_max_entries(skel->maps.slots, size.slots);
 	err = err ?: bpf_map__set_max_entries(skel->maps.origins, size.slots);
+	if (config->first)
+		err = err ?: bpf_map__set_max_entries(skel->maps.firsts, size.slots);
 	err = err ?: bpf_map__set_max_entries(skel->maps.buckets, size.buckets);
 	err = err ?: bpf_map__set_max_entries(skel->maps.free_slots, size.lines);
 	if (!config->shared)
@@ -83,6 +85,7 @@ int counter_open(struct counter *counter, const struct counter_config *config,
 {
 	int err = counter_open_object(counter, &config->filter);
 	struct packet_monitor *skel = counter->skel;
+	struct flow_table_maps maps;
 
 	if (err)
 		return log_err(err, "cannot open the BPF object");
@@ -96,9 +99,15 @@ int counter_open(struct counter *counter, const struct counter_config *config,
 			       config->max_flows);
 	if (err)
 		return log_refused(REFUSED_LOAD, err, "cannot load the BPF programs");
+	maps = (struct flow_table_maps){
+		.slots = bpf_map__fd(skel->maps.slots),
+		.origins = bpf_map__fd(skel->maps.origins),
+		.firsts = config->first ? bpf_map__fd(skel->maps.firsts) : -1,
+		.buckets = bpf_map__fd(skel->maps.buckets),
+		.free_slots = bpf_map__fd(skel->maps.free_slots),
+	};
 	err = flow_table_open(&counter->table, config->max_flows, skel->rodata->cfg_hash_keys,
-			      bpf_map__fd(skel->maps.slots), bpf_map__fd(skel->maps.origins),
-			      bpf_map__fd(skel->maps.buckets), bpf_map__fd(skel->maps.free_slots));
+			      &maps);
 	counter->room = calloc((size_t)counter->cpus, sizeof(*counter->room));
 	if (err || !counter->room)
 		return log_err(err ?: -ENOMEM, "cannot map the flow table");

@@ -32,7 +32,7 @@ void flow_ends_add(struct flow_ends *list, const char *iface, const struct flow 
 				  .began = flow->began,
 				  .total = flow->total,
 				  .interval = flow->interval,
-				  .first = now - (double)(now_ns - flow->origin->first_ns) / 1e9,
+				  .first = now - (double)(now_ns - flow->first_ns) / 1e9,
 				  .last = now - (double)flow->idle_ns / 1e9,
 				  .reason = reason };
 	memcpy(end->iface, iface, strnlen(iface, sizeof(end->iface) - 1));

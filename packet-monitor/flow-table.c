@@ -2,7 +2,6 @@
 #include "flow-table.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -10,42 +9,49 @@
 /* Times are kept in 32 bits, in tenths of a second: 13 years. */
 #define TICK_NS 100000000ULL
 
-/* 32 bytes a slot, touched only where a flow has been. */
+/* 24 bytes a slot, touched only where a flow has been. */
 struct flow_state {
 	struct pm_count seen; /* at the last report; no packets: no report has shown the flow */
-	__u64 packets;	      /* at the last look, be it for a report or for relief */
-	__u32 first;	      /* report that showed the flow first, in ticks */
-	__u32 active;	      /* last look that showed new packets, in ticks */
+	__u32 packets;	      /* at the last look, for a report or for relief: the lower 32 bits */
+	__u32 active;	      /* last look that showed new packets, in ticks; 0: no look yet */
 };
 
-__u64 flow_table_bytes(__u32 max_flows)
+__u64 flow_table_bytes(__u32 max_flows, bool first)
 {
 	return (__u64)max_flows * (sizeof(struct pm_slot) + sizeof(struct pm_origin) +
-				   sizeof(struct flow_state)) +
+				   sizeof(struct flow_state) + (first ? sizeof(__u64) : 0)) +
 	       slot_table_bytes(slot_table_size(max_flows, 1));
 }
 
-/* Return: the map's memory, or NULL. */
-static void *flow_table_map(int fd, size_t len)
+/* Map the memory of a map. Return: 0 or a negative errno. */
+static int flow_table_map(int fd, size_t len, void **memory)
 {
-	void *memory = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
-	return memory == MAP_FAILED ? NULL : memory;
+	if (at == MAP_FAILED)
+		return -errno;
+	*memory = at;
+	return 0;
 }
 
-int flow_table_open(struct flow_table *table, __u32 max_flows, const __u64 *keys, int slots_fd,
-		    int origins_fd, int buckets_fd, int free_fd)
+int flow_table_open(struct flow_table *table, __u32 max_flows, const __u64 *keys,
+		    const struct flow_table_maps *maps)
 {
-	int err =
-		slot_table_open(&table->index, slot_table_size(max_flows, 1), buckets_fd, free_fd);
+	struct slot_table_size size = slot_table_size(max_flows, 1);
+	int err = slot_table_open(&table->index, size, maps->buckets, maps->free_slots);
 
+	err = err
+		      ?: flow_table_map(maps->slots, max_flows * sizeof(*table->slots),
+					(void **)&table->slots);
+	err = err
+		      ?: flow_table_map(maps->origins, max_flows * sizeof(*table->origins),
+					(void **)&table->origins);
+	if (maps->firsts >= 0)
+		err = err
+			      ?: flow_table_map(maps->firsts, max_flows * sizeof(*table->firsts),
+						(void **)&table->firsts);
 	if (err)
 		return err;
-	table->slots = flow_table_map(slots_fd, max_flows * sizeof(*table->slots));
-	if (table->slots)
-		table->origins = flow_table_map(origins_fd, max_flows * sizeof(*table->origins));
-	if (!table->origins)
-		return -errno;
 	table->states = calloc(max_flows, sizeof(*table->states));
 	table->leaving = malloc(max_flows * sizeof(*table->leaving));
 	if (!table->states || !table->leaving)
@@ -60,6 +66,8 @@ void flow_table_close(struct flow_table *table)
 		munmap(table->slots, table->index.size.slots * sizeof(*table->slots));
 	if (table->origins)
 		munmap(table->origins, table->index.size.slots * sizeof(*table->origins));
+	if (table->firsts)
+		munmap(table->firsts, table->index.size.slots * sizeof(*table->firsts));
 	slot_table_close(&table->index);
 	free(table->states);
 	free(table->leaving);
@@ -69,9 +77,9 @@ void flow_table_close(struct flow_table *table)
 /* Note that a slot has counted @packets. Return: ticks since it was last seen to move. */
 static __u32 flow_state_look(struct flow_state *state, __u64 packets, __u32 now)
 {
-	if (state->packets != packets)
+	if (state->packets != (__u32)packets || !state->active)
 		state->active = now;
-	state->packets = packets;
+	state->packets = (__u32)packets;
 	return now - state->active;
 }
 
@@ -80,21 +88,22 @@ static bool flow_table_read(struct flow_table *table, __u32 number, __u32 now, s
 {
 	struct pm_slot *slot = &table->slots[number];
 	struct flow_state *state = &table->states[number];
+	struct pm_origin *origin = &table->origins[number];
 
-	*flow = (struct flow){ .key = &slot->key, .origin = &table->origins[number] };
+	*flow = (struct flow){ .key = &slot->key };
 	flow->total.packets = __atomic_load_n(&slot->packets, __ATOMIC_ACQUIRE);
 	if (!flow->total.packets)
 		return false;
 	flow->total.bytes = __atomic_load_n(&slot->bytes, __ATOMIC_RELAXED);
-	/* The origins of other flows stay out of the cache, and of the tool's memory. */
-	if (pm_key_proto(&slot->key) == IPPROTO_TCP)
-		flow->began = table->origins[number].flags;
+	flow->began = pm_origin_began(origin);
+	if (table->firsts)
+		flow->first_ns = table->firsts[number];
 	if (!state->seen.packets)
-		state->first = now;
+		origin->first = now;
 	flow->idle_ns = flow_state_look(state, flow->total.packets, now) * TICK_NS;
 	flow->interval.packets = flow->total.packets - state->seen.packets;
 	flow->interval.bytes = flow->total.bytes - state->seen.bytes;
-	flow->age_ns = (now - state->first) * TICK_NS;
+	flow->age_ns = (now - origin->first) * TICK_NS;
 	return true;
 }
 
@@ -125,6 +134,8 @@ static void flow_table_reclaim(struct flow_table *table, __u32 now, enum flow_re
 		memset(slot, 0, sizeof(*slot));
 		memset(&table->origins[number], 0, sizeof(table->origins[number]));
 		memset(&table->states[number], 0, sizeof(table->states[number]));
+		if (table->firsts)
+			table->firsts[number] = 0;
 		slot_table_put(&table->index, number);
 	}
 	table->leaving_count = 0;
@@ -136,7 +147,8 @@ static void flow_table_retire_leaving(struct flow_table *table, __u32 now, enum 
 	if (!table->leaving_count)
 		return;
 	for (__u32 i = 0; i < table->leaving_count; i++)
-		slot_table_unlink(&table->index, table->origins[table->leaving[i]].entry,
+		slot_table_unlink(&table->index,
+				  pm_origin_place(&table->origins[table->leaving[i]]),
 				  table->leaving[i]);
 	slot_table_wait();
 	flow_table_reclaim(table, now, reason);
@@ -163,8 +175,9 @@ static void retire_idle(struct flow_table *table, __u32 now, __u32 at_least, __u
 	for (__u32 i = 0; i < limit && table->leaving_count < count; i++) {
 		const struct flow_state *state = &table->states[i];
 
-		if (state->packets && now - state->active >= at_least &&
-		    state->packets == __atomic_load_n(&table->slots[i].packets, __ATOMIC_RELAXED))
+		if (state->active && now - state->active >= at_least &&
+		    state->packets ==
+			    (__u32)__atomic_load_n(&table->slots[i].packets, __ATOMIC_RELAXED))
 			table->leaving[table->leaving_count++] = i;
 	}
 	flow_table_retire_leaving(table, now, reason);

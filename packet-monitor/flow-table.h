@@ -26,14 +26,18 @@ static inline void pm_count_add(struct pm_count *sum, const struct pm_count *cou
 	sum->bytes += count->bytes;
 }
 
-/** flow_table_bytes - memory that the maps and the tool's own notes take for @max_flows */
-__u64 flow_table_bytes(__u32 max_flows);
+/**
+ * flow_table_bytes - memory that the maps and the tool's own notes take for @max_flows
+ * @first: whether the programs note when each flow began
+ */
+__u64 flow_table_bytes(__u32 max_flows, bool first);
 
 /* All zero: not open. */
 struct flow_table {
 	struct slot_table index;
 	struct pm_slot *slots;
 	struct pm_origin *origins; /* one per slot */
+	__u64 *firsts;		   /* one per slot, or NULL: the programs do not note them */
 	struct flow_state *states; /* one per slot: what the last report and the last look saw */
 	__u32 *leaving;		   /* slots whose index entry is gone, or about to go */
 	__u32 leaving_count;
@@ -42,22 +46,31 @@ struct flow_table {
 	void *arg;
 };
 
+/* File descriptors of the programs' maps; @firsts: -1 if they do not note when a flow began. */
+struct flow_table_maps {
+	int slots;
+	int origins;
+	int firsts;
+	int buckets;
+	int free_slots;
+};
+
 /**
  * flow_table_open - map the tables and hand every slot to the programs; call before they attach
  * @keys: of the programs' hash, as for slot_table_begin()
- * @slots_fd, @origins_fd, @buckets_fd, @free_fd: its maps; they stay the caller's
+ * @maps: they stay the caller's
  * Return: 0 or a negative errno; flow_table_close() is right in either case.
  */
-int flow_table_open(struct flow_table *table, __u32 max_flows, const __u64 *keys, int slots_fd,
-		    int origins_fd, int buckets_fd, int free_fd);
+int flow_table_open(struct flow_table *table, __u32 max_flows, const __u64 *keys,
+		    const struct flow_table_maps *maps);
 
 void flow_table_close(struct flow_table *table);
 
 /* One flow of a report. */
 struct flow {
 	const struct pm_key *key;
-	const struct pm_origin *origin;
-	__u32 began; /* enum pm_began: as @origin has it, until it is used again */
+	__u32 began;	/* enum pm_began; 0: no SYN was seen */
+	__u64 first_ns; /* CLOCK_MONOTONIC at its first packet; 0 if nobody has asked for it */
 	struct pm_count total;
 	struct pm_count interval; /* since the report before */
 	__u64 age_ns;		  /* since the first report that showed it */

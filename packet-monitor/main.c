@@ -212,7 +212,7 @@ static void pm_on_signal(void *arg, int signal)
 static int check_memory(const struct pm_options *opt)
 {
 	__u32 max_flows = opt->interfaces.monitor.counter.max_flows;
-	__u64 need = flow_table_bytes(max_flows);
+	__u64 need = flow_table_bytes(max_flows, opt->interfaces.monitor.counter.first);
 	__u64 have = memory_available();
 
 	if (need <= have)

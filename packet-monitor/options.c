@@ -81,8 +81,8 @@ static const struct option_entry table[] = {
 	  "bytes stay those of the wire" },
 	{ "max-flows", 'm', "N",
 	  "size of the flow table (default 65536), which all interfaces "
-	  "share; each flow takes about 160 bytes: 10 MiB by default, "
-	  "146 MiB for a million" },
+	  "share; each flow takes about 140 bytes: 9 MiB by default, "
+	  "134 MiB for a million" },
 	{ "idle", OPT_IDLE, "SECONDS",
 	  "remove a flow after SECONDS without a packet (default 300, "
 	  "0: never); its counts stay in the totals" },
