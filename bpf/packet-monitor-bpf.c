@@ -297,7 +297,6 @@ static __noinline int pm_count_frame(struct __sk_buff *skb, enum pm_direction di
 static __always_inline bool pm_count_plain(struct __sk_buff *skb, enum pm_direction dir,
 					   struct pm_key key, bool accepted, bool shared)
 {
-	struct pm_count wire = { .packets = 1, .bytes = skb->len };
 	struct pm_slot *slot;
 	__u32 number;
 
@@ -306,6 +305,8 @@ static __always_inline bool pm_count_plain(struct __sk_buff *skb, enum pm_direct
 		key.ifindex = skb->ifindex;
 	}
 	if (!accepted) {
+		struct pm_count wire = { .packets = 1, .bytes = skb->len };
+
 		pm_count_reason(key.ifindex, dir, PM_FILTERED, false, &wire);
 		return true;
 	}
