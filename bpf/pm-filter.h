@@ -33,10 +33,10 @@ const volatile bool cfg_filtered = false;
  */
 static __always_inline bool pm_filter_match(__u64 meta, __u64 addr, const struct pm_key *key)
 {
-	register __u64 r1 asm("r1") = meta;
-	register __u64 r2 asm("r2") = addr;
-	register const struct pm_key *r3 asm("r3") = key;
-	register int r0 asm("r0");
+	register __u64 r1 __asm__("r1") = meta;
+	register __u64 r2 __asm__("r2") = addr;
+	register const struct pm_key *r3 __asm__("r3") = key;
+	register int r0 __asm__("r0");
 
 	if (!cfg_filtered)
 		return true;

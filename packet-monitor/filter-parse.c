@@ -77,7 +77,7 @@ struct level {
 	struct word paren;
 	struct qualifiers q;
 	enum filter_kind op; /* to be put behind the next term; 0: none */
-	bool not ;
+	bool negated;
 };
 
 struct parser {
@@ -330,11 +330,11 @@ static int close_term(struct parser *p)
 	struct level *level = &p->levels[p->depth];
 	int err = 0;
 
-	if (level->not )
+	if (level->negated)
 		err = push(p, &(struct filter_term){ .kind = FILTER_NOT });
 	if (!err && level->op)
 		err = push(p, &(struct filter_term){ .kind = (__u8)level->op });
-	level->not = false;
+	level->negated = false;
 	level->op = 0;
 	return err;
 }
@@ -411,7 +411,7 @@ static int take_term(struct parser *p, bool *closed)
 
 	*closed = false;
 	if (is_class(&p->word, WORD_NOT)) {
-		p->levels[p->depth].not ^= true;
+		p->levels[p->depth].negated ^= true;
 		next_word(p);
 		return 0;
 	}

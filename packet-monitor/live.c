@@ -121,8 +121,9 @@ static bool live_type(struct live_view *live, int key)
 	} else if (key == '\r' || key == '\n') {
 		live->typing = false;
 	} else if (key == '\b' || key == 0x7f) {
-		while (len && ((unsigned char)live->filter[--len] & 0xc0) == 0x80)
-			;
+		do
+			len -= len ? 1 : 0;
+		while (len && ((unsigned char)live->filter[len] & 0xc0) == 0x80);
 		live->filter[len] = '\0';
 	} else if (key >= ' ' && key < 0x100) {
 		if (len + 1 < sizeof(live->filter)) {

@@ -101,9 +101,9 @@ static size_t terminal_next(const char *text, size_t len, int *width)
 	*width = 1;
 	if (*text == '\033') {
 		*width = 0;
-		while (at < len && text[at++] != 'm')
-			;
-		return at;
+		while (at < len && text[at] != 'm')
+			at++;
+		return at + (at < len);
 	}
 	while (at < len && ((unsigned char)text[at] & 0xc0) == 0x80)
 		at++;

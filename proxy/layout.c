@@ -224,10 +224,7 @@ static __u64 layout_flow_hash(const __u64 *keys, const void *slot, bool pinned)
 	return proxy_flow_hash(keys, pinned ? &client : &raw->key);
 }
 
-#define LAYOUT_MAP(name, key, value)                                                               \
-	{                                                                                          \
-		name, sizeof(key), sizeof(value)                                                   \
-	}
+#define LAYOUT_OF(key, value) sizeof(key), sizeof(value)
 
 const struct nat_layout LAYOUT_NAME = {
 	.family = LAYOUT_FAMILY,
@@ -239,21 +236,22 @@ const struct nat_layout LAYOUT_NAME = {
 	.own_handle = LAYOUT_HANDLE,
 	.other_handle = LAYOUT_OTHER_HANDLE,
 	.maps = {
-		[MAPS_MAPPINGS] = LAYOUT_MAP("mappings", struct proxy_dest, struct proxy_mapping),
-		[MAPS_FLOWS] = LAYOUT_MAP("flows", __u32, struct proxy_flow),
-		[MAPS_BUCKETS] = LAYOUT_MAP("buckets", __u32, struct slot_bucket),
-		[MAPS_FREE_SLOTS] = LAYOUT_MAP("free_slots", __u32, struct slot_line),
-		[MAPS_SPARES] = LAYOUT_MAP("spares", __u32, struct slot_spare),
-		[MAPS_LOCKS] = LAYOUT_MAP("locks", __u32, struct proxy_lock),
-		[MAPS_NEXTHOPS] = LAYOUT_MAP("nexthops", __u32, struct proxy_nexthop),
-		[MAPS_HOSTS] = LAYOUT_MAP("hosts", proxy_addr, struct proxy_host),
-		[MAPS_FRAGMENTS] = LAYOUT_MAP("fragments", struct proxy_fragment,
-					      struct proxy_fragment_rule),
-		[MAPS_STATE] = LAYOUT_MAP(".data.state", __u32, struct proxy_state),
-		[MAPS_PREFILTER] = LAYOUT_MAP("prefilter", __u32, struct proxy_prefilter),
-		[MAPS_MAPPING_STATS] = LAYOUT_MAP("mapping_stats", __u32,
-						  struct proxy_mapping_stats),
-		[MAPS_COUNTERS] = LAYOUT_MAP("counters", __u32, __u64),
+		[MAPS_MAPPINGS] = { "mappings", LAYOUT_OF(struct proxy_dest,
+							    struct proxy_mapping) },
+		[MAPS_FLOWS] = { "flows", LAYOUT_OF(__u32, struct proxy_flow) },
+		[MAPS_BUCKETS] = { "buckets", LAYOUT_OF(__u32, struct slot_bucket) },
+		[MAPS_FREE_SLOTS] = { "free_slots", LAYOUT_OF(__u32, struct slot_line) },
+		[MAPS_SPARES] = { "spares", LAYOUT_OF(__u32, struct slot_spare) },
+		[MAPS_LOCKS] = { "locks", LAYOUT_OF(__u32, struct proxy_lock) },
+		[MAPS_NEXTHOPS] = { "nexthops", LAYOUT_OF(__u32, struct proxy_nexthop) },
+		[MAPS_HOSTS] = { "hosts", LAYOUT_OF(proxy_addr, struct proxy_host) },
+		[MAPS_FRAGMENTS] = { "fragments", LAYOUT_OF(struct proxy_fragment,
+					      struct proxy_fragment_rule) },
+		[MAPS_STATE] = { ".data.state", LAYOUT_OF(__u32, struct proxy_state) },
+		[MAPS_PREFILTER] = { "prefilter", LAYOUT_OF(__u32, struct proxy_prefilter) },
+		[MAPS_MAPPING_STATS] = { "mapping_stats", LAYOUT_OF(__u32,
+						  struct proxy_mapping_stats) },
+		[MAPS_COUNTERS] = { "counters", LAYOUT_OF(__u32, __u64) },
 	},
 	.open = layout_open,
 	.configure = layout_configure,

@@ -134,6 +134,7 @@ lint_cppcheck()
 		-j "$(nproc)" --cppcheck-build-dir="$OUT/cppcheck" --inline-suppr \
 		"${left_out[@]/#/--suppress=}" \
 		'-DLIBBPF_OPTS(t,n,...)=struct t n = { __VA_ARGS__ }' '-DSEC(n)=' '-D__always_inline=inline' \
+		'-D__asm__(register)=' \
 		-Iinclude -Ilib "${units[@]}"
 }
 

@@ -59,6 +59,8 @@ int filter_rig_run(struct filter_rig *rig, const struct filter *filter)
 	const bool on = filter->count;
 	int err;
 
+	if (!elf)
+		return -ENOMEM;
 	memcpy(elf, rig->elf, rig->elf_size);
 	err = on ? filter_compile(filter, elf, rig->elf_size) : 0;
 	if (!err)

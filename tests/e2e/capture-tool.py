@@ -46,6 +46,8 @@ def tshark(path, *arguments):
 
 
 def number(text):
+    if text in ("True", "False"):  # a flag, from tshark 4.2 on
+        return int(text == "True")
     return int(text, 0) if text else 0
 
 
