@@ -3,12 +3,13 @@
  * The same packets through two translators, packet by packet: what comes out at the other side of
  * either has to be equal, but for the source port that a translator picks when two flows collide.
  *
- *	nat-twin STEPS SEED CLIENT_A TARGET_A CLIENT_B TARGET_B
+ *	nat-twin FAMILY STEPS SEED CLIENT_A TARGET_A CLIENT_B TARGET_B
  *
- * The last four are network namespaces below /run/netns, with an eth0 towards their translator,
- * whose MAC address there is ROUTER_MAC. Nobody in them has an IP address: this program is the
- * clients and the targets. After each step it sends a datagram that nobody translates; when that
- * has come out, all that will come out has.
+ * FAMILY is 4 or 6: the IPv6 address of each host is fd00::a.b.c.d. The last four are network
+ *namespaces below /run/netns, with an eth0 towards their translator, whose MAC address there is
+ *ROUTER_MAC. Nobody in them has an IP address: this program is the clients and the targets. After
+ *each step it sends a datagram that nobody translates; when that has come out, all that will come
+ *out has.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -31,8 +32,11 @@
 #include "random.h"
 
 enum { TWINS = 2, FLOWS = 160, PACKET_MAX = 2000, OUTPUTS = 16, OPTIONS_MAX = 40 };
+enum { EXTENSION_MAX = 64, OPTION_SKIP = 0x1e }; /* an option that routers skip (RFC 4727) */
 enum side { CLIENT, TARGET };
 enum { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16 };
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const uint8_t router_mac[] = { 2, 0, 0, 0, 0, 1 };
 static const char *const twin_names[] = { "first", "second" };
@@ -84,6 +88,7 @@ static int sockets[TWINS][2];
 static struct twin_flow flows[FLOWS];
 static uint64_t steps, packets, compared, ported, failures;
 static uint16_t next_id, next_port = 20000;
+static bool ipv6;
 
 static void twin_die(const char *what)
 {
@@ -124,14 +129,79 @@ static uint32_t sum16(const uint8_t *data, size_t len, uint32_t sum)
 	return sum;
 }
 
-static size_t header_len(const uint8_t *ip)
+static uint32_t get_addr(const uint8_t *at)
 {
-	return (ip[0] & 15) * 4UL;
+	static const uint8_t prefix[12] = { 0xfd };
+
+	if (!ipv6)
+		return twin_get32(at);
+	return memcmp(at, prefix, sizeof(prefix)) ? 0 : twin_get32(at + sizeof(prefix));
+}
+
+static void put_addr(uint8_t *at, uint32_t addr)
+{
+	if (ipv6) {
+		memset(at, 0, 12);
+		at[0] = 0xfd;
+		at += 12;
+	}
+	twin_put32(at, addr);
+}
+
+/* Where the headers of a packet are. */
+struct twin_ip {
+	uint8_t proto;
+	size_t len;	    /* of all headers before the transport header */
+	size_t total;	    /* of the packet, as it says itself */
+	size_t fragment_id; /* its place if there is a fragment header of IPv6, else 0 */
+	size_t offset;	    /* of a fragment, in bytes */
+	bool more;	    /* fragments */
+};
+
+static struct twin_ip twin_ip(const uint8_t *ip)
+{
+	struct twin_ip it = { 0 };
+	uint16_t fragment = twin_get16(ip + 6);
+
+	if (!ipv6) {
+		it.proto = ip[9];
+		it.len = (ip[0] & 15) * 4UL;
+		it.total = twin_get16(ip + 2);
+		it.offset = (fragment & 0x1fff) * 8UL;
+		it.more = fragment & 0x2000;
+		return it;
+	}
+	it.proto = ip[6];
+	it.len = 40;
+	it.total = 40UL + twin_get16(ip + 4);
+	while (it.len < 40 + EXTENSION_MAX) {
+		const uint8_t *header = ip + it.len;
+
+		if (it.proto == IPPROTO_FRAGMENT) {
+			fragment = twin_get16(header + 2);
+			it.fragment_id = it.len + 4;
+			it.offset = fragment & 0xfff8;
+			it.more = fragment & 1;
+			it.len += 8;
+		} else if (it.proto == IPPROTO_HOPOPTS || it.proto == IPPROTO_DSTOPTS) {
+			it.len += 8UL * (1 + header[1]);
+		} else {
+			break;
+		}
+		it.proto = header[0];
+	}
+	return it;
+}
+
+/* What the addresses, the protocol and the length add to a transport checksum. */
+static uint32_t pseudo_sum(const uint8_t *ip, uint8_t proto, size_t len)
+{
+	return sum16(ip + (ipv6 ? 8 : 12), ipv6 ? 32 : 8, proto + len);
 }
 
 static size_t twin_check_offset(uint8_t proto)
 {
-	return proto == IPPROTO_TCP ? 16 : 6;
+	return proto == IPPROTO_TCP ? 16 : proto == IPPROTO_UDP ? 6 : 2;
 }
 
 static bool twin_has_ports(uint8_t proto)
@@ -139,46 +209,76 @@ static bool twin_has_ports(uint8_t proto)
 	return proto == IPPROTO_TCP || proto == IPPROTO_UDP;
 }
 
+static bool twin_is_fragment(const struct twin_ip *it)
+{
+	return it->more || it->offset;
+}
+
 /* --- building ------------------------------------------------------------------------------- */
 
 static void set_ip_check(uint8_t *ip)
 {
+	if (ipv6)
+		return;
 	twin_put16(ip + 10, 0);
-	twin_put16(ip + 10, ~sum16(ip, header_len(ip), 0));
+	twin_put16(ip + 10, ~sum16(ip, twin_ip(ip).len, 0));
 }
 
 static void set_l4_check(uint8_t *ip, size_t len)
 {
-	uint8_t *l4 = ip + header_len(ip), proto = ip[9];
-	size_t l4_len = len - header_len(ip);
+	struct twin_ip it = twin_ip(ip);
+	uint8_t *l4 = ip + it.len;
+	size_t l4_len = len - it.len;
 	uint16_t check;
 
-	twin_put16(l4 + twin_check_offset(proto), 0);
-	check = ~sum16(l4, l4_len, sum16(ip + 12, 8, proto + l4_len));
-	if (proto == IPPROTO_UDP && !check)
+	twin_put16(l4 + twin_check_offset(it.proto), 0);
+	check = ~sum16(l4, l4_len, pseudo_sum(ip, it.proto, l4_len));
+	if (it.proto == IPPROTO_UDP && !check)
 		check = 0xffff;
-	twin_put16(l4 + twin_check_offset(proto), check);
+	twin_put16(l4 + twin_check_offset(it.proto), check);
 }
 
+/* @options: bytes of IPv4 options, or of one extension header of IPv6. */
 static void ip_begin(struct twin_packet *packet, uint8_t proto, uint32_t src, uint32_t dst,
 		     size_t options)
 {
-	uint8_t *ip = packet->data;
+	uint8_t *ip = packet->data, *extension = ip + 40;
 
-	memset(ip, 0, 20);
-	ip[0] = 0x40 | (20 + options) / 4;
-	twin_put16(ip + 4, ++next_id);
-	ip[8] = 64;
-	ip[9] = proto;
-	twin_put32(ip + 12, src);
-	twin_put32(ip + 16, dst);
-	memset(ip + 20, 1, options); /* no-operation */
-	packet->len = 20 + options;
+	next_id++;
+	if (!ipv6) {
+		memset(ip, 0, 20);
+		ip[0] = 0x40 | (20 + options) / 4;
+		twin_put16(ip + 4, next_id);
+		ip[8] = 64;
+		ip[9] = proto;
+		put_addr(ip + 12, src);
+		put_addr(ip + 16, dst);
+		memset(ip + 20, 1, options); /* no-operation */
+		packet->len = 20 + options;
+		return;
+	}
+	twin_put32(ip, 6U << 28 | (uint32_t)next_id << 8); /* traffic class and flow label, too */
+	ip[6] = proto;
+	ip[7] = 64;
+	put_addr(ip + 8, src);
+	put_addr(ip + 24, dst);
+	packet->len = 40 + options;
+	if (!options)
+		return;
+	ip[6] = next_id & 1 ? IPPROTO_HOPOPTS : IPPROTO_DSTOPTS;
+	memset(extension, next_id, options);
+	extension[0] = proto;
+	extension[1] = options / 8 - 1;
+	extension[2] = OPTION_SKIP;
+	extension[3] = options - 4;
 }
 
 static void ip_end(struct twin_packet *packet)
 {
-	twin_put16(packet->data + 2, packet->len);
+	if (ipv6)
+		twin_put16(packet->data + 4, packet->len - 40);
+	else
+		twin_put16(packet->data + 2, packet->len);
 	set_ip_check(packet->data);
 }
 
@@ -235,18 +335,21 @@ static void build_error(struct twin_packet *packet, uint32_t src, uint32_t dst, 
 {
 	uint8_t *icmp;
 
-	ip_begin(packet, IPPROTO_ICMP, src, dst, 0);
+	ip_begin(packet, ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP, src, dst, 0);
 	icmp = packet->data + packet->len;
 	memset(icmp, 0, 8);
 	icmp[0] = type;
 	icmp[1] = code;
-	if (type == 3 && code == 4)
+	if (ipv6 ? type == 2 : type == 3 && code == 4)
 		twin_put16(icmp + 6, 1280);
 	if (quoted > about->len)
 		quoted = about->len;
 	memcpy(icmp + 8, about->data, quoted);
 	packet->len += 8 + quoted;
-	twin_put16(icmp + 2, ~sum16(icmp, 8 + quoted, 0));
+	if (ipv6)
+		set_l4_check(packet->data, packet->len);
+	else
+		twin_put16(icmp + 2, ~sum16(icmp, 8 + quoted, 0));
 	ip_end(packet);
 }
 
@@ -254,40 +357,46 @@ static void build_error(struct twin_packet *packet, uint32_t src, uint32_t dst, 
 
 static const char *twin_l4_wrong(const uint8_t *ip, size_t have)
 {
-	size_t header = header_len(ip), len = twin_get16(ip + 2);
-	uint8_t proto = ip[9];
+	struct twin_ip it = twin_ip(ip);
 
-	if (!twin_has_ports(proto) || twin_get16(ip + 6) & 0x3fff || len > have ||
-	    len < header + twin_check_offset(proto) + 2)
+	if (!twin_has_ports(it.proto) || twin_is_fragment(&it) || it.total > have ||
+	    it.total < it.len + twin_check_offset(it.proto) + 2)
 		return NULL;
-	if (proto == IPPROTO_UDP && !twin_get16(ip + header + 6))
+	if (!ipv6 && it.proto == IPPROTO_UDP && !twin_get16(ip + it.len + 6))
 		return NULL;
-	return sum16(ip + header, len - header, sum16(ip + 12, 8, proto + len - header)) == 0xffff
+	return sum16(ip + it.len, it.total - it.len, pseudo_sum(ip, it.proto, it.total - it.len)) ==
+			       0xffff
 		       ? NULL
 		       : "transport checksum";
+}
+
+static bool twin_is_error(uint8_t type)
+{
+	return ipv6 ? type < 128 : type == 3 || type == 11 || type == 12;
 }
 
 /* Verify every checksum of a packet, and of one that it quotes. Return: what is wrong, or NULL. */
 static const char *packet_wrong(const struct twin_packet *packet)
 {
 	const uint8_t *ip = packet->data, *icmp, *quote;
-	size_t header = header_len(ip), len = twin_get16(ip + 2);
+	struct twin_ip it = twin_ip(ip);
 
-	if (len > packet->len)
+	if (it.total > packet->len)
 		return "length";
-	if (sum16(ip, header, 0) != 0xffff)
+	if (!ipv6 && sum16(ip, it.len, 0) != 0xffff)
 		return "IP checksum";
-	if (ip[9] != IPPROTO_ICMP || twin_get16(ip + 6) & 0x3fff)
+	if (it.proto != (ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) || twin_is_fragment(&it))
 		return twin_l4_wrong(ip, packet->len);
-	icmp = ip + header;
-	if (sum16(icmp, len - header, 0) != 0xffff)
+	icmp = ip + it.len;
+	if (sum16(icmp, it.total - it.len,
+		  ipv6 ? pseudo_sum(ip, it.proto, it.total - it.len) : 0) != 0xffff)
 		return "ICMP checksum";
-	if (icmp[0] != 3 && icmp[0] != 11 && icmp[0] != 12)
+	if (!twin_is_error(icmp[0]))
 		return NULL;
 	quote = icmp + 8;
-	if (sum16(quote, header_len(quote), 0) != 0xffff)
+	if (!ipv6 && sum16(quote, twin_ip(quote).len, 0) != 0xffff)
 		return "quoted IP checksum";
-	return twin_l4_wrong(quote, packet->len - header - 8) ? "quoted transport checksum" : NULL;
+	return twin_l4_wrong(quote, packet->len - it.len - 8) ? "quoted transport checksum" : NULL;
 }
 
 static void hex(const char *name, const struct twin_packet *packet)
@@ -320,7 +429,8 @@ static bool differ(const char *what, const char *fmt, ...)
 
 static int open_socket(const char *netns)
 {
-	struct sockaddr_ll addr = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP) };
+	uint16_t protocol = htons(ipv6 ? ETH_P_IPV6 : ETH_P_IP);
+	struct sockaddr_ll addr = { .sll_family = AF_PACKET, .sll_protocol = protocol };
 	int size = 1 << 22, one = 1, fd, sock;
 	char path[256];
 
@@ -329,7 +439,7 @@ static int open_socket(const char *netns)
 	if (fd < 0 || setns(fd, CLONE_NEWNET))
 		twin_die(path);
 	close(fd);
-	sock = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_IP));
+	sock = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, protocol);
 	addr.sll_ifindex = (int)if_nametoindex("eth0");
 	if (sock < 0 || bind(sock, (struct sockaddr *)&addr, sizeof(addr)) ||
 	    setsockopt(sock, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) ||
@@ -345,7 +455,7 @@ static void twin_send_packet(int twin, enum side from, const struct twin_packet 
 	memcpy(frame, router_mac, 6);
 	frame[6] = 2;
 	frame[11] = 9;
-	twin_put16(frame + 12, ETH_P_IP);
+	twin_put16(frame + 12, ipv6 ? ETH_P_IPV6 : ETH_P_IP);
 	memcpy(frame + ETH_HLEN, packet->data, packet->len);
 	if (send(sockets[twin][from], frame, ETH_HLEN + packet->len, 0) < 0)
 		twin_die("send");
@@ -379,16 +489,15 @@ static void twin_receive(int twin, enum side at, struct outputs *out)
 			exit(EXIT_FAILURE);
 		}
 		len = recv(sockets[twin][at], frame, sizeof(frame), 0);
-		if (len < ETH_HLEN + 20)
+		if (len < ETH_HLEN + (ipv6 ? 40 : 20))
 			continue;
 		packet->len = len - ETH_HLEN;
 		memcpy(packet->data, frame + ETH_HLEN, packet->len);
-		src = twin_get32(packet->data + 12);
+		src = get_addr(packet->data + (ipv6 ? 8 : 12));
 		if (src == mark_client || src == mark_target)
 			return;
 		/* What the translator says itself is its own affair. */
-		if ((src & 0xffffff00) == IP(192, 168, 1, 0) ? (src & 255) == 1
-							     : src == IP(10, 0, 0, 1))
+		if (!src || src == IP(192, 168, 1, 1) || src == IP(10, 0, 0, 1))
 			continue;
 		if (out->n < OUTPUTS - 1)
 			out->n++;
@@ -398,7 +507,7 @@ static void twin_receive(int twin, enum side at, struct outputs *out)
 static int by_offset(const void *a, const void *b)
 {
 	const struct twin_packet *first = a, *second = b;
-	int x = twin_get16(first->data + 6) & 0x1fff, y = twin_get16(second->data + 6) & 0x1fff;
+	size_t x = twin_ip(first->data).offset, y = twin_ip(second->data).offset;
 
 	return (x > y) - (x < y);
 }
@@ -406,22 +515,43 @@ static int by_offset(const void *a, const void *b)
 /* Replace the port in a transport header, as if it had been that from the beginning. */
 static void replace_port(struct twin_packet *packet, size_t offset, uint16_t port)
 {
-	uint8_t *ip = packet->data, *l4 = ip + header_len(ip),
-		*check = l4 + twin_check_offset(ip[9]);
+	struct twin_ip it = twin_ip(packet->data);
+	uint8_t *l4 = packet->data + it.len, *check = l4 + twin_check_offset(it.proto);
 	uint32_t sum = (uint16_t)~twin_get16(check);
 	uint16_t old = twin_get16(l4 + offset);
 
 	if (old == port)
 		return;
 	twin_put16(l4 + offset, port);
-	if (ip[9] == IPPROTO_UDP && !twin_get16(check))
+	if (it.proto == IPPROTO_UDP && !twin_get16(check))
 		return;
 	sum += (uint16_t)~old + port;
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);
 	twin_put16(check, ~sum);
-	if (ip[9] == IPPROTO_UDP && !twin_get16(check))
+	if (it.proto == IPPROTO_UDP && !twin_get16(check))
 		twin_put16(check, 0xffff);
+}
+
+/*
+ * Set the identification of all fragments in @out to 0. nftables puts IPv6 datagrams together, and
+ * cuts them again, with an identification of its own.
+ */
+static void hide_fragment_ids(const char *what, int twin, struct outputs *out)
+{
+	uint32_t id = 0;
+	size_t i;
+
+	for (i = 0; i < out->n; i++) {
+		size_t at = twin_ip(out->packets[i].data).fragment_id;
+
+		if (!at)
+			continue;
+		if (id && id != twin_get32(out->packets[i].data + at))
+			differ(what, "%s translator: two identifications", twin_names[twin]);
+		id = twin_get32(out->packets[i].data + at);
+		twin_put32(out->packets[i].data + at, 0);
+	}
 }
 
 /*
@@ -439,21 +569,22 @@ static void twin_compare(const char *what, enum side at, struct twin_flow *flow,
 	for (twin = 0; twin < TWINS; twin++) {
 		twin_receive(twin, at, &out[twin]);
 		qsort(out[twin].packets, out[twin].n, sizeof(struct twin_packet), by_offset);
+		hide_fragment_ids(what, twin, &out[twin]);
 		for (i = 0; i < out[twin].n; i++) {
 			struct twin_packet *packet = &out[twin].packets[i];
-			uint8_t *ip = packet->data;
+			struct twin_ip it = twin_ip(packet->data);
 			const char *wrong = verify ? packet_wrong(packet) : NULL;
 
 			if (wrong && differ(what, "%s translator: %s", twin_names[twin], wrong))
 				hex("out", packet);
 			if (!flow)
 				continue;
-			if (!(twin_get16(ip + 6) & 0x1fff))
+			if (!it.offset)
 				flow->got[twin][at] = *packet;
-			if (at == CLIENT || !twin_has_ports(ip[9]) || twin_get16(ip + 6) & 0x1fff ||
-			    packet->len < header_len(ip) + 8)
+			if (at == CLIENT || !twin_has_ports(it.proto) || it.offset ||
+			    packet->len < it.len + 8)
 				continue;
-			flow->port[twin] = twin_get16(ip + header_len(ip));
+			flow->port[twin] = twin_get16(packet->data + it.len);
 			kept[twin] = flow->port[twin] == flow->cport;
 			if (!kept[twin] && (flow->port[twin] < 1024) != (flow->cport < 1024))
 				differ(what, "%s translator: port %d for %d", twin_names[twin],
@@ -510,9 +641,28 @@ static void twin_step(const char *what, enum side from, struct twin_flow *flow,
 
 /* --- the steps ------------------------------------------------------------------------------- */
 
+enum collision { NONE, SAME_CLIENT, SAME_FLOW };
+
+/* Whether another flow has the protocol, the address and the port of @flow's client. */
+static enum collision flow_collides(const struct twin_flow *flow)
+{
+	enum collision found = NONE;
+	const struct twin_flow *other;
+
+	for (other = flows; other < flows + FLOWS; other++) {
+		if (other == flow || other->proto != flow->proto || other->client != flow->client ||
+		    other->cport != flow->cport)
+			continue;
+		if (other->server == flow->server && other->sport == flow->sport)
+			return SAME_FLOW;
+		found = SAME_CLIENT;
+	}
+	return found;
+}
+
 static void flow_begin(struct twin_flow *flow)
 {
-	size_t server = random_below(sizeof(servers) / sizeof(servers[0]));
+	size_t server = random_below(COUNT(servers));
 	const struct twin_flow *other = &flows[random_below(FLOWS)];
 
 	memset(flow, 0, sizeof(*flow));
@@ -530,26 +680,28 @@ static void flow_begin(struct twin_flow *flow)
 	flow->answers_port = server < MAPPED ? TARGET_PORT : flow->sport;
 	flow->client_seq = random_below(UINT32_MAX);
 	flow->server_seq = random_below(UINT32_MAX);
-	for (other = flows; other < flows + FLOWS; other++) {
-		if (other == flow || other->proto != flow->proto || other->client != flow->client ||
-		    other->cport != flow->cport || other->server != flow->server ||
-		    other->sport != flow->sport)
-			continue;
-		flow->cport = next_port++; /* the same flow twice */
-		break;
-	}
+	if (flow_collides(flow) == SAME_FLOW)
+		flow->cport = next_port++;
 }
 
 static size_t random_options(void)
 {
-	return random_below(6) ? 0 : 4 * (1 + random_below(OPTIONS_MAX / 4));
+	size_t unit = ipv6 ? 8 : 4;
+
+	return random_below(6) ? 0 : unit * (1 + random_below(OPTIONS_MAX / unit));
+}
+
+/* UDP without a checksum: proxy does not translate it in IPv6, nftables does. */
+static bool random_checked(void)
+{
+	return random_below(6) || ipv6;
 }
 
 static void udp_step(struct twin_flow *flow)
 {
 	size_t payload = random_below(4) ? random_below(100) : random_below(1400),
 	       options = random_options();
-	bool checked = random_below(6);
+	bool checked = random_checked();
 	struct twin_packet packet;
 
 	if (!flow->port[0] || random_below(2)) {
@@ -590,11 +742,11 @@ static void tcp_step(struct twin_flow *flow)
 		tcp_from(flow, CLIENT, TCP_SYN, 0);
 		break;
 	case 1:
-		if (!random_below(10)) {
+		if (!random_below(10) && !flow_collides(flow)) {
 			tcp_from(flow, TARGET, TCP_RST | TCP_ACK, 0);
-			/* conntrack forgets a refused connection at once, errors about it too. */
-			memset(flow->got, 0, sizeof(flow->got));
-			flow->stage = 9;
+			/* conntrack forgets a refused connection at once, proxy later: its port is
+			 * free for the one, and not for the other. */
+			flow_begin(flow);
 			return;
 		}
 		tcp_from(flow, TARGET, TCP_SYN | TCP_ACK, 0);
@@ -640,40 +792,70 @@ static void tcp_step(struct twin_flow *flow)
 /* An error of the target's about what it has got, or of the client's about what it has got. */
 static void error_step(struct twin_flow *flow)
 {
-	static const struct {
+	static const struct icmp_kind {
 		uint8_t type, code;
-	} kinds[] = { { 3, 0 },	 { 3, 1 },  { 3, 2 },  { 3, 3 }, { 3, 4 },
-		      { 3, 10 }, { 3, 13 }, { 11, 0 }, { 12, 0 } };
+	} kinds4[] = { { 3, 0 },  { 3, 1 },  { 3, 2 },	{ 3, 3 }, { 3, 4 },
+		       { 3, 10 }, { 3, 13 }, { 11, 0 }, { 12, 0 } },
+	  kinds6[] = { { 1, 0 }, { 1, 1 }, { 1, 2 }, { 1, 3 }, { 1, 4 }, { 1, 5 },
+		       { 1, 6 }, { 2, 0 }, { 3, 0 }, { 3, 1 }, { 4, 0 }, { 4, 1 } };
+	const struct icmp_kind *kind =
+		ipv6 ? &kinds6[random_below(COUNT(kinds6))] : &kinds4[random_below(COUNT(kinds4))];
 	enum side from = random_below(2) ? CLIENT : TARGET;
-	size_t kind = random_below(sizeof(kinds) / sizeof(kinds[0])), quoted;
 	struct twin_packet packet;
+	size_t quoted;
+	uint16_t id;
 	int twin;
 
 	for (twin = 0; twin < TWINS; twin++)
-		if (!flow->got[twin][from].len || !twin_has_ports(flow->got[twin][from].data[9]))
+		if (!flow->got[twin][from].len ||
+		    !twin_has_ports(twin_ip(flow->got[twin][from].data).proto))
 			return;
 	/* netfilter corrects a quoted TCP checksum only if the whole header is there. */
-	quoted = header_len(flow->got[0][from].data) + 8;
+	quoted = twin_ip(flow->got[0][from].data).len + 8;
 	if (random_below(2))
 		quoted += 12 + random_below(600);
 	if (flow->port[0] != flow->port[1] && from == CLIENT)
 		return; /* the quotes that come out cannot be equal */
+	id = next_id;
 	for (twin = 0; twin < TWINS; twin++) {
 		const struct twin_packet *about = &flow->got[twin][from];
 
+		next_id = id;
 		if (from == TARGET)
-			build_error(&packet, flow->answers, flow->client, kinds[kind].type,
-				    kinds[kind].code, about, quoted);
+			build_error(&packet, flow->answers, flow->client, kind->type, kind->code,
+				    about, quoted);
 		else
-			build_error(&packet, flow->client, flow->server, kinds[kind].type,
-				    kinds[kind].code, about, quoted);
-		twin_put16(packet.data + 4, steps);
-		set_ip_check(packet.data);
+			build_error(&packet, flow->client, flow->server, kind->type, kind->code,
+				    about, quoted);
 		twin_send_packet(twin, from, &packet);
 		send_mark(twin, from);
 	}
 	twin_compare(from == CLIENT ? "ICMP error of the client's" : "ICMP error of the target's",
 		     from == CLIENT ? TARGET : CLIENT, NULL, &packet, true);
+}
+
+/* Make @fragment of @len bytes behind the IP header of @whole, from @offset on. */
+static void cut(struct twin_packet *fragment, const struct twin_packet *whole, size_t offset,
+		size_t len, bool more)
+{
+	uint8_t *ip = fragment->data, *header = ip + 40;
+	size_t l4 = twin_ip(whole->data).len;
+
+	memcpy(ip, whole->data, l4);
+	fragment->len = l4;
+	if (ipv6) {
+		header[0] = ip[6];
+		header[1] = 0;
+		ip[6] = IPPROTO_FRAGMENT;
+		twin_put16(header + 2, offset | more);
+		twin_put32(header + 4, next_id);
+		fragment->len += 8;
+	} else {
+		twin_put16(ip + 6, (more ? 0x2000 : 0) | offset / 8);
+	}
+	memcpy(ip + fragment->len, whole->data + l4 + offset, len);
+	fragment->len += len;
+	ip_end(fragment);
 }
 
 /*
@@ -694,10 +876,10 @@ static void fragment_step(struct twin_flow *flow)
 		return;
 	if (from == CLIENT)
 		build_udp(&whole, flow->client, flow->cport, flow->server, flow->sport, payload,
-			  steps, 0, random_below(6));
+			  steps, 0, random_checked());
 	else
 		build_udp(&whole, flow->answers, flow->answers_port, flow->client, flow->cport,
-			  payload, steps, 0, random_below(6));
+			  payload, steps, 0, random_checked());
 	for (twin = 0; twin < TWINS; twin++) {
 		struct twin_packet mine = whole;
 
@@ -706,11 +888,7 @@ static void fragment_step(struct twin_flow *flow)
 		for (i = 0; i < n; i++) {
 			size_t len = i == n - 1 ? payload + 8 - piece * i : piece;
 
-			memcpy(pieces[i].data, mine.data, 20);
-			memcpy(pieces[i].data + 20, mine.data + 20 + piece * i, len);
-			pieces[i].len = 20 + len;
-			twin_put16(pieces[i].data + 6, (i == n - 1 ? 0 : 0x2000) | piece * i / 8);
-			ip_end(&pieces[i]);
+			cut(&pieces[i], &mine, piece * i, len, i < n - 1);
 		}
 		for (i = 0; i < n; i++) {
 			j = ordered ? i : n - 1 - i;
@@ -726,19 +904,21 @@ static void fragment_step(struct twin_flow *flow)
 static void other_step(struct twin_flow *flow)
 {
 	struct twin_packet packet, about;
+	size_t header;
 	uint8_t *l4;
 
 	build_udp(&packet, flow->client, flow->cport, flow->server, flow->sport, 20, steps, 0,
 		  true);
-	l4 = packet.data + 20;
+	header = twin_ip(packet.data).len;
+	l4 = packet.data + header;
 	switch (random_below(6)) {
 	case 0:
 		build_udp(&about, 1, 1, 1, 1, 20, 0, 0, false);
-		build_error(&packet, flow->client, flow->server, 8, 0, &about, 40);
+		build_error(&packet, flow->client, flow->server, ipv6 ? 128 : 8, 0, &about, 40);
 		twin_step("echo request", CLIENT, NULL, &packet);
 		return;
 	case 1:
-		packet.data[9] = IPPROTO_GRE;
+		packet.data[ipv6 ? 6 : 9] = IPPROTO_GRE;
 		set_ip_check(packet.data);
 		twin_step("GRE", CLIENT, NULL, &packet);
 		return;
@@ -749,7 +929,7 @@ static void other_step(struct twin_flow *flow)
 	case 3:
 		build_tcp(&packet, flow->client, next_port++, flow->server, flow->sport, TCP_SYN, 1,
 			  0, 0, 0, 0);
-		packet.data[20 + 12] = (random_below(2) ? 4 : 15) << 4;
+		packet.data[header + 12] = (random_below(2) ? 4 : 15) << 4;
 		twin_step("TCP of a wrong length", CLIENT, NULL, &packet);
 		return;
 	case 4:
@@ -784,15 +964,17 @@ int main(int argc, char **argv)
 	uint64_t total;
 	int i;
 
-	if (argc != 7) {
-		fprintf(stderr, "usage: nat-twin STEPS SEED CLIENT_A TARGET_A CLIENT_B TARGET_B\n");
+	if (argc != 8) {
+		fprintf(stderr,
+			"usage: nat-twin FAMILY STEPS SEED CLIENT_A TARGET_A CLIENT_B TARGET_B\n");
 		return 2;
 	}
-	total = strtoull(argv[1], NULL, 10);
-	random_state = strtoull(argv[2], NULL, 10);
+	ipv6 = !strcmp(argv[1], "6");
+	total = strtoull(argv[2], NULL, 10);
+	random_state = strtoull(argv[3], NULL, 10);
 	stay_on_this_cpu();
 	for (i = 0; i < 4; i++)
-		sockets[i / 2][i % 2] = open_socket(argv[3 + i]);
+		sockets[i / 2][i % 2] = open_socket(argv[4 + i]);
 	for (i = 0; i < FLOWS; i++)
 		flow_begin(&flows[i]);
 	for (steps = 1; packets < total * 4 && failures < 20; steps++) {
