@@ -8,6 +8,9 @@
  *	proxy-traffic flows ADDR PORT N         N UDP flows of one datagram each, no echo needed;
  *						each 60000 go to the next higher port
  *
+ * ADDR is an IPv4 or an IPv6 address. All sockets are of IPv6: to it, the IPv4 address a.b.c.d is
+ * ::ffff:a.b.c.d (RFC 4291, 2.5.5.2).
+ *
  * The clients print what went wrong, if anything, and exit with 1 then.
  */
 #include <arpa/inet.h>
@@ -29,19 +32,21 @@ static void __attribute__((noreturn)) traffic_die(const char *what, long number)
 	exit(1);
 }
 
-static struct sockaddr_in address(const char *addr, const char *port)
+static struct sockaddr_in6 address(const char *addr, const char *port)
 {
-	struct sockaddr_in sin = { .sin_family = AF_INET,
-				   .sin_port = htons((unsigned short)atoi(port)) };
+	struct sockaddr_in6 sin = { .sin6_family = AF_INET6,
+				    .sin6_port = htons((unsigned short)atoi(port)) };
+	char text[INET6_ADDRSTRLEN];
 
-	if (inet_pton(AF_INET, addr, &sin.sin_addr) != 1)
+	snprintf(text, sizeof(text), "%s%s", strchr(addr, ':') ? "" : "::ffff:", addr);
+	if (inet_pton(AF_INET6, text, &sin.sin6_addr) != 1)
 		traffic_die("not an address", 0);
 	return sin;
 }
 
 static int new_socket(int type)
 {
-	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET6, type | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		traffic_die("socket", type);
@@ -84,7 +89,7 @@ static void serve_connection(int listener)
 static void serve_datagram(int fd)
 {
 	char buf[SIZE_MAX_UDP];
-	struct sockaddr_in from;
+	struct sockaddr_in6 from;
 	socklen_t len = sizeof(from);
 	ssize_t got = recvfrom(fd, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len);
 
@@ -94,7 +99,7 @@ static void serve_datagram(int fd)
 
 static void traffic_serve(const char *port)
 {
-	struct sockaddr_in any = address("0.0.0.0", port);
+	struct sockaddr_in6 any = address("::", port);
 	int tcp = new_socket(SOCK_STREAM), udp = new_socket(SOCK_DGRAM), one = 1;
 	struct pollfd pollers[] = { { .fd = tcp, .events = POLLIN },
 				    { .fd = udp, .events = POLLIN } };
@@ -112,7 +117,7 @@ static void traffic_serve(const char *port)
 	}
 }
 
-static void connections(const struct sockaddr_in *to, long count)
+static void connections(const struct sockaddr_in6 *to, long count)
 {
 	for (long i = 0; i < count; i++) {
 		int fd = new_socket(SOCK_STREAM);
@@ -138,7 +143,7 @@ static size_t fill(char *buf, long number)
 	return size;
 }
 
-static void datagrams(const struct sockaddr_in *to, long count)
+static void datagrams(const struct sockaddr_in6 *to, long count)
 {
 	char sent[SIZE_MAX_UDP], got[SIZE_MAX_UDP + 1];
 	int fd = new_socket(SOCK_DGRAM);
@@ -156,17 +161,19 @@ static void datagrams(const struct sockaddr_in *to, long count)
 	}
 }
 
-static void traffic_flows(struct sockaddr_in to, long count)
+static void traffic_flows(struct sockaddr_in6 to, long count)
 {
 	enum { PORTS = 60000 };
-	unsigned short first = ntohs(to.sin_port);
+	unsigned short first = ntohs(to.sin6_port);
 
 	for (long i = 0; i < count; i++) {
-		struct sockaddr_in from = { .sin_family = AF_INET,
-					    .sin_port = htons((unsigned short)(1024 + i % PORTS)) };
+		struct sockaddr_in6 from = {
+			.sin6_family = AF_INET6,
+			.sin6_port = htons((unsigned short)(1024 + i % PORTS)),
+		};
 		int fd = new_socket(SOCK_DGRAM);
 
-		to.sin_port = htons((unsigned short)(first + i / PORTS));
+		to.sin6_port = htons((unsigned short)(first + i / PORTS));
 		if (bind(fd, (struct sockaddr *)&from, sizeof(from)) ||
 		    sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)) != 1)
 			traffic_die("send", i);
@@ -176,7 +183,7 @@ static void traffic_flows(struct sockaddr_in to, long count)
 
 int main(int argc, char **argv)
 {
-	struct sockaddr_in to;
+	struct sockaddr_in6 to;
 
 	if (argc == 3 && !strcmp(argv[1], "serve")) {
 		traffic_serve(argv[2]);

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Bulk, datagrams of every size, and many short connections, with checksum offload on and off.
 # SOAK=1: 1 GB, 100,000 datagrams, 1,000,000 connections.
+# Runs for both families.
 . "$(dirname "$0")/../lib.sh"
 needs curl python3 ethtool jq
 TRAFFIC=$BUILD/tests/e2e/proxy-traffic
@@ -11,16 +12,18 @@ else
 	MEGABYTES=100 DATAGRAMS=5000 CONNECTIONS=20000
 fi
 
+MAP=(-m "$ORIGINAL_AT:$ORIGINAL_PORT=$TARGET_AT:$TARGET_PORT")
+
 lan_of_the_mapping
 mkdir $TMP/www
 head -c ${MEGABYTES}M /dev/urandom > $TMP/www/file
 sum=$(sha256sum < $TMP/www/file)
-start web target python3 -m http.server --directory $TMP/www 80
+start web target python3 -m http.server --bind $TARGET --directory $TMP/www 80
 start traffic target "$TRAFFIC" serve $TARGET_PORT
 wait_for 10 listening target tcp 80
 wait_for 10 listening target tcp $TARGET_PORT
-start_tool proxy client proxy -m $ORIGINAL:8080=$TARGET:80/tcp \
-	-m $ORIGINAL:$ORIGINAL_PORT=$TARGET:$TARGET_PORT --tcp-closing 1 --udp 1 -o jsonl eth0
+start_tool proxy client proxy -m "$ORIGINAL_AT:8080=$TARGET_AT:80/tcp" "${MAP[@]}" \
+	--tcp-closing 1 --udp 1 -o jsonl eth0
 
 # total FIELD: of the last report. From the end: with a line for each flow, the output is long.
 total()
@@ -30,7 +33,7 @@ total()
 
 download()
 {
-	in_host client curl -sS -m 600 http://$ORIGINAL:8080/file | sha256sum
+	in_host client curl -sS -m 600 "http://$ORIGINAL_AT:8080/file" | sha256sum
 }
 
 for offload in on off; do
@@ -54,9 +57,9 @@ equal "nothing was dropped" "$(total 'full + .no_port + .failed')" 0
 
 # --- a table that is too small, with default times
 stop proxy
-start_tool proxy client proxy --max-flows 2000 -o jsonl eth0
+start_tool proxy client proxy --max-flows 2000 -o jsonl "${MAP[@]}" eth0
 check "some connections stay open" in_host client "$TRAFFIC" connect $ORIGINAL $ORIGINAL_PORT 10
-talk open client TCP:$ORIGINAL:$ORIGINAL_PORT
+talk open client TCP:$ORIGINAL_AT:$ORIGINAL_PORT
 check "more flows than there is room for" in_host client "$TRAFFIC" flows $ORIGINAL \
 	$ORIGINAL_PORT 4000
 dropped()
