@@ -428,8 +428,8 @@ listening()
 answering()
 {
 	local script="while read line; do echo $2 \\\$line; done"
-	start "tcp-$1" "$1" socat TCP-LISTEN:$TARGET_PORT,reuseaddr,fork SYSTEM:"$script"
-	start "udp-$1" "$1" socat -T 30 UDP-LISTEN:$TARGET_PORT,reuseaddr,fork SYSTEM:"$script"
+	start "tcp-$1" "$1" socat "TCP$FAMILY-LISTEN:$TARGET_PORT,reuseaddr,fork" SYSTEM:"$script"
+	start "udp-$1" "$1" socat -T 30 "UDP$FAMILY-LISTEN:$TARGET_PORT,reuseaddr,fork" SYSTEM:"$script"
 	wait_for 10 listening "$1" tcp $TARGET_PORT
 	wait_for 10 listening "$1" udp $TARGET_PORT
 }
@@ -466,16 +466,22 @@ our_filters()
 	done | sed -nE "s/.* ($programs):\\[[0-9]+\\] .*/\\1/p"
 }
 
-# proxy_map HOST DEV NAME: the id of a map of the datapath that proxy has on the interface. All tests
-# that run see each other's maps, so a name alone is not enough.
-proxy_map()
+# map_of HOST DEV HOOK PROGRAM NAME: the id of a map of the attached PROGRAM (a pattern of sed -E). All
+# tests that run see each other's maps, so a name alone is not enough.
+map_of()
 {
 	local program map
-	program=$(in_host "$1" tc filter show dev "$2" egress |
-		sed -nE 's/.* '"proxy3?${FAMILY#4}"'_egress:\[([0-9]+)\] .*/\1/p' | head -n 1)
+	program=$(in_host "$1" tc filter show dev "$2" "$3" |
+		sed -nE 's/.* id ([0-9]+) name '"$4"' .*/\1/p' | head -n 1)
 	for map in $(bpftool -j prog show id "$program" | jq '.map_ids[]'); do
-		bpftool -j map show id "$map" | jq --arg name "$3" 'select(.name == $name) | .id'
+		bpftool -j map show id "$map" | jq --arg name "$5" 'select(.name == $name) | .id'
 	done
+}
+
+# proxy_map HOST DEV NAME: the id of a map of the datapath that proxy has on the interface
+proxy_map()
+{
+	map_of "$1" "$2" egress "proxy3?${FAMILY#4}_egress" "$3"
 }
 
 # foreign_filter HOST DEV HOOK PRIORITY: somebody else's filter, which counts packets; clsact has to

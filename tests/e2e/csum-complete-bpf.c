@@ -7,6 +7,7 @@
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/pkt_cls.h>
 
 #include <bpf/bpf_endian.h>
@@ -42,28 +43,44 @@ static __u16 fold(__u64 sum)
 	return sum;
 }
 
+enum { OPTIONS_LEN = 8 }; /* of the only extension header that comes by */
+
+/* What the pseudo header adds to the transport header and what follows, less all before these. */
+static __u64 complete_pseudo(const struct scratch *scratch, __u32 len)
+{
+	const struct iphdr *ip = (const void *)scratch;
+	const struct ipv6hdr *ip6 = (const void *)scratch;
+	__be32 *words = (__be32 *)scratch;
+	__u32 sum;
+
+	if (ip->version == 4) /* whose header's sum is 0 */
+		return (__u64)ip->saddr + ip->daddr + bpf_htons(ip->protocol) +
+		       bpf_htons(bpf_ntohs(ip->tot_len) - ip->ihl * 4);
+	sum = bpf_csum_diff(words, sizeof(*ip6), (__be32 *)&ip6->saddr, 32, 0);
+	if (ip6->nexthdr != IPPROTO_DSTOPTS)
+		return (__u64)sum + bpf_htons(ip6->nexthdr) + bpf_htons(len - sizeof(*ip6));
+	sum = bpf_csum_diff((__be32 *)(ip6 + 1), OPTIONS_LEN, NULL, 0, sum);
+	return (__u64)sum + bpf_htons(scratch->data[sizeof(*ip6)]) +
+	       bpf_htons(len - sizeof(*ip6) - OPTIONS_LEN);
+}
+
 static __u32 complete_judge(struct __sk_buff *skb)
 {
 	__s64 csum = bpf_csum_update(skb, 0); /* only with CHECKSUM_COMPLETE it is there */
 	__u32 zero = 0, len = skb->len - ETH_HLEN;
 	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
-	const struct iphdr *ip;
-	__u64 sum, pseudo;
+	__u64 sum;
 
-	if (csum < 0 || skb->protocol != bpf_htons(ETH_P_IP) || !scratch || len < 28 ||
-	    len > LEN_MAX)
+	if (csum < 0 || !scratch || len < 28 || len > LEN_MAX ||
+	    (skb->protocol != bpf_htons(ETH_P_IP) && skb->protocol != bpf_htons(ETH_P_IPV6)))
 		return OTHER;
 	__builtin_memset(scratch, 0, sizeof(*scratch));
 	if (bpf_skb_load_bytes(skb, ETH_HLEN, scratch, len))
 		return OTHER;
-	ip = (const void *)scratch;
 	sum = bpf_csum_diff(NULL, 0, (__be32 *)scratch, sizeof(*scratch), 0);
 	if (fold(sum) != fold((__u32)csum))
 		return CSUM_WRONG;
-	/* The IP header's sum is 0 itself. */
-	pseudo = (__u64)ip->saddr + ip->daddr + bpf_htons(ip->protocol) +
-		 bpf_htons(bpf_ntohs(ip->tot_len) - ip->ihl * 4);
-	return fold(sum + pseudo) == 0xffff ? RIGHT : TRANSPORT_WRONG;
+	return fold(sum + complete_pseudo(scratch, len)) == 0xffff ? RIGHT : TRANSPORT_WRONG;
 }
 
 SEC("tc")

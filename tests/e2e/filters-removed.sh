@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Filters that somebody removes, replaces or precedes while a tool runs: it says so and attaches them
 # again, or ends.
+# Runs for both families.
 . "$(dirname "$0")/../lib.sh"
 needs socat jq ping bpftool
 
 lan_of_the_mapping
-start tcp target socat TCP-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
+start tcp target socat TCP$FAMILY-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
 wait_for 10 listening target tcp $TARGET_PORT
 in_host client ping -q -c 1 -W 2 $TARGET > $TMP/ping
 
@@ -24,7 +25,7 @@ proxy()
 exchange()
 {
 	[ "$(echo hello | in_host client timeout $((5 * PATIENCE)) socat -t $((2 * PATIENCE)) - \
-		"TCP:$ORIGINAL:$1,connect-timeout=2" 2> /dev/null)" = hello ]
+		"TCP:$ORIGINAL_AT:$1,connect-timeout=2" 2> /dev/null)" = hello ]
 }
 
 # said ID COUNT PATTERN: a line on stderr, so often
@@ -58,7 +59,12 @@ counted()
 	[ "$(pings)" -ge "$1" ]
 }
 
-declare -A NAME=([proxy]=proxy [packet-monitor]=pm) DONE=([proxy]=translated [packet-monitor]=counted)
+MAP="$ORIGINAL_AT:$ORIGINAL_PORT=$TARGET_AT:$TARGET_PORT"
+# packet-monitor has both families in one program.
+[ "$FAMILY" = 4 ] && TOOLS="packet-monitor proxy" LABEL= || TOOLS=proxy LABEL="IPv6 "
+declare -A NAME=([proxy]=proxy${FAMILY#4} [packet-monitor]=pm)
+declare -A ARGS=([proxy]="-m $MAP" [packet-monitor]="")
+declare -A DONE=([proxy]=translated [packet-monitor]=counted)
 # again HOOK...: the tool says that these are attached again, and they are
 again()
 {
@@ -66,16 +72,16 @@ again()
 	for hook; do
 		lost[$hook]=$((${lost[$hook]} + 1))
 		check "$tool: $what: it says so of $hook" wait_for 5 said tool "${lost[$hook]}" \
-			"^$tool: somebody has removed the $hook filter from eth0; it is attached again, nothing \
+			"^$tool: somebody has removed the $LABEL$hook filter from eth0; it is attached again, nothing \
 was ${DONE[$tool]} there for at most [0-9.]* s$"
 	done
 	check "$tool: $what: it goes on" works
 }
 
-for tool in packet-monitor proxy; do
+for tool in $TOOLS; do
 	prog=${NAME[$tool]}
 	declare -A lost=([ingress]=0 [egress]=0)
-	start_tool tool client $tool -o jsonl -I 0.2 eth0
+	start_tool tool client $tool ${ARGS[$tool]} -o jsonl -I 0.2 eth0
 	check "$tool: works" works
 	what="clsact is deleted"
 	in_host client tc qdisc del dev eth0 clsact
@@ -116,7 +122,7 @@ for tool in packet-monitor proxy; do
 	equal "$tool: it ends well" "$status $(our_filters client eth0)" "0 "
 
 	# What cannot be attached again ends the tool.
-	start_tool tool client $tool -o jsonl -I 0.2 eth0
+	start_tool tool client $tool ${ARGS[$tool]} -o jsonl -I 0.2 eth0
 	kill -STOP "${pids[tool]}"
 	in_host client tc qdisc del dev eth0 clsact
 	in_host client tc qdisc add dev eth0 ingress
@@ -125,10 +131,10 @@ for tool in packet-monitor proxy; do
 	status_of tool || status=$?
 	equal "$tool: an ingress qdisc in place of clsact ends it" $status 1
 	contains "$tool: which it says" "$(cat $TMP/tool.err)" \
-		"$tool: somebody has removed the egress filter from eth0; cannot attach it again: "
+		"$tool: somebody has removed the ${LABEL}egress filter from eth0; cannot attach it again: "
 	in_host client tc qdisc del dev eth0 ingress
-	start_tool tool client $tool -o jsonl -I 0.2 eth0
-	[ $tool = proxy ] && pref=1010 || pref=1020
+	start_tool tool client $tool ${ARGS[$tool]} -o jsonl -I 0.2 eth0
+	[ $tool = proxy ] && pref=101$((FAMILY == 6)) || pref=1020
 	handle=$(in_host client tc filter show dev eth0 egress | sed -n 's/.* handle \(0x[0-9a-f]*\) .*/\1/p')
 	nsenter --net=/run/netns/client tc filter replace dev eth0 egress prio $pref handle $handle \
 		bpf direct-action object-file "$BUILD/tests/e2e/counter-bpf.o" section tc
@@ -136,20 +142,20 @@ for tool in packet-monitor proxy; do
 	status_of tool || status=$?
 	equal "$tool: another program in its place ends it" $status 1
 	contains "$tool: which it says" "$(cat $TMP/tool.err)" \
-		"$tool: somebody has put another program in place of the egress filter of eth0"
+		"$tool: somebody has put another program in place of the ${LABEL}egress filter of eth0"
 	check "$tool: and that program stays" eval \
 		"in_host client tc filter show dev eth0 egress | grep -q counter-bpf"
 	in_host client tc qdisc del dev eth0 clsact
 done
 
 # What is said of a proxy whose filters are gone is true.
-start_tool tool client proxy -I 0.2 eth0
+start_tool tool client proxy -m $MAP -I 0.2 eth0
 kill -STOP "${pids[tool]}"
 in_host client tc filter del dev eth0 egress
 status=0
 output=$(proxy --list eth0 2>&1 > $TMP/list) || status=$?
 equal "--list without the egress filter" "$status $output" \
-	"1 proxy: somebody has removed the egress filter of proxy from eth0"
+	"1 proxy: somebody has removed the ${LABEL}egress filter of proxy from eth0"
 in_host client tc qdisc del dev eth0 clsact
 status=0
 output=$(proxy --list eth0 2>&1) || status=$?
@@ -159,7 +165,7 @@ status=0
 output=$(proxy eth0 2>&1) || status=$?
 equal "another proxy is still refused" "$status $output" \
 	"1 proxy: eth0 is served by proxy (pid ${pids[tool]}) already"
-start add client "$BIN/proxy" --add $ORIGINAL:81=$TARGET:$TARGET_PORT/tcp eth0
+start add client "$BIN/proxy" --add "$ORIGINAL_AT:81=$TARGET_AT:$TARGET_PORT/tcp" eth0
 kill -CONT "${pids[tool]}"
 status=0
 status_of add || status=$?
@@ -180,10 +186,10 @@ if ! running rival; then
 	finish
 fi
 stop rival || true
-for tool in packet-monitor proxy; do
+for tool in $TOOLS; do
 	prog=${NAME[$tool]}
 	declare -A lost=([ingress]=0 [egress]=0)
-	start_tool tool client $tool --tcx -o jsonl -I 0.2 eth0
+	start_tool tool client $tool ${ARGS[$tool]} --tcx -o jsonl -I 0.2 eth0
 	for hook in ingress egress; do
 		what="--tcx: the $hook program is detached"
 		tcx_attach -d eth0 ${prog}_$hook

@@ -194,7 +194,7 @@ static struct twin_ip twin_ip(const uint8_t *ip)
 }
 
 /* What the addresses, the protocol and the length add to a transport checksum. */
-static uint32_t pseudo_sum(const uint8_t *ip, uint8_t proto, size_t len)
+static uint32_t twin_pseudo_sum(const uint8_t *ip, uint8_t proto, size_t len)
 {
 	return sum16(ip + (ipv6 ? 8 : 12), ipv6 ? 32 : 8, proto + len);
 }
@@ -232,7 +232,7 @@ static void set_l4_check(uint8_t *ip, size_t len)
 	uint16_t check;
 
 	twin_put16(l4 + twin_check_offset(it.proto), 0);
-	check = ~sum16(l4, l4_len, pseudo_sum(ip, it.proto, l4_len));
+	check = ~sum16(l4, l4_len, twin_pseudo_sum(ip, it.proto, l4_len));
 	if (it.proto == IPPROTO_UDP && !check)
 		check = 0xffff;
 	twin_put16(l4 + twin_check_offset(it.proto), check);
@@ -364,8 +364,8 @@ static const char *twin_l4_wrong(const uint8_t *ip, size_t have)
 		return NULL;
 	if (!ipv6 && it.proto == IPPROTO_UDP && !twin_get16(ip + it.len + 6))
 		return NULL;
-	return sum16(ip + it.len, it.total - it.len, pseudo_sum(ip, it.proto, it.total - it.len)) ==
-			       0xffff
+	return sum16(ip + it.len, it.total - it.len,
+		     twin_pseudo_sum(ip, it.proto, it.total - it.len)) == 0xffff
 		       ? NULL
 		       : "transport checksum";
 }
@@ -389,7 +389,7 @@ static const char *packet_wrong(const struct twin_packet *packet)
 		return twin_l4_wrong(ip, packet->len);
 	icmp = ip + it.len;
 	if (sum16(icmp, it.total - it.len,
-		  ipv6 ? pseudo_sum(ip, it.proto, it.total - it.len) : 0) != 0xffff)
+		  ipv6 ? twin_pseudo_sum(ip, it.proto, it.total - it.len) : 0) != 0xffff)
 		return "ICMP checksum";
 	if (!twin_is_error(icmp[0]))
 		return NULL;

@@ -3,8 +3,9 @@
 # Replies with CHECKSUM_COMPLETE, where skb->csum says what all bytes of a packet add up to: after
 # the translation it has to say that of the new bytes. A tunnel has such packets once the kernel has
 # checked the outer checksum by itself. Each is judged behind the proxy, by csum-complete-bpf.c.
+# Runs for both families.
 . "$(dirname "$0")/../lib.sh"
-needs socat ethtool jq bpftool tc
+needs socat ethtool jq bpftool tc python3
 
 host client target
 link client eth0 target eth0
@@ -20,29 +21,40 @@ vxlan()
 		finish
 	fi
 	ip -n "$1" link set vx0 up
-	address "$1" vx0 "$3/24"
+	address "$1" vx0 "$3/$PREFIX"
 }
 vxlan client 192.0.2.2 $CLIENT
 vxlan target 192.0.2.1 $TARGET
 
-start tcp target socat TCP-LISTEN:$TARGET_PORT,fork,reuseaddr EXEC:cat
-start udp target socat UDP-RECVFROM:$TARGET_PORT,fork EXEC:cat
-# Headers that do not lie where they nearly always do.
-start options target socat UDP-RECVFROM:$((TARGET_PORT + 1)),fork,ip-options=x01010101 EXEC:cat
+start tcp target socat TCP$FAMILY-LISTEN:$TARGET_PORT,fork,reuseaddr EXEC:cat
+start udp target socat UDP$FAMILY-RECVFROM:$TARGET_PORT,fork EXEC:cat
+# Headers that do not lie where they nearly always do: an option of IPv4, a header of IPv6.
+start options target python3 -c "
+import socket
+if $FAMILY == 4:
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, bytes([1, 1, 1, 1]))
+else:
+    s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_DSTOPTS, bytes([0, 0, 1, 4, 0, 0, 0, 0]))
+s.bind(('', $TARGET_PORT + 1))
+while True:
+    s.sendto(*s.recvfrom(65536))"
 wait_for 5 listening target tcp $TARGET_PORT
 wait_for 5 listening target udp $TARGET_PORT
 wait_for 5 listening target udp $((TARGET_PORT + 1))
 
-start proxy client "$BIN/proxy" -m $ORIGINAL:$ORIGINAL_PORT=$TARGET:$TARGET_PORT \
-	-m $ORIGINAL:$((ORIGINAL_PORT + 1))=$TARGET:$((TARGET_PORT + 1))/udp vx0
+start proxy client "$BIN/proxy" -m "$ORIGINAL_AT:$ORIGINAL_PORT=$TARGET_AT:$TARGET_PORT" \
+	-m "$ORIGINAL_AT:$((ORIGINAL_PORT + 1))=$TARGET_AT:$((TARGET_PORT + 1))/udp" vx0
 wait_for 5 grep -q attached $TMP/proxy.err
 in_host client tc filter add dev vx0 ingress priority 2000 bpf direct-action \
 	object-file "$BUILD/tests/e2e/csum-complete-bpf.o" section tc
+complete=$(map_of client vx0 ingress csum_judge complete)
 
 # judged VERDICT: packets that got it (see csum-complete-bpf.c)
 judged()
 {
-	bpftool -j map dump name complete | jq ".[$1].formatted.value"
+	bpftool -j map dump id "$complete" | jq ".[$1].formatted.value"
 }
 
 # exchanges NAME ADDRESS: of even and odd lengths
@@ -57,9 +69,9 @@ exchanges()
 	done
 	check "$1: the replies had CHECKSUM_COMPLETE" test $(($(judged 1) - before)) -ge 5
 }
-exchanges TCP TCP4:$ORIGINAL:$ORIGINAL_PORT
-exchanges UDP UDP4:$ORIGINAL:$ORIGINAL_PORT
-exchanges "UDP with IP options" UDP4:$ORIGINAL:$((ORIGINAL_PORT + 1))
+exchanges TCP TCP:$ORIGINAL_AT:$ORIGINAL_PORT
+exchanges UDP UDP:$ORIGINAL_AT:$ORIGINAL_PORT
+exchanges "UDP with IP options" UDP:$ORIGINAL_AT:$((ORIGINAL_PORT + 1))
 equal "skb->csum is the sum of the translated packet" "$(judged 2)" 0
 equal "the transport checksums are right" "$(judged 3)" 0
 finish

@@ -1,11 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Who owns a datapath and who may ask it for changes: only root decides, whatever other users bind.
+# Runs for both families.
 . "$(dirname "$0")/../lib.sh"
 needs socat setpriv
+MAP=(-m "$ORIGINAL_AT:$ORIGINAL_PORT=$TARGET_AT:$TARGET_PORT")
 
 lan_of_the_mapping
-start tcp target socat TCP-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
+start tcp target socat TCP$FAMILY-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
 wait_for 10 listening target tcp $TARGET_PORT
 
 proxy()
@@ -17,13 +19,13 @@ proxy()
 exchange()
 {
 	[ "$(echo hello | in_host client timeout $((5 * PATIENCE)) socat -t $((2 * PATIENCE)) - \
-		"TCP:$ORIGINAL:$1,connect-timeout=2" 2> /dev/null)" = hello ]
+		"TCP:$ORIGINAL_AT:$1,connect-timeout=2" 2> /dev/null)" = hello ]
 }
 
 # adds PORT: --add of a mapping for PORT says that it was done, and that is so
 adds()
 {
-	proxy --add "$ORIGINAL:$1=$TARGET:$TARGET_PORT/tcp" eth0 && exchange "$1"
+	proxy --add "$ORIGINAL_AT:$1=$TARGET_AT:$TARGET_PORT/tcp" eth0 && exchange "$1"
 }
 
 # squat ID NAME: another user binds an abstract name, and says yes to everything
@@ -48,7 +50,7 @@ names()
 # --- a name that another user has taken
 ifindex=$(in_host client cat /sys/class/net/eth0/ifindex)
 squat guessed "proxy/ifindex/$ifindex"
-start_tool proxy client proxy eth0
+start_tool proxy client proxy "${MAP[@]}" eth0
 check "another user's socket does not keep the tool from starting" running proxy
 check "nor --add from reaching it" adds 81
 check_not "nobody has asked that socket" grep asked "$TMP/guessed.err"
@@ -58,17 +60,17 @@ name=$(names | grep -v ifindex)
 # ask UID: what the owner answers to a request of this user
 ask()
 {
-	printf 'add %s' "$ORIGINAL:82=$TARGET:$TARGET_PORT/tcp" | in_host client \
+	printf 'add %s' "$ORIGINAL_AT:82=$TARGET_AT:$TARGET_PORT/tcp" | in_host client \
 		setpriv --reuid="$1" --clear-groups timeout $((5 * PATIENCE)) socat -t $((3 * PATIENCE)) - "ABSTRACT-CONNECT:$name,type=5"
 }
 equal "the owner hears root" "$(ask 0)" +
 check "and does what root asks for" exchange 82
-proxy --delete $ORIGINAL:82 eth0
+proxy --delete "$ORIGINAL_AT:82" eth0
 equal "it does not hear other users" "$(ask 65534 2> /dev/null)" ""
 check_not "nor does it do what they ask for" exchange 82
 status=0
 output=$(in_host client timeout 15 setpriv --reuid=65534 --clear-groups "$BIN/proxy" \
-	--add $ORIGINAL:82=$TARGET:$TARGET_PORT/tcp eth0 2>&1) || status=$?
+	--add "$ORIGINAL_AT:82=$TARGET_AT:$TARGET_PORT/tcp" eth0 2>&1) || status=$?
 equal "--add by another user" "$status $output" \
 	"1 proxy: cannot reach the proxy that serves eth0: not permitted: this needs CAP_SYS_ADMIN (root has it all)"
 
@@ -77,7 +79,7 @@ kill -KILL "${pids[proxy]}"
 status_of proxy || true
 squat successor "$name"
 check "--add does not believe the successor of a killed owner's socket" adds 83
-start_tool proxy client proxy -m $ORIGINAL:84=$TARGET:$TARGET_PORT eth0
+start_tool proxy client proxy -m "$ORIGINAL_AT:84=$TARGET_AT:$TARGET_PORT" eth0
 check "nor does the next proxy" exchange 84
 check "which hears --add" adds 85
 check_not "nobody has asked that socket, either" grep asked "$TMP/successor.err"
@@ -110,7 +112,7 @@ stop proxy || true
 
 # --- many at once
 for i in {1..20}; do
-	start many$i client "$BIN/proxy" eth0
+	start many$i client "$BIN/proxy" "${MAP[@]}" eth0
 done
 settled()
 {
@@ -118,7 +120,7 @@ settled()
 }
 check "of twenty starts at once each says what becomes of it" wait_for 30 settled
 equal "and one has the interface" "$(cat "$TMP"/many*.err | grep -c "attached to")" 1
-equal "alone" "$(our_filters client eth0 | sort | xargs)" "proxy_egress proxy_ingress"
+equal "alone" "$(our_filters client eth0 | sort | xargs) " "$FILTERS"
 for i in {1..20}; do
 	stop many$i || true
 done

@@ -2,24 +2,28 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The target is behind another device than the interface. A mapped flow and one to the target itself
 # may want the same 5-tuple there: the second one gets another source port.
+# Runs for both families.
 . "$(dirname "$0")/../lib.sh"
 needs socat jq
-FAR=10.1.0.138 INNER=10.2.0.2
+FAR=$(ip_of 10.1.0.138) INNER=$(ip_of 10.2.0.2)
+NEAR_MAP=("$ORIGINAL_AT:$ORIGINAL_PORT" "$(at $FAR $TARGET_PORT)") # of a proxy on eth0: from, to
+FAR_MAP=("$(at "$(ip_of 10.1.0.10)" $ORIGINAL_PORT)" "$TARGET_AT:$TARGET_PORT") # on eth1
 
 host client near far inner
 link client eth0 near eth0
 link client eth1 far eth0
 link client eth2 inner eth0
-address client eth0 $CLIENT/24
-address client eth1 10.1.0.1/24
-address client eth2 10.2.0.1/24
-address near eth0 10.0.0.138/24
-address far eth0 $FAR/24
-address inner eth0 $INNER/24
+address client eth0 $CLIENT/$PREFIX
+address client eth1 "$(ip_of 10.1.0.1)/$PREFIX"
+address client eth2 "$(ip_of 10.2.0.1)/$PREFIX"
+address near eth0 $TARGET/$PREFIX
+address far eth0 $FAR/$PREFIX
+address inner eth0 $INNER/$PREFIX
 ip -n near route add default via $CLIENT
-ip -n far route add default via 10.1.0.1
-ip -n inner route add default via 10.2.0.1
-in_host client sysctl -q -w net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0
+ip -n far route add default via "$(ip_of 10.1.0.1)"
+ip -n inner route add default via "$(ip_of 10.2.0.1)"
+forwarding client
+in_host client sysctl -q -w net.ipv4.conf.all.rp_filter=0
 for name in near far; do
 	answering $name $name
 done
@@ -32,7 +36,7 @@ collide()
 	local i name=$1 host=$2 source=$3 proto=$4 targets=("$5" "$6") answers=("$7" "$8")
 	port=$((port + 1))
 	for i in 0 1; do
-		talk $port-$i "$host" $proto:${targets[i]},bind=$source:$port,reuseaddr
+		talk $port-$i "$host" "$proto:${targets[i]},bind=$(at "$source" $port),reuseaddr"
 		says "$name: ${targets[i]} answers" $port-$i a "${answers[i]} a"
 	done
 	says "$name: the first one goes on" $port-0 b "${answers[0]} b"
@@ -57,15 +61,15 @@ variants()
 
 for tcx in "" --tcx; do
 	start_tool one client proxy -o jsonl -I 0.2 $tcx \
-		-m $ORIGINAL:$ORIGINAL_PORT=$FAR:$TARGET_PORT eth0
-	variants "${tcx:-clsact}" $ORIGINAL:$ORIGINAL_PORT $FAR:$TARGET_PORT far
+		-m "${NEAR_MAP[0]}=${NEAR_MAP[1]}" eth0
+	variants "${tcx:-clsact}" "${NEAR_MAP[@]}" far
 	check "${tcx:-clsact}: each second flow got another port" wait_for 5 \
 		eval "tail -n 1 $TMP/one.out | jq -e '.ports_changed == 8' > /dev/null"
 
 	# --- a second proxy, whose target is behind the first one's interface ---
-	start_tool two client proxy -o jsonl -I 0.2 $tcx -m 10.1.0.10:$ORIGINAL_PORT=10.0.0.138:$TARGET_PORT eth1
-	variants "${tcx:-clsact}, crossed, first" $ORIGINAL:$ORIGINAL_PORT $FAR:$TARGET_PORT far
-	variants "${tcx:-clsact}, crossed, second" 10.1.0.10:$ORIGINAL_PORT 10.0.0.138:$TARGET_PORT near
+	start_tool two client proxy -o jsonl -I 0.2 $tcx -m "${FAR_MAP[0]}=${FAR_MAP[1]}" eth1
+	variants "${tcx:-clsact}, crossed, first" "${NEAR_MAP[@]}" far
+	variants "${tcx:-clsact}, crossed, second" "${FAR_MAP[@]}" near
 	check "${tcx:-clsact}: both have filters on eth1" \
 		eval "[ '$tcx' ] || [ \$(our_filters client eth1 | grep -c .) = 4 ]"
 	stop two

@@ -2,17 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Sockets of this host that talk to the target itself, from before the proxy, and have been silent
 # since: their ports are taken, and where there are none, new flows do not ask for any.
+# Runs for both families.
 . "$(dirname "$0")/../lib.sh"
 needs socat jq bpftool
 lan_of_the_mapping
-start tcp target socat TCP-LISTEN:$TARGET_PORT,reuseaddr,fork SYSTEM:"while read line; do echo target \\\$line; done"
-start udp target socat -T 30 UDP-LISTEN:$TARGET_PORT,reuseaddr,fork SYSTEM:"while read line; do echo target \\\$line; done"
-wait_for 10 listening target tcp $TARGET_PORT
-wait_for 10 listening target udp $TARGET_PORT
+answering target target
 
 proxy_runs()
 {
-	start_tool proxy client proxy -o jsonl -I 0.2 eth0
+	start_tool proxy client proxy -o jsonl -I 0.2 \
+		-m "$ORIGINAL_AT:$ORIGINAL_PORT=$TARGET_AT:$TARGET_PORT" eth0
 	# It has looked at the sockets before its first report.
 	wait_for 5 grep -q '"type":"total"' $TMP/proxy.out
 	mappings=$(proxy_map client eth0 mappings)
@@ -41,16 +40,16 @@ stop proxy
 
 # --- there are some ------------------------------------------------------------------------------
 
-talk old-tcp client TCP:$TARGET:$TARGET_PORT,sourceport=41000,reuseaddr
+talk old-tcp client TCP:$TARGET_AT:$TARGET_PORT,sourceport=41000,reuseaddr
 says "a connection to the target itself" old-tcp one "target one"
-talk old-udp client UDP:$TARGET:$TARGET_PORT,sourceport=41000,reuseaddr
+talk old-udp client UDP:$TARGET_AT:$TARGET_PORT,sourceport=41000,reuseaddr
 says "and a UDP socket" old-udp one "target one"
 proxy_runs
 check "with them, TCP asks" asks tcp $ORIGINAL_PORT
 check "and UDP" asks udp $ORIGINAL_PORT
-talk new-tcp client TCP:$ORIGINAL:$ORIGINAL_PORT,sourceport=41000,reuseaddr
+talk new-tcp client TCP:$ORIGINAL_AT:$ORIGINAL_PORT,sourceport=41000,reuseaddr
 says "a mapped connection from the same port" new-tcp two "target two"
-talk new-udp client UDP:$ORIGINAL:$ORIGINAL_PORT,sourceport=41000,reuseaddr
+talk new-udp client UDP:$ORIGINAL_AT:$ORIGINAL_PORT,sourceport=41000,reuseaddr
 says "and a mapped UDP flow" new-udp two "target two"
 check "both have been given another port" wait_for 3 eval '[ "$(ports_changed)" = 2 ]'
 says "the old connection goes on" old-tcp three "target three"
@@ -60,7 +59,7 @@ says "and the new UDP flow" new-udp four "target four"
 
 # --- another mapping -----------------------------------------------------------------------------
 
-check "a mapping is added" in_host client $BIN/proxy --add $ORIGINAL:80=$TARGET:80/tcp eth0
+check "a mapping is added" in_host client $BIN/proxy --add "$ORIGINAL_AT:80=$TARGET_AT:80/tcp" eth0
 check "its target has no sockets" wait_for 3 eval '! asks tcp 80'
 check "the first one still asks" asks tcp $ORIGINAL_PORT
 finish

@@ -1,13 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # --status, and what --list says of a datapath that nobody looks after.
+# Runs for both families.
 . "$(dirname "$0")/../lib.sh"
 needs socat jq
 
 lan_of_the_mapping
-start tcp target socat TCP-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
+start tcp target socat TCP$FAMILY-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
 wait_for 10 listening target tcp $TARGET_PORT
-in_host client ip route add unreachable 10.7.0.1
+DOWN=$(ip_of 10.7.0.1) # a target
+DOWN_AT=$(at $DOWN)
+in_host client ip route add unreachable $DOWN
+[ "$FAMILY" = 4 ] && LABEL= || LABEL="IPv6 " # of its filters
 
 # status ARGUMENT...: sets status, out, err
 status()
@@ -31,23 +35,23 @@ equal "no datapath" "$status $out $err" \
 status -o jsonl
 equal "no datapath, as JSON" "$status $(field ok) $(field owner)" "1 false null"
 
-start_tool proxy client proxy --keep --max-flows 5000 -m $ORIGINAL:$ORIGINAL_PORT=$TARGET:$TARGET_PORT \
-	-m 10.0.0.11:80=10.7.0.1:80/tcp eth0
-talk open client TCP:$ORIGINAL:$ORIGINAL_PORT
+start_tool proxy client proxy --keep --max-flows 5000 -m "$ORIGINAL_AT:$ORIGINAL_PORT=$TARGET_AT:$TARGET_PORT" \
+	-m "$(at "$(ip_of 10.0.0.11)" 80)=$DOWN_AT:80/tcp" eth0
+talk open client TCP:$ORIGINAL_AT:$ORIGINAL_PORT
 says "a connection is open" open one one
 status
 equal "a datapath that works" "$status $err" "0 "
 equal "a line a fact" "$(sed 's/[0-9.]* s ago/N s ago/' $TMP/status.out)" "owner: proxy (pid ${pids[proxy]})
 heartbeat: N s ago
-filters: ingress, egress
+filters: ${LABEL}ingress, ${LABEL}egress
 mappings: 3
-targets: 2, 1 down: 10.7.0.1
+targets: 2, 1 down: $DOWN_AT
 flows: 1 of 5000
 dropped: 0 packets"
 status -o jsonl
 equal "the same as JSON" \
 	"$(jq -c '[.type, .iface, .ok, .owner, .mappings, .targets, .targets_down, .flows, .max_flows, .dropped, .reason]' <<< "$out")" \
-	"[\"status\",\"eth0\",true,${pids[proxy]},3,2,[\"10.7.0.1\"],1,5000,0,null]"
+	"[\"status\",\"eth0\",true,${pids[proxy]},3,2,[\"$DOWN_AT\"],1,5000,0,null]"
 check "with the heartbeat's age" test "$(jq '.heartbeat >= 0 and .heartbeat < 10' <<< "$out")" = true
 
 # An owner that does not run.
@@ -78,8 +82,8 @@ says "the datapath works" open two two
 status=0
 output=$(in_host client "$BIN/proxy" --list eth0 2>&1 > $TMP/list) || status=$?
 equal "--list says so, too" "$status $output" "0 proxy: $alone"
-contains "after the mappings" "$(cat $TMP/list)" "$ORIGINAL:$ORIGINAL_PORT -> $TARGET:$TARGET_PORT"
-start_tool proxy client proxy --keep eth0
+check "after the mappings" grep -qF "$ORIGINAL_AT:$ORIGINAL_PORT -> $TARGET_AT:$TARGET_PORT" $TMP/list
+start_tool proxy client proxy --keep -m "$ORIGINAL_AT:$ORIGINAL_PORT=$TARGET_AT:$TARGET_PORT" eth0
 check "the next owner is content" well
 stop proxy
 status
@@ -87,9 +91,9 @@ equal "--keep: nobody looks after it" "$status $err" "1 proxy: $alone"
 contains "--keep: there is no heartbeat" "$out" "heartbeat: none"
 in_host client tc filter del dev eth0 egress
 status
-equal "half a datapath" "$status $err" "1 proxy: somebody has removed the egress filter of proxy from \
+equal "half a datapath" "$status $err" "1 proxy: somebody has removed the ${LABEL}egress filter of proxy from \
 eth0: 'proxy eth0' takes over what is left"
-contains "names the filter that is left" "$out" "filters: ingress
+contains "names the filter that is left" "$out" "filters: ${LABEL}ingress
 "
 in_host client "$ROOT/remove-filters-and-qdisc.sh" eth0 > $TMP/clean
 finish

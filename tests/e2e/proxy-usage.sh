@@ -1,24 +1,29 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # What is refused, and how: one clear line, the right exit status, nothing left in the kernel.
+# Runs for both families.
 . "$(dirname "$0")/../lib.sh"
 needs jq setpriv
 
 lan_of_the_mapping
+TO=$(at "$(ip_of 10.0.0.2)") ELSEWHERE=$(ip_of 10.9.0.1)
+[ "$FAMILY" = 4 ] && ANY=0.0.0.0 MULTICAST=224.0.0.1 LOOPBACK=127.0.0.1 ||
+	ANY=:: MULTICAST=ff02::1 LOOPBACK=::1
+LOOPBACK_AT=$(at $LOOPBACK)
 
 proxy()
 {
-	in_host client "$BIN/proxy" "$@"
+	in_host client timeout $((30 * PATIENCE)) "$BIN/proxy" "$@"
 }
 
-# refused NAME STATUS TEXT ARGUMENT...
+# refused NAME STATUS TEXT ARGUMENT...: TEXT is a glob pattern without [...]
 refused()
 {
 	local name=$1 want=$2 text=$3 output status=0
 	shift 3
 	output=$(proxy "$@" 2>&1 > /dev/null) || status=$?
 	equal "$name ends with $want" $status "$want"
-	contains "$name is explained" "$output" "$text"
+	contains "$name is explained" "$output" "${text//\[/\\[}"
 	equal "$name in one line" "$(wc -l <<< "$output")" 1
 }
 
@@ -26,32 +31,31 @@ refused "no interface" 2 "proxy: which interface? (try --help)"
 refused "an unknown option" 2 "wrong option '--frobnicate'" --frobnicate eth0
 refused "two interfaces" 2 "one interface only, not 'eth0' and 'eth1'" eth0 eth1
 refused "two verbs" 2 "only one of --list" --list --flush-flows eth0
-refused "a verb with --map" 2 "use --add" --list -m 10.0.0.1:1=10.0.0.2:1 eth0
+refused "a verb with --map" 2 "use --add" --list -m "$ORIGINAL_AT:1=$TO:1" eth0
 refused "a malformed mapping" 2 "'nonsense' is not FROM=TO" -m nonsense eth0
-refused "port 0" 2 "port must be 1 to 65535, not '0'" -m 10.0.0.10:0=10.0.0.2:1 eth0
-refused "port 65536" 2 "not '65536'" -m 10.0.0.10:1=10.0.0.2:65536 eth0
-refused "the same FROM twice" 2 "10.0.0.10:1/udp is mapped twice" \
-	-m 10.0.0.10:1=10.0.0.2:1 -m 10.0.0.10:1=10.0.0.3:1/udp eth0
-refused "FROM equal to TO" 2 "maps an address to itself" -m 10.0.0.10:1=10.0.0.10:1 eth0
+refused "port 0" 2 "port must be 1 to 65535, not '0'" -m "$ORIGINAL_AT:0=$TO:1" eth0
+refused "port 65536" 2 "not '65536'" -m "$ORIGINAL_AT:1=$TO:65536" eth0
+refused "the same FROM twice" 2 "$ORIGINAL_AT:1/udp is mapped twice" \
+	-m "$ORIGINAL_AT:1=$TO:1" -m "$ORIGINAL_AT:1=$TARGET_AT:1/udp" eth0
+refused "FROM equal to TO" 2 "maps an address to itself" -m "$ORIGINAL_AT:1=$ORIGINAL_AT:1" eth0
 refused "a chain" 2 "the target is mapped on" \
-	-m 10.0.0.10:1=10.0.0.11:1 -m 10.0.0.11:1=10.0.0.12:1 eth0
-refused "the wildcard address" 2 "wildcard" -m 0.0.0.0:1=10.0.0.2:1 eth0
-refused "a multicast address" 2 "multicast" -m 224.0.0.1:1=10.0.0.2:1 eth0
+	-m "$ORIGINAL_AT:1=$TO:1" -m "$TO:1=$TARGET_AT:1" eth0
+refused "the wildcard address" 2 "wildcard" -m "$(at $ANY 1)=$TO:1" eth0
+refused "a multicast address" 2 "multicast" -m "$(at $MULTICAST 1)=$TO:1" eth0
 refused "the broadcast address" 2 "broadcast" -m 255.255.255.255:1=10.0.0.2:1 eth0
 refused "a subnet's broadcast address" 1 "FROM is a broadcast address" \
 	-m 10.0.0.255:1=10.0.0.2:1 eth0
 refused "a target that is a subnet's broadcast address" 1 "TO is a broadcast address" \
 	-m 10.0.0.10:1=10.0.0.255:1 eth0
 refused "a loopback address on Ethernet" 1 "on the loopback device only, not eth0" \
-	-m 10.0.0.10:1=127.0.0.1:1 eth0
+	-m "$ORIGINAL_AT:1=$LOOPBACK_AT:1" eth0
 refused "another host's address on lo" 1 "must be addresses of this host" \
-	-m 127.0.0.1:1=10.0.0.138:1 lo
+	-m "$LOOPBACK_AT:1=$TARGET_AT:1" lo
 refused "families mixed" 2 "mixes IPv4 and IPv6: both sides must be of one family" \
 	-m '10.0.0.10=[fd00::138]' eth0
 refused "a zone" 2 "'fe80::1%eth0' has a zone, as only link-local addresses do" \
 	-m '[fe80::1%eth0]:80=[fd00::138]:80' eth0
 refused "a link-local address" 2 "fe80::1 is a link-local address" -m '[fe80::1]=[fd00::138]' eth0
-refused "an IPv6 multicast address" 2 "ff02::1 is a multicast address" -m '[ff02::1]=[fd00::138]' eth0
 refused "an IPv4-mapped address" 2 "is an IPv4-mapped address: write a.b.c.d" \
 	-m '[::ffff:10.0.0.10]=[fd00::138]' eth0
 refused "a missing bracket" 2 "lacks the closing bracket: write ?ADDR]:PORT" \
@@ -63,10 +67,6 @@ refused "a prefix" 2 "prefixes are not supported: '10.0.0.0/24'; map each addres
 	-m 10.0.0.0/24=10.1.0.0/24 eth0
 refused "a range" 2 "ranges are not supported: '10.0.0.10:80-90'" \
 	-m 10.0.0.10:80-90=10.0.0.138:80-90 eth0
-refused "an IPv6 loopback address on Ethernet" 1 "on the loopback device only, not eth0" \
-	-m '[fd00::10]:1=[::1]:1' eth0
-refused "another host's IPv6 address on lo" 1 "must be addresses of this host" \
-	-m '[::1]:1=[fd00::138]:1' lo
 refused "interval 0" 2 "--interval must be 0.1 to" -I 0 eth0
 refused "a negative interval" 2 "--interval must be" -I -1 eth0
 refused "a huge interval" 2 "--interval must be" -I 99999999999999999999 eth0
@@ -76,10 +76,11 @@ refused "no flows at all" 2 "--max-flows must be 1 to" --max-flows 0 eth0
 refused "an unknown interface" 1 "cannot attach to eth9: no such interface" eth9
 refused "a name that is too long" 1 "no such interface" an-interface-name-of-many-letters
 refused "a missing file" 1 "cannot read $TMP/none: No such file or directory" -f $TMP/none eth0
-printf '10.0.0.10:1=10.0.0.2:1\n\nrubbish\n' > $TMP/maps
+printf '%s\n' "$ORIGINAL_AT:1=$TO:1" "" rubbish > $TMP/maps
 refused "a broken file" 1 "$TMP/maps:3: it is not FROM=TO" -f $TMP/maps eth0
-printf '10.0.0.10:1=10.0.0.2:1\n10.0.0.11:1=127.0.0.1:1\n' > $TMP/maps
-refused "a file with a mapping that cannot work here" 1 "$TMP/maps:2: 10.0.0.11:1=127.0.0.1:1: " \
+printf '%s\n' "$ORIGINAL_AT:1=$TO:1" "$TARGET_AT:1=$LOOPBACK_AT:1" > $TMP/maps
+refused "a file with a mapping that cannot work here" 1 \
+	"$TMP/maps:2: $TARGET_AT:1=$LOOPBACK_AT:1: " \
 	-f $TMP/maps eth0
 
 unprivileged()
@@ -104,18 +105,21 @@ fi
 equal "nothing was left behind" "$(in_host client tc qdisc show dev eth0 | grep clsact)" ""
 
 # --- places that are taken
-proxy -t 0.1 eth0 2> /dev/null > /dev/null
-in_host client tc filter add dev eth0 egress prio 1010 handle 1 bpf direct-action \
+MAP=(-m "$ORIGINAL_AT:$ORIGINAL_PORT=$TARGET_AT:$TARGET_PORT")
+[ "$FAMILY" = 4 ] && PRIO=1010 HANDLE=1 PROTOCOL=ip ||
+	PRIO=1011 HANDLE=2 PROTOCOL=ipv6
+proxy -t 0.1 "${MAP[@]}" eth0 2> /dev/null > /dev/null
+in_host client tc filter add dev eth0 egress prio $PRIO handle $HANDLE bpf direct-action \
 	object-file "$BUILD/tests/e2e/counter-bpf.o" section tc 2> /dev/null ||
-	nsenter --net=/run/netns/client tc filter add dev eth0 egress prio 1010 handle 1 bpf \
+	nsenter --net=/run/netns/client tc filter add dev eth0 egress prio $PRIO handle $HANDLE bpf \
 		direct-action object-file "$BUILD/tests/e2e/counter-bpf.o" section tc
-refused "a stranger in our place" 1 "is taken by program" eth0
+refused "a stranger in our place" 1 "is taken by program" "${MAP[@]}" eth0
 contains "stays" "$(in_host client tc filter show dev eth0 egress)" counter
-in_host client tc filter del dev eth0 egress prio 1010
-in_host client tc filter add dev eth0 egress prio 1010 protocol ip u32 match u32 0 0
-refused "a filter of another kind in our place" 1 "taken by a filter of another kind" eth0
+in_host client tc filter del dev eth0 egress prio $PRIO
+in_host client tc filter add dev eth0 egress prio $PRIO protocol $PROTOCOL u32 match u32 0 0
+refused "a filter of another kind in our place" 1 "taken by a filter of another kind" "${MAP[@]}" eth0
 equal "and nothing of ours is left" "$(our_filters client eth0)" ""
-in_host client tc filter del dev eth0 egress prio 1010
+in_host client tc filter del dev eth0 egress prio $PRIO
 
 # --- warnings
 warns()
@@ -128,27 +132,28 @@ warns()
 in_host client sysctl -q -w net.ipv4.conf.all.rp_filter=1
 host other
 link client eth1 other eth0
-address client eth1 10.1.0.1/24
-address other eth0 10.1.0.2/24
-warns "an original without a route" "warning: 10.9.0.1 has no route, so nothing sent to it" \
-	-m 10.9.0.1:1=10.0.0.138:1 eth0
-warns "an original behind another device" "the route to 10.1.0.9 leaves by eth1" \
-	-m 10.1.0.9:1=10.0.0.138:1 eth0
-warns "a target without a route" "the target 10.9.0.1 cannot be reached: Network is unreachable" \
-	-m 10.0.0.10:1=10.9.0.1:1 eth0
-warns "rp_filter" "where rp_filter=1 drops them" -m 10.0.0.10:1=10.1.0.2:1 eth0
+address client eth1 "$(ip_of 10.1.0.1)/$PREFIX"
+address other eth0 "$(ip_of 10.1.0.2)/$PREFIX"
+warns "an original without a route" "warning: $ELSEWHERE has no route, so nothing sent to it" \
+	-m "$(at $ELSEWHERE 1)=$TARGET_AT:1" eth0
+warns "an original behind another device" "the route to $(ip_of 10.1.0.9) leaves by eth1" \
+	-m "$(at "$(ip_of 10.1.0.9)" 1)=$TARGET_AT:1" eth0
+warns "a target without a route" "the target $ELSEWHERE cannot be reached: Network is unreachable" \
+	-m "$ORIGINAL_AT:1=$(at $ELSEWHERE 1)" eth0
+[ "$FAMILY" = 6 ] || # which has no rp_filter
+	warns "rp_filter" "where rp_filter=1 drops them" -m 10.0.0.10:1=10.1.0.2:1 eth0
 for i in $(seq 8); do
-	echo "10.9.0.$i:1=10.0.0.138:1"
+	echo "$(at "$(ip_of 10.9.0.$i)" 1)=$TARGET_AT:1"
 done > $TMP/maps
 warns "many of a kind" "more of this kind" -f $TMP/maps eth0
-equal "are not all shown" "$(grep -c 10.9.0 $TMP/warn)" 5
-proxy -t 0.1 eth0 2> $TMP/warn > /dev/null
+equal "are not all shown" "$(grep -cF "${ELSEWHERE%1}" $TMP/warn)" 5
+proxy -t 0.1 "${MAP[@]}" eth0 2> $TMP/warn > /dev/null
 equal "there is no warning without a reason" "$(grep -c warning $TMP/warn)" 0
 
 if has_tcx "tcx programs"; then
 	start tcx client "$BUILD/tests/e2e/tcx-attach" eth0
 	wait_for 5 grep -q attached $TMP/tcx.out
-	warns "tcx programs" "2 tcx programs on eth0 may take packets" eth0
+	warns "tcx programs" "2 tcx programs on eth0 may take packets" "${MAP[@]}" eth0
 	stop tcx || true
 fi
 
@@ -162,10 +167,10 @@ for option in $(proxy --help | grep -oE -- '--[a-z-]+' | sort -u); do
 done
 equal "each option is in the man page" "$undocumented" ""
 # --- the interface goes
-start_tool proxy client proxy -I 10 eth1
+start_tool proxy client proxy -I 10 "${MAP[@]}" eth1
 if rename_up "a rename is followed" client eth1 eth7; then
 	check "a rename is followed" wait_for 3 grep -q "now called eth7" $TMP/proxy.err
-	contains "by name" "$(proxy --list eth7)" "$ORIGINAL:$ORIGINAL_PORT -> $TARGET:$TARGET_PORT"
+	check "by name" grep -qF "$ORIGINAL_AT:$ORIGINAL_PORT -> $TARGET_AT:$TARGET_PORT" <(proxy --list eth7)
 	ip -n client link set eth7 name eth1
 fi
 ip -n client link del eth1

@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # --tcx: both tools by tcx instead of clsact. That their programs do the same there is seen by
 # both-tools.sh and the tests of the programs; here is what is different.
+# Runs for both families.
 . "$(dirname "$0")/../lib.sh"
 needs socat jq ping
 
 has_tcx "all" || finish
 lan_of_the_mapping
 start rival client "$BUILD/tests/e2e/tcx-attach" eth0 0
+[ "$FAMILY" = 4 ] && REQUEST=8 REPLY=0 || REQUEST=128 REPLY=129 # types of ICMP echo
+MAP=(-m "$ORIGINAL_AT:$ORIGINAL_PORT=$TARGET_AT:$TARGET_PORT")
 rival_ready()
 {
 	grep -q attached "$TMP/rival.out"
@@ -38,7 +41,7 @@ ping_target()
 
 requests()
 {
-	jq -s 'map(select(.type == "flow" and .icmp_type == 8))[-1].packets' "$TMP/pm.out"
+	jq -s 'map(select(.type == "flow" and .icmp_type == '$REQUEST'))[-1].packets' "$TMP/pm.out"
 }
 
 # exchange [PROTOCOL]
@@ -47,7 +50,7 @@ exchange()
 	local options=
 	[ "${1:-TCP}" = UDP ] || options=,connect-timeout=$((2 * PATIENCE))
 	[ "$(echo hello | in_host client socat -t $PATIENCE - \
-		"${1:-TCP}4:$ORIGINAL:$ORIGINAL_PORT$options")" = hello ]
+		"${1:-TCP}:$ORIGINAL_AT:$ORIGINAL_PORT$options")" = hello ]
 }
 
 # --- a program that takes packets
@@ -65,7 +68,7 @@ start_tool pm client packet-monitor -j -I 0.1 --tcx -Q in eth0
 ping_target 3
 stop pm
 equal "--tcx: what comes in is counted before it" \
-	"$(jq -s 'map(select(.type == "flow" and .icmp_type == 0))[-1].packets' "$TMP/pm.out")" 3
+	"$(jq -s 'map(select(.type == "flow" and .icmp_type == '$REPLY'))[-1].packets' "$TMP/pm.out")" 3
 check_not "--tcx: there is nothing to warn of" grep warning "$TMP/pm.err"
 stop rival || true
 
@@ -108,23 +111,25 @@ stop pm
 
 # --- proxy
 
-start tcp target socat TCP-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
-start udp target socat UDP-RECVFROM:$TARGET_PORT,reuseaddr,fork EXEC:cat
+start tcp target socat TCP$FAMILY-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
+start udp target socat UDP$FAMILY-RECVFROM:$TARGET_PORT,reuseaddr,fork EXEC:cat
 wait_for 10 listening target tcp $TARGET_PORT
 wait_for 10 listening target udp $TARGET_PORT
 
-start_tool proxy client proxy --tcx -I 0.1 eth0
+start_tool proxy client proxy --tcx -I 0.1 "${MAP[@]}" eth0
 equal "proxy: the line that scripts wait for" "$(cat "$TMP/proxy.err")" \
 	"proxy: attached to eth0 (ingress, egress), 1 mapping"
 check "proxy: no clsact is made" no_clsact
-equal "proxy: both programs are there" "$(programs client eth0)" "proxy_ingress proxy_egress"
+equal "proxy: both programs are there" "$(programs client eth0)" \
+	"proxy${FAMILY#4}_ingress proxy${FAMILY#4}_egress"
 check "proxy: TCP" exchange TCP
 check "proxy: UDP" exchange UDP
-check "proxy: it is found: --list" grep -q "^$ORIGINAL:$ORIGINAL_PORT" <(proxy --list eth0)
-check "proxy: --add" proxy --add 10.0.0.11:80=$TARGET:$TARGET_PORT/tcp eth0
+check "proxy: it is found: --list" grep -qF "$ORIGINAL_AT:$ORIGINAL_PORT -> " <(proxy --list eth0)
+ADDED=$(at "$(ip_of 10.0.0.11)" 80)
+check "proxy: --add" proxy --add "$ADDED=$TARGET_AT:$TARGET_PORT/tcp" eth0
 check "proxy: what was added works" test \
-	"$(echo hello | in_host client socat -t $((3 * PATIENCE)) - TCP4:10.0.0.11:80)" = hello
-check "proxy: --delete" proxy --delete 10.0.0.11:80/tcp eth0
+	"$(echo hello | in_host client socat -t $((3 * PATIENCE)) - TCP:$ADDED)" = hello
+check "proxy: --delete" proxy --delete "$ADDED/tcp" eth0
 check "proxy: --flush-flows" proxy --flush-flows eth0
 status=0
 output=$(proxy eth0 2>&1) || status=$?
@@ -140,28 +145,29 @@ equal "proxy: --list finds none" $status 1
 # The target is behind another device, by which the replies come.
 host far
 link client far0 far eth0
-address client far0 10.1.0.1/24
-address far eth0 10.1.0.2/24
-start far far socat TCP-LISTEN:7,reuseaddr,fork EXEC:cat
+FAR=$(ip_of 10.1.0.2)
+address client far0 "$(ip_of 10.1.0.1)/$PREFIX"
+address far eth0 $FAR/$PREFIX
+start far far socat TCP$FAMILY-LISTEN:7,reuseaddr,fork EXEC:cat
 wait_for 10 listening far tcp 7
-ip -n far route add 10.0.0.0/24 via 10.1.0.1
-start_tool proxy client proxy --tcx -m $ORIGINAL:$ORIGINAL_PORT=10.1.0.2:7/tcp eth0
+ip -n far route add "$(net_of 10.0.0.0)" via "$(ip_of 10.1.0.1)"
+start_tool proxy client proxy --tcx -m "$ORIGINAL_AT:$ORIGINAL_PORT=$(at $FAR 7)/tcp" eth0
 equal "proxy: another device: both hooks have programs" "$(programs client far0)" \
-	"proxy_ingress proxy_direct"
+	"proxy${FAMILY#4}_ingress proxy${FAMILY#4}_direct"
 check "proxy: another device: it works" exchange
 stop proxy
 equal "proxy: another device: nothing is left" "$(programs client far0)" ""
 
 # --- both ways at once, and what cannot be
 
-start_tool kept client proxy --keep eth0
+start_tool kept client proxy --keep "${MAP[@]}" eth0
 stop kept
 status=0
-output=$(proxy --tcx -t 1 eth0 2>&1) || status=$?
+output=$(proxy --tcx -t 1 "${MAP[@]}" eth0 2>&1) || status=$?
 equal "a kept datapath of clsact is in the way" $status 1
 contains "which is said" "$output" "eth0 is served by filters of clsact: leave out --tcx"
 check "it goes on" exchange
-start_tool proxy client proxy eth0
+start_tool proxy client proxy "${MAP[@]}" eth0
 stop proxy
 equal "and can still be taken over" "$(our_filters client eth0)" ""
 for option in --keep --list --flush-flows; do
