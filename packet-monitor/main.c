@@ -3,9 +3,9 @@
  * packet-monitor: who sends what to whom over an interface, exactly.
  *
  * options.c reads the command line; interfaces.c finds the interfaces, and monitor.c attaches to
- * each; counter.c loads the programs; flow-table.c reads and recycles what they count; view.c
- * chooses the rows of a report and output-*.c print it. On a terminal, live.c obeys keys and
- * screen.c draws. The loop here only decides when.
+ * each; counter.c loads the programs; flow-table.c reads and recycles what they count; view.c (for
+ * Prometheus series.c) chooses the rows of a report, and output-*.c print it. On a terminal, live.c
+ * obeys keys and screen.c draws. The loop here only decides when.
  */
 #include <errno.h>
 #include <signal.h>
@@ -34,6 +34,7 @@ struct pm_session {
 	struct interfaces interfaces;
 	struct view view;
 	struct flow_ends ends;
+	struct series series;
 	bool ending; /* the report that is taken is the last one */
 	struct loop loop;
 	struct loop_timer report_timer, first_timer, end_timer, recycle_timer;
@@ -52,16 +53,20 @@ static void on_end(void *arg, const struct monitor *monitor, const struct flow *
 {
 	struct pm_session *session = arg;
 
-	flow_ends_add(&session->ends, monitor->iface.name, flow, reason);
+	if (session->opt.ends)
+		flow_ends_add(&session->ends, monitor->iface.name, flow, reason);
+	series_add_ended(&session->series, monitor, flow);
 }
 
 static void visit_flow(void *ctx, const struct monitor *monitor, const struct flow *flow)
 {
 	struct pm_session *session = ctx;
 
-	if (session->ending && session->interfaces.ended)
-		on_end(session, monitor, flow, FLOW_EXIT);
-	if (session->live.terminal.live)
+	if (session->ending && session->opt.ends)
+		flow_ends_add(&session->ends, monitor->iface.name, flow, FLOW_EXIT);
+	if (session->series.count)
+		series_add(&session->series, monitor, flow);
+	else if (session->live.terminal.live)
 		live_keep(&session->live, monitor, flow);
 	else
 		view_add(&session->view, monitor, flow);
@@ -75,6 +80,7 @@ static struct report take_report(struct pm_session *session, __u64 now_ns)
 		.monitors = session->interfaces.list.monitors,
 		.monitor_count = session->interfaces.list.count,
 		.view = &session->view,
+		.series = &session->series,
 		.ends = &session->ends,
 	};
 }
@@ -121,11 +127,14 @@ static int pm_report(struct pm_session *session, bool last)
 	live_check(&session->live);
 	live_begin(&session->live);
 	view_begin(&session->view, &session->opt.view);
+	series_begin(&session->series);
 	interfaces_forget(&session->interfaces);
 	session->report = take_report(session, now_ns);
 	session->last_ns = now_ns;
 	err = interfaces_snapshot(&session->interfaces, now_ns, visit_flow, session);
 	view_end(&session->view);
+	if (!series_end(&session->series))
+		session->view.failed = true;
 	return err ?: pm_write(session, last);
 }
 
@@ -283,11 +292,12 @@ static int start(struct pm_session *session)
 		return log_err(err, "cannot wait for events");
 	err = check_memory(opt) ?: output_open(&session->output, &session->loop);
 	err = err ?: take_terminal(session);
-	if (opt->ends) {
-		session->interfaces.ended = on_end;
-		session->interfaces.arg = session;
-		session->ends.limit = opt->interfaces.monitor.counter.max_flows + ENDS_AT_ONCE;
-	}
+	session->interfaces.ended = on_end;
+	session->interfaces.arg = session;
+	session->ends.limit = opt->interfaces.monitor.counter.max_flows + ENDS_AT_ONCE;
+	if (!err && opt->format == OUTPUT_PROM &&
+	    series_open(&session->series, opt->view.group, opt->view.sort, opt->view.limit))
+		err = log_err(-ENOMEM, "cannot hold so many rows");
 	err = err ?: interfaces_open(&session->interfaces, &opt->interfaces);
 	err = err ?: watch(session);
 	err = err ?: interfaces_attach(&session->interfaces, &session->loop);
@@ -352,6 +362,7 @@ static int pm_run(struct pm_session *session)
 	interfaces_close(&session->interfaces);
 	view_free(&session->view);
 	flow_ends_free(&session->ends);
+	series_free(&session->series);
 	loop_close(&session->loop);
 	return err;
 }

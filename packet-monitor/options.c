@@ -62,7 +62,8 @@ static const struct option_entry table[] = {
 	  "jsonl: print an object of the type \"end\" for each flow that leaves the table, "
 	  "with its first and last time and the reason" },
 	{ "biflow", OPT_BIFLOW, NULL, "show both directions of a connection as one row" },
-	{ "by", OPT_BY, "host|port|protocol", "add up the flows of each host, port or protocol" },
+	{ "by", OPT_BY, "host|port|protocol|iface",
+	  "add up the flows of each host, port, protocol or interface" },
 	{ "resolve", OPT_RESOLVE, NULL, "show names of hosts and services in tables, where known" },
 	{ "filter", 'F', "EXPR",
 	  "count only flows that match EXPR, in the language of tcpdump: "
@@ -223,7 +224,9 @@ static void check_operands(char **words, int count)
 static void set_option(struct pm_options *opt, struct filter_options *filters, int id)
 {
 	static const char *const outputs[] = { "table", "classic", "jsonl", "csv", "prom" };
-	static const char *const groups[] = { "host", "port", "protocol" };
+	static const char *const groups[] = { "host", "port", "protocol", "proto", "iface" };
+	static const enum group group_ids[] = { GROUP_HOST, GROUP_PORT, GROUP_PROTOCOL,
+						GROUP_PROTOCOL, GROUP_INTERFACE };
 
 	switch (id) {
 	case 'i':
@@ -271,7 +274,7 @@ static void set_option(struct pm_options *opt, struct filter_options *filters, i
 		set_group(opt, GROUP_BIFLOW);
 		break;
 	case OPT_BY:
-		set_group(opt, GROUP_HOST + (enum group)choice("by", optarg, groups, 3));
+		set_group(opt, group_ids[choice("by", optarg, groups, 5)]);
 		break;
 	case OPT_RESOLVE:
 		opt->resolve = true;
@@ -353,12 +356,15 @@ void options_parse(struct pm_options *opt, int argc, char **argv)
 	check_interfaces(&opt->interfaces);
 	if (opt->ends && opt->format != OUTPUT_JSONL)
 		option_table_misuse("--ends needs --output jsonl");
-	if (opt->view.changed && opt->view.group != GROUP_NONE)
-		option_table_misuse("--changed shows flows: not with --biflow or --by");
-	if (opt->view.group != GROUP_NONE &&
-	    (opt->format == OUTPUT_CLASSIC || opt->format == OUTPUT_PROM))
-		option_table_misuse(
-			"--output classic and prom show flows: not with --biflow or --by");
+	if (opt->view.changed && (opt->view.group != GROUP_NONE || opt->format == OUTPUT_PROM))
+		option_table_misuse("--changed shows flows: not with --biflow, --by or "
+				    "--output prom");
+	if (opt->view.group != GROUP_NONE && opt->format == OUTPUT_CLASSIC)
+		option_table_misuse("--output classic shows flows: not with --biflow or --by");
+	if (opt->view.group == GROUP_BIFLOW && opt->format == OUTPUT_PROM)
+		option_table_misuse("--output prom tells directions apart: not with --biflow");
+	if (opt->view.group == GROUP_NONE && opt->format == OUTPUT_PROM)
+		opt->view.group = GROUP_SERVICE;
 	finish_filter(opt, &filters);
 	if (!opt->rows_given && (opt->format == OUTPUT_TABLE || opt->format == OUTPUT_PROM))
 		opt->view.limit = 20;

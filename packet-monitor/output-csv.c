@@ -12,16 +12,12 @@
 void output_csv_head(FILE *out, const struct view_config *config)
 {
 	static const char *const back[] = {
-		[GROUP_BIFLOW] = "back",
-		[GROUP_HOST] = "received",
-		[GROUP_PORT] = "from",
-		[GROUP_PROTOCOL] = "out",
+		[GROUP_BIFLOW] = "back",  [GROUP_HOST] = "received", [GROUP_PORT] = "from",
+		[GROUP_PROTOCOL] = "out", [GROUP_INTERFACE] = "out",
 	};
 	static const char *const forth[] = {
-		[GROUP_BIFLOW] = "",
-		[GROUP_HOST] = "_sent",
-		[GROUP_PORT] = "_to",
-		[GROUP_PROTOCOL] = "_in",
+		[GROUP_BIFLOW] = "",	  [GROUP_HOST] = "_sent",    [GROUP_PORT] = "_to",
+		[GROUP_PROTOCOL] = "_in", [GROUP_INTERFACE] = "_in",
 	};
 	const char *way = forth[config->group] ?: "";
 
@@ -68,7 +64,7 @@ static void csv_print_row(FILE *out, const struct report *report, const struct r
 {
 	static const char *const types[] = {
 		[GROUP_NONE] = "flow", [GROUP_BIFLOW] = "biflow",     [GROUP_HOST] = "host",
-		[GROUP_PORT] = "port", [GROUP_PROTOCOL] = "protocol",
+		[GROUP_PORT] = "port", [GROUP_PROTOCOL] = "protocol", [GROUP_INTERFACE] = "iface",
 	};
 	enum group group = report->view->config.group;
 	const struct pm_key *key = &row->key;
@@ -83,10 +79,13 @@ static void csv_print_row(FILE *out, const struct report *report, const struct r
 	csv_print_head(out, report, types[group], row->monitor);
 	if (group == GROUP_NONE)
 		fputs(pm_key_direction(key) == PM_INGRESS ? "in" : "out", out);
-	fprintf(out, ",%s,%u,", group == GROUP_PORT ? "" : format_family(key), pm_key_vlan(key));
+	fprintf(out, ",%s,%u,",
+		group == GROUP_PORT || group == GROUP_INTERFACE ? "" : format_family(key),
+		pm_key_vlan(key));
 	if (pm_key_kind(key) & PM_KIND_QINQ)
 		fprintf(out, "%u", key->inner_vlan);
-	fprintf(out, ",%s,%s,%u,%s,%u", group == GROUP_HOST ? "" : proto, src,
+	fprintf(out, ",%s,%s,%u,%s,%u",
+		group == GROUP_HOST || group == GROUP_INTERFACE ? "" : proto, src,
 		ports ? pm_key_sport(key) : 0U, dst, ports ? pm_key_dport(key) : 0U);
 	csv_print_counts(out, &row->total[WAY_FORTH], &row->interval[WAY_FORTH]);
 	if (group != GROUP_NONE)

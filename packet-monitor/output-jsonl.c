@@ -131,6 +131,15 @@ static void print_protocol(FILE *out, const struct report *report, const struct 
 	fputs("}\n", out);
 }
 
+static void print_interface(FILE *out, const struct report *report, const struct row *row)
+{
+	jsonl_print_head(out, report, "iface", row->monitor->iface.name);
+	fprintf(out, ",\"flows\":%llu", row->flows);
+	jsonl_print_counts(out, "_in", &row->total[WAY_FORTH], &row->interval[WAY_FORTH]);
+	jsonl_print_counts(out, "_out", &row->total[WAY_BACK], &row->interval[WAY_BACK]);
+	fputs("}\n", out);
+}
+
 static void jsonl_print_total(FILE *out, const struct report *report, const struct monitor *monitor,
 			      enum pm_direction dir)
 {
@@ -168,7 +177,7 @@ void output_jsonl(FILE *out, const struct report *report)
 	static void (*const print[])(FILE *, const struct report *, const struct row *) = {
 		[GROUP_NONE] = jsonl_print_flow,   [GROUP_BIFLOW] = print_biflow,
 		[GROUP_HOST] = print_host,	   [GROUP_PORT] = print_port,
-		[GROUP_PROTOCOL] = print_protocol,
+		[GROUP_PROTOCOL] = print_protocol, [GROUP_INTERFACE] = print_interface,
 	};
 	const struct view *view = report->view;
 

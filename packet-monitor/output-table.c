@@ -26,6 +26,7 @@ static const struct layout layouts[] = {
 	[GROUP_HOST] = { { "HOST", NULL }, { "SENT", "RECEIVED" }, false, false, true },
 	[GROUP_PORT] = { { "PORT", NULL }, { "TO", "FROM" }, false, true, true },
 	[GROUP_PROTOCOL] = { { "FAMILY", NULL }, { "IN", "OUT" }, false, true, true },
+	[GROUP_INTERFACE] = { { NULL, NULL }, { "IN", "OUT" }, false, false, true },
 };
 
 static const char *const direction_names[PM_DIRECTIONS] = { "in", "out" };
@@ -115,6 +116,10 @@ static void cell(char text[FORMAT_ENDPOINT_MAX], const struct report *report, co
 	case GROUP_PROTOCOL:
 		snprintf(text, FORMAT_ENDPOINT_MAX, "%s", format_family(&row->key));
 		break;
+	case GROUP_INTERFACE:
+	case GROUP_SERVICE:
+		*text = '\0';
+		break;
 	}
 }
 
@@ -171,7 +176,7 @@ static void table_measure(struct pm_table *table)
 	table->direction = table->layout->direction ? 3 : 0;
 	table->flows = table->layout->flows ? 7 : 0;
 	table->proto = !table->layout->proto ? 0 : table->window ? 5 : 7;
-	if (report->monitor_count > 1)
+	if (report->monitor_count > 1 || !table->layout->names[0])
 		table->iface = 5;
 	for (int i = 0; i < report->monitor_count && table->iface; i++)
 		measure(&table->iface, output_name(text, report->monitors[i]));

@@ -10,6 +10,7 @@
 #include "interfaces.h"
 #include "live.h"
 #include "resolver.h"
+#include "series.h"
 #include "view.h"
 #include "writer.h"
 
@@ -20,7 +21,8 @@ struct report {
 	struct monitor *const *monitors;
 	int monitor_count;
 	const struct view *view;
-	struct flow_ends *ends; /* to be printed once */
+	const struct series *series; /* of -o prom */
+	struct flow_ends *ends;	     /* to be printed once */
 	bool only_ends;
 	struct resolver *resolver; /* NULL: numbers only */
 	struct live_view *live;	   /* NULL: not on a terminal */

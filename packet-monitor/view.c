@@ -152,21 +152,30 @@ static struct row *view_append(struct view *view, const struct row *row)
 	return &view->rows[view->count++];
 }
 
-static size_t hash_place(const struct view *view, const struct row *row)
+static size_t hash_place(const struct view *view, const struct monitor *monitor,
+			 const struct pm_key *key)
 {
-	__u64 hash = row->key.meta ^ (__u64)(size_t)row->monitor;
+	__u64 hash = key->meta ^ (__u64)(size_t)monitor;
 
 	for (int i = 0; i < 4; i++) {
-		hash = (hash ^ row->key.addr[i]) * 0xc4ceb9fe1a85ec53ULL;
+		hash = (hash ^ key->addr[i]) * 0xc4ceb9fe1a85ec53ULL;
 		hash ^= hash >> 32;
 	}
 	for (size_t at = hash & (view->hash_size - 1);; at = (at + 1) & (view->hash_size - 1)) {
 		const struct row *other = &view->rows[view->hash[at] - 1];
 
-		if (!view->hash[at] || (other->monitor == row->monitor &&
-					!memcmp(&other->key, &row->key, sizeof(row->key))))
+		if (!view->hash[at] ||
+		    (other->monitor == monitor && !memcmp(&other->key, key, sizeof(*key))))
 			return at;
 	}
+}
+
+struct row *view_find(const struct view *view, const struct monitor *monitor,
+		      const struct pm_key *key)
+{
+	__u32 number = view->hash ? view->hash[hash_place(view, monitor, key)] : 0;
+
+	return number ? &view->rows[number - 1] : NULL;
 }
 
 /* Twice the rows at least, so that the search ends soon. */
@@ -183,7 +192,8 @@ static bool hash_grow(struct view *view)
 	view->hash = hash;
 	view->hash_size = size;
 	for (size_t i = 0; i < view->count; i++)
-		view->hash[hash_place(view, &view->rows[i])] = (__u32)i + 1;
+		view->hash[hash_place(view, view->rows[i].monitor, &view->rows[i].key)] =
+			(__u32)i + 1;
 	return true;
 }
 
@@ -194,7 +204,7 @@ static void view_merge(struct view *view, const struct row *row)
 
 	if (view->hash_size <= view->count * 2 && !hash_grow(view))
 		return;
-	at = hash_place(view, row);
+	at = hash_place(view, row->monitor, &row->key);
 	if (!view->hash[at]) {
 		if (view_append(view, row))
 			view->hash[at] = (__u32)view->count;
@@ -311,6 +321,28 @@ static void to_port(struct row *row)
 		view_turn(row);
 }
 
+/* The client uses another port for each connection; ICMP has types instead. */
+static void to_service(struct row *row)
+{
+	__u16 sport = pm_key_sport(&row->key), dport = pm_key_dport(&row->key);
+	__u64 without = (__u64)PM_KIND_FRAGMENT << 40;
+
+	if (is_icmp(&row->key))
+		without |= 0xffffffff;
+	else if (view_family_of(&row->key) != PM_KIND_OTHER)
+		without |= from_server(row, sport, dport) ? 0xffff : 0xffff0000;
+	row->key.meta &= ~without;
+	if (pm_key_direction(&row->key) == PM_EGRESS)
+		view_turn(row);
+}
+
+static void to_interface(struct row *row)
+{
+	if (pm_key_direction(&row->key) == PM_EGRESS)
+		view_turn(row);
+	row->key = (struct pm_key){ 0 };
+}
+
 static void to_protocol(struct row *row)
 {
 	enum pm_direction dir = pm_key_direction(&row->key);
@@ -326,6 +358,12 @@ static void to_protocol(struct row *row)
 static bool view_matches(const struct view *view, const struct row *row)
 {
 	return !view->config.matches || view->config.matches(view->config.arg, row);
+}
+
+/* Whether rows of @group take both directions together. */
+static bool view_adds_up(enum group group)
+{
+	return group != GROUP_NONE && group != GROUP_INTERFACE && group != GROUP_SERVICE;
 }
 
 void view_begin(struct view *view, const struct view_config *config)
@@ -354,7 +392,7 @@ void view_add(struct view *view, const struct monitor *monitor, const struct flo
 	    (view->config.changed && !flow->interval.packets))
 		return;
 	/* Both hooks of lo see each packet: what adds up both directions would count it twice. */
-	if (view->config.group != GROUP_NONE && monitor->iface.loopback && direction[PM_INGRESS] &&
+	if (view_adds_up(view->config.group) && monitor->iface.loopback && direction[PM_INGRESS] &&
 	    !hidden[PM_INGRESS] && pm_key_direction(flow->key) == PM_EGRESS)
 		return;
 	switch (view->config.group) {
@@ -382,6 +420,12 @@ void view_add(struct view *view, const struct monitor *monitor, const struct flo
 		break;
 	case GROUP_PROTOCOL:
 		to_protocol(&row);
+		break;
+	case GROUP_INTERFACE:
+		to_interface(&row);
+		break;
+	case GROUP_SERVICE:
+		to_service(&row);
 		break;
 	}
 	view_merge(view, &row);

@@ -12,9 +12,16 @@ enum sort { SORT_BYTES, SORT_PACKETS, SORT_BPS, SORT_PPS, SORT_SRC, SORT_DST, SO
 /** sort_names - as the command line has them, by enum sort */
 extern const char *const sort_names[SORT_KEYS];
 
-enum group { GROUP_NONE, GROUP_BIFLOW, GROUP_HOST, GROUP_PORT, GROUP_PROTOCOL };
-
-enum { GROUPS = GROUP_PROTOCOL + 1 };
+enum group {
+	GROUP_NONE,
+	GROUP_BIFLOW,
+	GROUP_HOST,
+	GROUP_PORT,
+	GROUP_PROTOCOL,
+	GROUP_INTERFACE,
+	GROUPS,			/* those above can be chosen */
+	GROUP_SERVICE = GROUPS, /* of -o prom: flows without the port of the client */
+};
 
 /* Both ways of a row: [0] as the key says, [1] back. */
 enum way { WAY_FORTH, WAY_BACK, WAYS };
@@ -24,12 +31,13 @@ struct row {
 	/*
 	 * A flow's key, or what the rows of a group have in common: for GROUP_BIFLOW a key without
 	 * a direction; for GROUP_HOST the host as the source; for GROUP_PORT the port as the
-	 * destination's; for GROUP_PROTOCOL protocol and family.
+	 * destination's; for GROUP_PROTOCOL protocol and family; for GROUP_INTERFACE nothing; for
+	 * GROUP_SERVICE all but the port of the client, and the type of an ICMP message.
 	 */
 	struct pm_key key;
 	/*
 	 * GROUP_NONE uses [WAY_FORTH] only. The ways are: for GROUP_HOST, sent and received by it;
-	 * for GROUP_PORT, to and from it; for GROUP_PROTOCOL, in and out.
+	 * for GROUP_PORT, to and from it; for the groups below it, in and out.
 	 */
 	struct pm_count total[WAYS];
 	struct pm_count interval[WAYS];
@@ -67,6 +75,13 @@ void view_begin(struct view *view, const struct view_config *config);
 
 /** view_add - take one flow into the report */
 void view_add(struct view *view, const struct monitor *monitor, const struct flow *flow);
+
+/**
+ * view_find - return the row of @monitor with @key, or NULL
+ * Only for groups, and before view_end().
+ */
+struct row *view_find(const struct view *view, const struct monitor *monitor,
+		      const struct pm_key *key);
 
 /** view_end - afterwards @rows holds @count rows in the order in which they are to be shown */
 void view_end(struct view *view);

@@ -70,6 +70,8 @@ needs()
 	test             command:dh            debhelper        -                     -                 -                 -
 	test             command:dpkg-buildpackage dpkg-dev     -                     -                 -                 -
 	test             command:lintian       lintian          -                     -                 -                 -
+	test             command:promtool      prometheus       golang-github-prometheus prometheus       golang-github-prometheus-prometheus prometheus
+	test             command:prometheus-node-exporter prometheus-node-exporter - - - -
 	lint             command:clang-format  clang-format     clang-tools-extra     clang             clang-tools       clang-extra-tools
 	lint             command:clang-tidy    clang-tidy       clang-tools-extra     clang             clang-tools       clang-extra-tools
 	lint             command:cppcheck      cppcheck         cppcheck              cppcheck          cppcheck          cppcheck
@@ -164,6 +166,31 @@ present()
 	esac
 }
 
+# The services of these packages are not started, neither now nor at boot.
+SERVICES=(prometheus prometheus-node-exporter)
+POLICY=/usr/sbin/policy-rc.d # Debian's packages ask it before they start a service
+
+# without_services PACKAGE... -- COMMAND...: install those packages by that command
+without_services()
+{
+	local services=() policy=there service status=0
+	while [ "$1" != -- ]; do
+		[[ " ${SERVICES[*]} " != *" $1 "* ]] || services+=("$1")
+		shift
+	done
+	shift
+	if [ "$manager" = apt-get ] && [ ${#services[@]} -gt 0 ] && [ ! -e $POLICY ]; then
+		policy=ours
+		printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 755 /dev/stdin $POLICY
+	fi
+	"$@" || status=$?
+	[ $policy = there ] || "${as_root[@]}" rm -f $POLICY
+	for service in ${services[@]+"${services[@]}"}; do
+		"${as_root[@]}" systemctl -q disable "$service" 2> /dev/null || true
+	done
+	return $status
+}
+
 # missing: the probes of the wanted sets that fail (with --list: all), each with its package names
 missing()
 {
@@ -248,11 +275,11 @@ pacman) command=("${as_root[@]}" pacman -S --noconfirm --needed) ;;
 zypper) command=("${as_root[@]}" zypper --non-interactive install --no-recommends) ;;
 apk) command=("${as_root[@]}" apk add) ;;
 esac
-if ! "${command[@]}" "${packages[@]}"; then
+if ! without_services "${packages[@]}" -- "${command[@]}" "${packages[@]}"; then
 	# All at once failed: one by one, to name the culprit.
 	failed=()
 	for package in "${packages[@]}"; do
-		"${command[@]}" "$package" > /dev/null 2>&1 || failed+=("$package")
+		without_services "$package" -- "${command[@]}" "$package" > /dev/null 2>&1 || failed+=("$package")
 	done
 	[ ${#failed[@]} -eq 0 ] || die "$manager cannot install: ${failed[*]}"
 fi

@@ -60,7 +60,8 @@ refused "a filter that is too long" 2 "too long" \
 	-F "$(printf 'net fd00::%x/127 or ' {0..124..2})tcp" eth0
 refused "a filter as tcpdump takes it" 2 "type: -F 'tcp and port 443'" eth0 tcp and port 443
 refused "two views at once" 2 "exclude each other" --biflow --by host eth0
-refused "a view that a format does not have" 2 "not with --biflow or --by" -o prom --by host eth0
+refused "a view that a format does not have" 2 "not with --biflow or --by" -o classic --by host eth0
+refused "a view that prom does not have" 2 "not with --biflow" -o prom --biflow eth0
 echo "MemAvailable: 4096 kB" > "$TMP/meminfo"
 mount --bind "$TMP/meminfo" /proc/meminfo
 refused "more flows than memory holds" 1 "try a smaller --max-flows" eth0

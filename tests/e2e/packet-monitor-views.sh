@@ -72,6 +72,13 @@ equal "--by port" "$(jq -s -c 'map(select(.type == "port" and .proto == "udp"))[
 show jsonl --by protocol -Q out
 equal "--by protocol" "$(jq -s -c 'map(select(.type == "protocol" and .proto == "udp"))[-1] |
 	[.flows, .packets_in, .packets_out]' "$TMP/pm.out")" '[2,0,5]'
+show jsonl --by iface
+equal "--by iface" "$(jq -s -c 'map(select(.type == "iface"))[-1] | [.iface, .packets_in >= 5, .packets_out >= 5]' \
+	"$TMP/pm.out")" '["eth0",true,true]'
+show csv --by iface
+check "--by iface: csv" grep -Eq '^iface,[0-9.]+,eth0,,,0,,,,0,,0,[0-9]+,' "$TMP/pm.out"
+show table --by iface
+check "--by iface: table" grep -Eq '^IFACE +FLOWS IN ' "$TMP/pm.out"
 show jsonl --port 4001 --net 10.0.0.0/24 -4
 equal "filters: what passes" "$(jq -s -c 'map(select(.type == "flow"))[-2:] | map(.packets) | sort' \
 	"$TMP/pm.out")" '[3,3]'
@@ -94,23 +101,28 @@ show table --resolve
 check "table" grep -qE '^out udp +10\.0\.0\.1:4001 +10\.0\.0\.2:[^ ]+ +3 ' "$TMP/pm.out"
 contains "the summary" "$(cat "$TMP/pm.err")" "The first "
 
-# --- prom ----------------------------------------------------------------------------------------
+# --- prom (packet-monitor-prom.sh has the rest) ---------------------------------------------------
 
-show prom -r 1 --file "$TMP/metrics.prom" -I 0.1
-contains "prom: the largest flow" "$(cat "$TMP/metrics.prom")" \
-	'packet_monitor_flow_packets{iface="eth0",dir="out",vlan="0",proto="udp",src="10.0.0.1:4001",dst="10.0.0.2:53"} 3'
-contains "prom: the others as one" "$(cat "$TMP/metrics.prom")" 'dir="in",vlan="",proto="",src="other",dst="other"} '
-check "prom: the format" "$ROOT/tests/e2e/prom-check.py" "$TMP/metrics.prom"
-check "prom: sum of the flows is the total" python3 -c '
-import re, sys
-text = open(sys.argv[1]).read()
-flows = sum(map(int, re.findall(r"^packet_monitor_flow_packets{.*} (\d+)$", text, re.M)))
-total = sum(map(int, re.findall(r"^packet_monitor_packets_total{.*} (\d+)$", text, re.M)))
-sys.exit(flows != total)' "$TMP/metrics.prom"
-show prom -F 'port 4001' --file "$TMP/metrics.prom" -I 0.1
+# metric NAME{LABELS}: its value
+metric()
+{
+	awk -v name="packet_monitor_$1" '$1 == name { print $2 }' "$TMP/metrics.prom"
+}
+
+show prom --file "$TMP/metrics.prom" -I 1000
+equal "prom: a flow, without the port of the client" \
+	"$(metric 'flow_packets_total{iface="eth0",dir="out",proto="udp",src="10.0.0.1",dst="10.0.0.2",dport="53"}')" 5
+equal "prom: and back" \
+	"$(metric 'flow_bytes_total{iface="eth0",dir="in",proto="udp",src="10.0.0.2",sport="53",dst="10.0.0.1"}')" 500
+equal "prom: nothing else but ARP" "$(metric 'flow_packets_total{iface="eth0",dir="in",proto="other",src="other",dst="other"}')" 0
+show prom -F 'port 4001' --by host --file "$TMP/metrics.prom" -I 1000
+equal "prom: --by host" "$(metric 'host_packets_total{iface="eth0",dir="received",host="10.0.0.2"}')" 3
 check "prom: the format with -F" "$ROOT/tests/e2e/prom-check.py" "$TMP/metrics.prom"
-contains "prom: the total of what matches" "$(cat "$TMP/metrics.prom")" \
-	'packet_monitor_matched_bytes_total{iface="eth0",dir="out"} 300'
+equal "prom: the total of what matches" "$(metric 'matched_bytes_total{iface="eth0",dir="out"}')" 300
+equal "prom: and of the rest, by reason" "$(metric 'untracked_packets_total{iface="eth0",dir="out",reason="filtered"}')" \
+	$(($(metric 'packets_total{iface="eth0",dir="out"}') - 3))
+show prom --by port --file "$TMP/metrics.prom" -I 1000
+equal "prom: --by port" "$(metric 'port_packets_total{iface="eth0",dir="to",proto="udp",port="53"}')" 5
 equal "prom: no temporary file is left" "$(echo "$TMP"/metrics*)" "$TMP/metrics.prom"
 check_not "prom: nothing on standard output" test -s "$TMP/pm.out"
 status=0
