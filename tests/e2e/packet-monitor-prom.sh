@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# packet-monitor -o prom under churn: flows come and leave the table, hosts get busy and idle. What it
-# writes, and what a real Prometheus stores of it by way of node_exporter. SOAK=1: for two minutes.
+# packet-monitor -o prom under churn: flows come and leave the table, hosts get busy and idle. What
+# it writes, and what a real Prometheus stores of it by way of node_exporter. SOAK=1: two minutes.
 . "$(dirname "$0")/../lib.sh"
 needs python3 promtool prometheus prometheus-node-exporter curl jq
 

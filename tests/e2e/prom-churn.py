@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""prom-churn.py from|to ADDRESS SECONDS: send datagrams from or to ADDRESS, to or from many hosts of
-10.9.0.0/16: most belong to a few of them. Which these are changes all the time, and comes back."""
+"""prom-churn.py from|to ADDRESS SECONDS: send datagrams from or to ADDRESS, to or from many hosts
+of 10.9.0.0/16: most belong to a few of them. Which these are changes all the time, and comes
+back."""
 import random
 import socket
 import sys

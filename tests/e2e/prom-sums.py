@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 """prom-sums.py FILE...: whether the series of packet-monitor -o prom, what is in no series and what
-is in no flow add up to the totals of each interface, in each file. Prints what is wrong, or else how
-many rows had a series of their own in any of the files, and how many at most in one of them."""
+is in no flow add up to the totals of each interface, in each file. Prints what is wrong, or else
+how many rows had a series of their own in any of the files, and how many at most in one of them."""
 import collections
 import re
 import sys

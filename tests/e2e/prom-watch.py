@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""prom-watch.py FILE: for each report of packet-monitor -o prom that replaces FILE, print the packets
-of all hooks and those of all series, until killed."""
+"""prom-watch.py FILE: for each report of packet-monitor -o prom that replaces FILE, print the
+packets of all hooks and those of all series, until killed."""
 import os
 import re
 import sys

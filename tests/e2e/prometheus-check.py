@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""prometheus-check.py URL INTERVAL REPORTS SUMS: what Prometheus has stored of packet-monitor -o prom,
-which has made so many reports: no counter ever falls, no rate is negative, and the series have grown
-by what the interface has. SUMS: what prom-watch.py has printed. Prints what is wrong, exit status 1;
-or a line of figures. Exit status 3: a report was never scraped, or something was still sent when the
-last one was made, so that nothing can be said."""
+"""prometheus-check.py URL INTERVAL REPORTS SUMS: what Prometheus has stored of packet-monitor -o
+prom, which has made so many reports: no counter ever falls, no rate is negative, and the series
+have grown by what the interface has. SUMS: what prom-watch.py has printed. Prints what is wrong,
+exit status 1; or a line of figures. Exit status 3: a report was never scraped, or something was
+still sent when the last one was made, so that nothing can be said."""
 import collections
 import json
 import sys
