@@ -90,7 +90,7 @@ static bool flow_table_read(struct flow_table *table, __u32 number, __u32 now, s
 	struct flow_state *state = &table->states[number];
 	struct pm_origin *origin = &table->origins[number];
 
-	*flow = (struct flow){ .key = &slot->key };
+	*flow = (struct flow){ .key = &slot->key, .slot = number };
 	flow->total.packets = __atomic_load_n(&slot->packets, __ATOMIC_ACQUIRE);
 	if (!flow->total.packets)
 		return false;
@@ -119,6 +119,16 @@ void flow_table_scan(struct flow_table *table, __u64 now_ns,
 		table->states[i].seen = flow.total;
 		visit(ctx, &flow);
 	}
+}
+
+void flow_table_walk(struct flow_table *table, __u64 now_ns, __u32 first, __u32 end,
+		     void (*visit)(void *ctx, const struct flow *flow), void *ctx)
+{
+	struct flow flow;
+
+	for (__u32 i = first; i < end; i++)
+		if (flow_table_read(table, i, (__u32)(now_ns / TICK_NS), &flow))
+			visit(ctx, &flow);
 }
 
 /* No program can reach the slots any more: their counters are final. */

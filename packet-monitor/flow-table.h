@@ -69,6 +69,7 @@ void flow_table_close(struct flow_table *table);
 /* One flow of a report. */
 struct flow {
 	const struct pm_key *key;
+	__u32 slot;	/* its number */
 	__u32 began;	/* enum pm_began; 0: no SYN was seen */
 	__u64 first_ns; /* CLOCK_MONOTONIC at its first packet; 0 if nobody has asked for it */
 	struct pm_count total;
@@ -82,6 +83,15 @@ struct flow {
  * @visit: called for each flow; what it adds up is consistent with itself
  */
 void flow_table_scan(struct flow_table *table, __u64 now_ns,
+		     void (*visit)(void *ctx, const struct flow *flow), void *ctx);
+
+/**
+ * flow_table_walk - read some flows, which is no report
+ * @first: the slot to begin with
+ * @end: the slot to end before
+ * @visit: called for each flow there; its @interval is what no report has shown
+ */
+void flow_table_walk(struct flow_table *table, __u64 now_ns, __u32 first, __u32 end,
 		     void (*visit)(void *ctx, const struct flow *flow), void *ctx);
 
 /**

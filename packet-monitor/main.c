@@ -4,8 +4,9 @@
  *
  * options.c reads the command line; interfaces.c finds the interfaces, and monitor.c attaches to
  * each; counter.c loads the programs; flow-table.c reads and recycles what they count; view.c (for
- * Prometheus series.c) chooses the rows of a report, and output-*.c print it. On a terminal, live.c
- * obeys keys and screen.c draws. The loop here only decides when.
+ * Prometheus series.c) chooses the rows of a report, and output-*.c print it. exporter.c sends
+ * flows to a collector. On a terminal, live.c obeys keys and screen.c draws. The loop here only
+ * decides when.
  */
 #include <errno.h>
 #include <signal.h>
@@ -35,6 +36,7 @@ struct pm_session {
 	struct view view;
 	struct flow_ends ends;
 	struct series series;
+	struct exporter exporter;
 	bool ending; /* the report that is taken is the last one */
 	struct loop loop;
 	struct loop_timer report_timer, first_timer, end_timer, recycle_timer;
@@ -56,6 +58,7 @@ static void on_end(void *arg, const struct monitor *monitor, const struct flow *
 	if (session->opt.ends)
 		flow_ends_add(&session->ends, monitor->iface.name, flow, reason);
 	series_add_ended(&session->series, monitor, flow);
+	exporter_end(&session->exporter, flow, reason);
 }
 
 static void visit_flow(void *ctx, const struct monitor *monitor, const struct flow *flow)
@@ -135,6 +138,7 @@ static int pm_report(struct pm_session *session, bool last)
 	view_end(&session->view);
 	if (!series_end(&session->series))
 		session->view.failed = true;
+	exporter_leave(&session->exporter);
 	return err ?: pm_write(session, last);
 }
 
@@ -221,7 +225,8 @@ static void pm_on_signal(void *arg, int signal)
 static int check_memory(const struct pm_options *opt)
 {
 	__u32 max_flows = opt->interfaces.monitor.counter.max_flows;
-	__u64 need = flow_table_bytes(max_flows, opt->interfaces.monitor.counter.first);
+	__u64 need = flow_table_bytes(max_flows, opt->interfaces.monitor.counter.first) +
+		     (opt->exporter.collector.text ? exporter_bytes(max_flows) : 0);
 	__u64 have = memory_available();
 
 	if (need <= have)
@@ -287,6 +292,9 @@ static int start(struct pm_session *session)
 
 	session->output.format = opt->format;
 	session->output.path = opt->file;
+	err = exporter_find(&session->exporter, &opt->exporter);
+	if (err)
+		return err;
 	err = loop_open(&session->loop, pm_on_signal, session);
 	if (err)
 		return log_err(err, "cannot wait for events");
@@ -299,6 +307,7 @@ static int start(struct pm_session *session)
 	    series_open(&session->series, opt->view.group, opt->view.sort, opt->view.limit))
 		err = log_err(-ENOMEM, "cannot hold so many rows");
 	err = err ?: interfaces_open(&session->interfaces, &opt->interfaces);
+	err = err ?: exporter_open(&session->exporter, &session->interfaces, &session->loop);
 	err = err ?: watch(session);
 	err = err ?: interfaces_attach(&session->interfaces, &session->loop);
 	session->last_ns = loop_now_ns();
@@ -339,6 +348,7 @@ static int finish(struct pm_session *session, int err)
 		written = pm_report(session, true);
 	written = output_close(&session->output) ?: written;
 	live_close(&session->live);
+	exporter_finish(&session->exporter);
 	if (written != -EPIPE && session->opt.summary) {
 		struct report summary = take_report(session, session->last_ns);
 
@@ -359,6 +369,7 @@ static int pm_run(struct pm_session *session)
 	else
 		output_close(&session->output);
 	live_close(&session->live);
+	exporter_close(&session->exporter);
 	interfaces_close(&session->interfaces);
 	view_free(&session->view);
 	flow_ends_free(&session->ends);

@@ -29,9 +29,13 @@ enum {
 	OPT_NO_SUMMARY,
 	OPT_TCX,
 	OPT_INNER,
+	OPT_IPFIX,
+	OPT_ACTIVE,
+	OPT_DOMAIN,
 };
 
-enum { MAX_FLOWS_DEFAULT = 65536, MAX_FLOWS_LIMIT = 1 << 26, IDLE_DEFAULT = 300 };
+enum { MAX_FLOWS_DEFAULT = 65536, MAX_FLOWS_LIMIT = 1 << 26 };
+enum { IDLE_DEFAULT = 300, ACTIVE_DEFAULT = 60 };
 
 static const struct option_entry table[] = {
 	{ "interface", 'i', "IFACE",
@@ -61,6 +65,12 @@ static const struct option_entry table[] = {
 	{ "ends", OPT_ENDS, NULL,
 	  "jsonl: print an object of the type \"end\" for each flow that leaves the table, "
 	  "with its first and last time and the reason" },
+	{ "ipfix", OPT_IPFIX, "[tcp:]HOST[:PORT]",
+	  "send the flows to an IPFIX collector as well, over UDP or TCP (port 4739)" },
+	{ "active", OPT_ACTIVE, "SECONDS",
+	  "send a flow that goes on to the collector once in this time (default 60)" },
+	{ "observation-domain", OPT_DOMAIN, "N",
+	  "tell the collector this number, to be told apart from others (default 0)" },
 	{ "biflow", OPT_BIFLOW, NULL, "show both directions of a connection as one row" },
 	{ "by", OPT_BY, "host|port|protocol|iface",
 	  "add up the flows of each host, port, protocol or interface" },
@@ -201,6 +211,18 @@ static void finish_filter(struct pm_options *opt, const struct filter_options *o
 	}
 }
 
+static void set_collector(struct pm_options *opt)
+{
+	const char *why;
+
+	if (opt->exporter.collector.text)
+		option_table_misuse("--ipfix may be given once");
+	why = collector_parse(&opt->exporter.collector, optarg);
+	if (why)
+		option_table_misuse("--ipfix: '%s' %s", optarg, why);
+	opt->interfaces.monitor.counter.first = true;
+}
+
 /* Who types a filter as tcpdump takes it is told how to do it here. */
 static void check_operands(char **words, int count)
 {
@@ -269,6 +291,16 @@ static void set_option(struct pm_options *opt, struct filter_options *filters, i
 		break;
 	case OPT_ENDS:
 		opt->ends = opt->interfaces.monitor.counter.first = true;
+		break;
+	case OPT_IPFIX:
+		set_collector(opt);
+		break;
+	case OPT_ACTIVE:
+		opt->exporter.active_ns = option_table_seconds("active", NSEC_PER_SEC);
+		break;
+	case OPT_DOMAIN:
+		opt->exporter.domain = (__u32)option_table_number("observation-domain", 0, ~0U);
+		opt->domain_given = true;
 		break;
 	case OPT_BIFLOW:
 		set_group(opt, GROUP_BIFLOW);
@@ -365,6 +397,10 @@ void options_parse(struct pm_options *opt, int argc, char **argv)
 		option_table_misuse("--output prom tells directions apart: not with --biflow");
 	if (opt->view.group == GROUP_NONE && opt->format == OUTPUT_PROM)
 		opt->view.group = GROUP_SERVICE;
+	if (!opt->exporter.collector.text && (opt->exporter.active_ns || opt->domain_given))
+		option_table_misuse("--active and --observation-domain need --ipfix");
+	if (!opt->exporter.active_ns)
+		opt->exporter.active_ns = ACTIVE_DEFAULT * NSEC_PER_SEC;
 	finish_filter(opt, &filters);
 	if (!opt->rows_given && (opt->format == OUTPUT_TABLE || opt->format == OUTPUT_PROM))
 		opt->view.limit = 20;

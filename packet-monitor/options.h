@@ -3,6 +3,7 @@
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
+#include "exporter.h"
 #include "interfaces.h"
 #include "output.h"
 #include "view.h"
@@ -10,6 +11,7 @@
 struct pm_options {
 	struct interfaces_config interfaces;
 	struct view_config view;
+	struct exporter_config exporter;
 	enum output_format format;
 	const char *file; /* NULL: standard output */
 	__u64 interval_ns;
@@ -19,6 +21,7 @@ struct pm_options {
 	bool rows_given;
 	bool ends; /* report flows that have left the table */
 	bool sort_given;
+	bool domain_given;
 	bool resolve;
 	bool summary;
 	bool verbose;

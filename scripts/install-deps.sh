@@ -56,6 +56,7 @@ needs()
 	test             command:dnsmasq       dnsmasq-base     dnsmasq               dnsmasq           dnsmasq           dnsmasq
 	test             command:capsh         libcap2-bin      libcap                libcap            libcap-progs      libcap-utils
 	test             command:tcpreplay     tcpreplay        tcpreplay             tcpreplay         tcpreplay         tcpreplay
+	test             command:nfcapd        nfdump           nfdump                -                 nfdump            nfdump
 	test             command:tshark        tshark           wireshark-cli         wireshark-cli     wireshark         tshark
 	test             command:scapy         python3-scapy    python3-scapy         scapy             python3-scapy     scapy
 	test,bench       command:python3       python3          python3               python            python3           python3
@@ -83,7 +84,7 @@ needs()
 	bench            command:perf          linux-perf/linux-tools-generic perf    perf              perf              perf
 	bench            command:softflowd     softflowd        softflowd             softflowd         softflowd         softflowd
 	bench            command:iftop         iftop            iftop                 iftop             iftop             iftop
-	bench            command:pmacctd       pmacct           pmacct                pmacct            pmacct            pmacct
+	test,bench       command:nfacctd       pmacct           pmacct                pmacct            pmacct            pmacct
 	vm               command:qemu-system-x86_64 qemu-system-x86 qemu-system-x86-core qemu-system-x86 qemu-x86 qemu-system-x86_64
 	vm               command:cpio          cpio             cpio                  cpio              cpio              cpio
 	vm               command:depmod        kmod             kmod                  kmod              kmod              kmod
