@@ -9,8 +9,8 @@ usage()
 	cat <<-'USAGE'
 	Usage: scripts/lint.sh [PART...]
 
-	PARTs (default all): format tidy cppcheck shellcheck spelling padding spdx names includes gcc
-	clang man
+	PARTs (default all): format tidy cppcheck shellcheck spelling padding spdx names includes docs
+	gcc clang man
 
 	One line for each: "ok PART", "FAIL PART: why" with the complaints before it, or "skip PART:
 	why" where a program is missing (scripts/install-deps.sh lint). Exit status: 1 if any failed.
@@ -21,14 +21,14 @@ usage()
 parts=()
 for part; do
 	case $part in
-	format | tidy | cppcheck | shellcheck | spelling | padding | spdx | names | includes | gcc | \
-		clang | man) parts+=("$part") ;;
+	format | tidy | cppcheck | shellcheck | spelling | padding | spdx | names | includes | docs | \
+		gcc | clang | man) parts+=("$part") ;;
 	-h | --help) usage; exit 0 ;;
 	*) usage >&2; exit 2 ;;
 	esac
 done
 [ ${#parts[@]} -gt 0 ] || parts=(tidy gcc clang man format cppcheck shellcheck spelling padding spdx names
-	includes)
+	includes docs)
 
 PATH=$PATH:/usr/sbin:/sbin
 OUT=${BUILD:-build}/lint
@@ -287,6 +287,45 @@ lint_includes()
 	return "$status"
 }
 
+# long_prose FILE...: as long_lines; tables, code, pictures and what "make bench" writes cannot wrap
+long_prose()
+{
+	awk '
+		FNR == 1 { code = 0 }
+		/^```/ { code = !code }
+		code || /^ *[|!]/ || /^    / { next }
+		{ line = $0; gsub(/[\200-\277]/, "") } # of a character in UTF-8, the first byte counts
+		length > 100 { print FILENAME ":" FNR ":" line; bad = 1 }
+		END { exit bad }' "$@"
+}
+
+# What documents say of the tree is there: files, functions of ours and the ends of links.
+# shellcheck disable=SC2016 # the backticks are those of the documents
+lint_docs()
+{
+	local docs doc name folder status=0
+	mapfile -t docs < <(sources '*.md' | grep -v '^docs/benchmarks/')
+	LC_ALL=C long_prose "${docs[@]}" || status=1
+	while IFS=: read -r doc name; do
+		[[ $name == build/* || $name == *X[.-]* || $name == vmlinux.h ]] ||
+			printf '/%s\n' "${files[@]}" | grep -qF -- "/${name#../}" ||
+			{ echo "$doc: there is no file $name"; status=1; }
+	done < <(grep -oHP '`\K[\w./-]+\.(c|h|sh|txt|py|8)(?=`)' "${docs[@]}")
+	# Ours begin like a static function of ours: "pm_", "flow_". Others may be the kernel's.
+	definitions bpf/*.[ch] lib/*.c packet-monitor/*.c proxy/*.c |
+		sed -n 's/^function \([a-z0-9]*\)_.*/\1/p' | grep -vx bpf > "$OUT/prefixes"
+	grep -ohE '[a-z0-9_]+\(' "${c_files[@]}" | tr -d '(' | sort -u > "$OUT/called"
+	while IFS=: read -r doc name; do
+		! grep -qx "${name%%_*}" "$OUT/prefixes" || grep -qx "$name" "$OUT/called" ||
+			{ echo "$doc: there is no function $name()"; status=1; }
+	done < <(grep -oHP '`\K[a-z0-9]+_[a-z0-9_]+(?=\()' "${docs[@]}")
+	while IFS=: read -r doc name; do
+		folder=${doc%"${doc##*/}"}
+		[ -e "$folder${name%%#*}" ] || { echo "$doc: there is no $name"; status=1; }
+	done < <(grep -oHP '\]\(\K(?!https?:|#)[^)]+' "${docs[@]}")
+	return "$status"
+}
+
 lint_gcc()
 {
 	make_in gcc all unit-tests bpf-tests e2e-tests
@@ -335,7 +374,7 @@ run()
 	format | tidy) program=clang-$1 ;;
 	spelling) program=codespell ;;
 	man) program=mandoc ;;
-	padding | spdx | names | includes) program=bash ;;
+	padding | spdx | names | includes | docs) program=bash ;;
 	esac
 	if ! command -v "$program" > /dev/null; then
 		echo "skip $1: $program is not installed (scripts/install-deps.sh lint)"
