@@ -253,6 +253,19 @@ wait_for()
 	done
 }
 
+# --- pages ---------------------------------------------------------------------------------------
+
+# commands_of PAGE SECTION [N]: the commands (indented lines) of a section of docs/PAGE.md, or of its
+# N-th block of them
+commands_of()
+{
+	awk -v section="## $2" -v wanted="${3:-0}" '
+		/^## / { inside = $0 == section; block = 0 }
+		inside && /^    / && before !~ /^    / { block++ }
+		inside && /^    / && (!wanted || block == wanted) { print substr($0, 5) }
+		{ before = $0 }' "$ROOT/docs/$1.md"
+}
+
 # --- hosts and links -----------------------------------------------------------------------------
 
 # in_host HOST COMMAND...: run a command in a host; HOST "-" is the test's own namespace.

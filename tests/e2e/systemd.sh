@@ -141,6 +141,16 @@ equal "leaves the filters of the killed process only" "$(our_filters client eth0
 check "which the script removes" in_machine remove-filters-and-qdisc.sh eth0
 equal "so that none is left" "$(our_filters client eth0)" ""
 
+# --- as docs/cookbook.md has it ------------------------------------------------------------------
+
+commands_of cookbook "At boot" > "$NEW/usr/boot-commands"
+check "the cookbook's commands" in_machine sh -e /usr/boot-commands
+check "both tools run" in_machine systemctl --quiet is-active packet-monitor@eth0 proxy@eth0
+check "and are to start at boot" in_machine systemctl --quiet is-enabled packet-monitor@eth0 proxy@eth0
+check "the flows are where it says" wait_for 10 in_machine test -s /var/log/packet-monitor/eth0.jsonl
+check "the mapping works" in_machine proxy --status eth0
+check "stop" in_machine systemctl stop packet-monitor@eth0 proxy@eth0
+
 # --- the sandbox ----------------------------------------------------------------------------------
 
 for tool in proxy packet-monitor; do
