@@ -3,7 +3,7 @@
 # docs/cookbook.md and the EXAMPLES of the man pages: each command, as it stands there, and what the
 # page says of it. ("At boot" is in systemd.sh.)
 . "$(dirname "$0")/../lib.sh"
-needs socat jq
+needs socat jq nfcapd nfdump
 
 # A machine "client" with an uplink (eth0, 10.0.0.0/24) and two containers behind it, one on each veth.
 lan_of_the_mapping
@@ -96,6 +96,24 @@ shows "a row for each" all '^veth1 '
 ip -n client link add veth3 up type veth peer name veth3-peer
 check "and for those that start later" wait_for 10 grep -q 'attached to veth3' $TMP/all.err
 end all
+
+recipe "Export to nfdump"
+# What nfcapd has in shared memory goes by a name that all hosts see.
+start collector target unshare --ipc bash $TMP/recipe
+wait_for 10 listening target udp 4739
+recipe "Export to nfdump" 2
+begin export
+traffic > /dev/null
+end export
+has_read()
+{
+	[ "$(in_host target ss -Hlun 'sport = :4739' | awk '{ print $2 }')" = 0 ]
+}
+check "the collector reads all" wait_for 10 has_read
+pkill -TERM -P "${pids[collector]}"
+status_of collector || true
+recipe "Export to nfdump" 3
+contains "it knows the host" "$(in_host target bash $TMP/recipe)" 10.5.0.2
 
 recipe "Export to Prometheus and Grafana"
 begin prom
