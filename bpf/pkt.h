@@ -8,7 +8,7 @@
 
 #include <bpf/bpf_helpers.h>
 
-/* The way of nearly every packet is laid out in one piece. libbpf 1.7 defines both as well. */
+/* Hints: the compiler lays the likely path out in one piece. libbpf 1.7 defines both as well. */
 #ifndef likely
 #define likely(condition) __builtin_expect(!!(condition), 1)
 #endif
@@ -43,7 +43,7 @@ static __always_inline int pkt_read_by(struct __sk_buff *skb, __u32 off, void *d
 	if (bpf_skb_load_bytes(skb, off, slow, len))
 		return -ENODATA;
 	__builtin_memcpy(dst, slow, len);
-	/* Not one load for both ways, from a pointer that may be to the packet or to the stack. */
+	/* Keep the copies apart: the verifier knows a pointer as one kind only. */
 	asm volatile("");
 	return 0;
 }

@@ -4,8 +4,8 @@
  * for this machine, too.
  *
  * Rarely used parts are global functions: the verifier checks each of them once, instead of once
- * for every path that leads to them, so that loading takes milliseconds. It also makes them check
- * their pointers for NULL.
+ * for every path that leads to them, so that loading takes milliseconds. It also demands that they
+ * check their pointers for NULL.
  */
 #ifndef BPF_PM_PARSE_H
 #define BPF_PM_PARSE_H
@@ -174,8 +174,8 @@ static __always_inline enum pm_reason pm_skip_pppoe(struct __sk_buff *skb, struc
 }
 
 /*
- * Step over a stack of MPLS labels if there is IP behind it. Labels do not tell; the first four
- * bits do: a version, or 0 and 1 in front of what is no IP (RFC 4385).
+ * Step over a stack of MPLS labels if there is IP behind it. Labels do not say what follows. Its
+ * first four bits do: an IP version, or 0 or 1 in front of anything else (RFC 4385).
  */
 static __always_inline enum pm_reason pm_skip_labels(struct __sk_buff *skb, struct pm_packet *pkt)
 {

@@ -26,7 +26,7 @@
 
 /*
  * pm_gso_headers - find the payload of a GSO packet: each of its segments repeats all before it
- * @pkt: as pm_parse() has left it; goes with the search, except its key
+ * @pkt: as pm_parse() has left it; the search changes all of it, except its key
  *
  * Steps into tunnels, since the segments repeat the inner headers, too.
  * Return: the offset of the payload.

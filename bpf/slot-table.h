@@ -87,9 +87,10 @@ static __always_inline void *slot_find_first(__u64 hash, const void *key, slot_m
 /**
  * slot_sum - add up the low halves of those entries of @bucket that have the tag of @hash
  *
- * Hardly ever is there more than one, so this tells its slot + 1, or that there is none. Without a
- * branch, since the verifier would follow each. One entry after the other: some compilers would
- * compare first and add up in the end, with all that is between on the stack.
+ * Two entries of a bucket hardly ever have one tag. So the sum is nearly always the number of the
+ * slot + 1, or 0 if no entry has the tag. There is no branch, since the verifier would follow each.
+ * The barrier makes the compiler add one entry after the other: some compilers would compare all of
+ * them first, and keep the results on the stack.
  */
 static __always_inline __u64 slot_sum(const struct slot_bucket *bucket, __u64 hash)
 {

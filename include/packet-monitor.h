@@ -159,7 +159,10 @@ struct pm_untracked {
 };
 _Static_assert(sizeof(struct pm_untracked) == 512, "pm_untracked is shared with user space");
 
-/* A place for the filter in the programs: so many instructions, each a move of this value to r0. */
+/*
+ * Room for the filter in the programs: PM_FILTER_ROOM instructions, each of which moves
+ * PM_FILTER_PLACE to r0.
+ */
 #define PM_FILTER_ROOM 1000
 #define PM_FILTER_PLACE 0x706d6601
 

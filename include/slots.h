@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A hash table in memory that programs and user space share: "buckets" leads from a hash to the
- * number of a slot, and "free_slots" is a ring of the slots that may be taken. What a slot holds,
- * its key included, is the business of each tool. bpf/slot-table.h is the programs' side,
- * lib/slot-table.c user space's.
+ * number of a slot, and "free_slots" is a ring of the slots that may be taken. Each tool has slots
+ * and keys of its own. bpf/slot-table.h is the programs' side, lib/slot-table.c user space's.
  */
 #ifndef SLOTS_H
 #define SLOTS_H
 
 #include <linux/types.h>
 
-/* Entry of "buckets". Each entry in it: tag (high half of the hash), slot + 1 (low half), or 0. */
+/*
+ * Element of "buckets". An entry is the tag (the upper half of the hash) above the number of the
+ * slot + 1; 0: the entry is empty.
+ */
 enum { SLOT_BUCKET_SIZE = 7 };
 struct slot_bucket {
 	__u64 entry[SLOT_BUCKET_SIZE];
@@ -42,8 +44,7 @@ struct slot_line {
 };
 _Static_assert(sizeof(struct slot_line) == 64, "slot_line is one cache line");
 
-/* Entry of "spares", of one CPU: a slot that was taken, but not needed in the end: slot + 1; or 0.
- */
+/* Element of "spares", one for each CPU: number + 1 of a slot that was taken, not used; or 0. */
 struct slot_spare {
 	__u64 taken;
 	__u64 reserved[7];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The values in an expression: numbers, addresses, networks and ports as pcap-filter(7) has them.
- * Each function returns 0, or -EINVAL if the text is none; what it sets is of no use then.
+ * Each function returns 0, or -EINVAL if the text is no such value; the result is then undefined.
  */
 #ifndef FILTER_VALUE_H
 #define FILTER_VALUE_H

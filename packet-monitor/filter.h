@@ -111,7 +111,7 @@ int filter_check(const struct filter *filter);
 /**
  * filter_compile - write a filter that is not empty into the programs
  * @elf, @size: the image of their ELF file, with places for it (bpf/pm-filter.h)
- * Return: 0; -E2BIG if the places are too small; -ENOENT if there is none; -ENOMEM.
+ * Return: 0; -E2BIG if the programs have too little room; -ENOENT if they have none; -ENOMEM.
  */
 int filter_compile(const struct filter *filter, void *elf, size_t size);
 

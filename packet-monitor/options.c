@@ -42,7 +42,7 @@ static const struct option_entry table[] = {
 	  "watch IFACE; the same as IFACE alone. A name, another name, a quoted pattern such as "
 	  "'veth*', or any: every interface. Interfaces that appear later are watched, too" },
 	{ "exclude", OPT_EXCLUDE, "PATTERN",
-	  "do not watch interfaces with such a name; may be given several times" },
+	  "do not watch interfaces whose name matches; may be given several times" },
 	{ "direction", 'Q', "in|out|both",
 	  "count incoming packets, outgoing packets, or both (default)" },
 	{ "output", 'o', "FORMAT",
