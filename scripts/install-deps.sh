@@ -168,7 +168,7 @@ present()
 }
 
 # The services of these packages are not started, neither now nor at boot.
-SERVICES=(prometheus prometheus-node-exporter)
+SERVICES=(nfdump pmacct prometheus prometheus-node-exporter)
 POLICY=/usr/sbin/policy-rc.d # Debian's packages ask it before they start a service
 
 # without_services PACKAGE... -- COMMAND...: install those packages by that command

@@ -447,6 +447,56 @@ answering()
 	wait_for 10 listening "$1" udp $TARGET_PORT
 }
 
+# --- collectors of flows, in the host "collector" --------------------------------------------------
+
+# roomy ID PORT: give the UDP socket of a program a buffer that loses nothing, however slow it is
+roomy()
+{
+	wait_for 10 listening collector udp "$2"
+	in_host collector python3 - "${pids[$1]}" "$2" <<-'PYTHON'
+		import ctypes, os, socket, sys
+		pid, port = int(sys.argv[1]), int(sys.argv[2])
+		SO_RCVBUFFORCE, PIDFD_GETFD = 33, 438
+		done = 0
+		for name in os.listdir(f"/proc/{pid}/fd"):
+		    if not os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:"):
+		        continue
+		    fd = ctypes.CDLL(None).syscall(PIDFD_GETFD, os.pidfd_open(pid), int(name), 0)
+		    with socket.socket(fileno=fd) as s:
+		        if s.family != socket.AF_UNIX and s.type == socket.SOCK_DGRAM and s.getsockname()[1] == port:
+		            s.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 29)
+		            done += 1
+		sys.exit(not done)
+	PYTHON
+}
+
+# has_read PORT: whether a collector has read all that has arrived
+has_read()
+{
+	[ "$(in_host collector ss -Huln "sport = :$1" | awk '{ sum += $2 } END { print sum }')" = 0 ]
+}
+
+# nfdump_on ID PORT: nfcapd; its files are in $TMP/ID.flows
+nfdump_on()
+{
+	mkdir -p "$TMP/$1.flows"
+	start "$1" collector unshare --ipc nfcapd -w "$TMP/$1.flows" -p "$2" -t 86400
+	roomy "$1" "$2"
+}
+
+# nfdump_has ID: "PACKETS BYTES" of all flows; nfcapd has ended
+nfdump_has()
+{
+	nfdump -q -R "$TMP/$1.flows" -A inif -o 'fmt:%pkt %byt' -N 2> /dev/null |
+		awk 'NF == 2 { packets += $1; bytes += $2 } END { printf "%d %d\n", packets, bytes }'
+}
+
+# plus "A B" "C D"
+plus()
+{
+	echo "$1 $2" | awk '{ printf "%d %d\n", $1 + $3, $2 + $4 }'
+}
+
 # --- connections that stay open ------------------------------------------------------------------
 
 declare -A lines=()

@@ -19,48 +19,6 @@ for dev in source/eth0 monitor/eth0; do
 	ip -n ${dev%/*} link set ${dev#*/} arp off
 done
 
-# roomy ID PORT: give the UDP socket of a program a buffer that loses nothing, however slow it is
-roomy()
-{
-	wait_for 10 listening collector udp $2
-	in_host collector python3 - ${pids[$1]} $2 <<-'PYTHON'
-		import ctypes, os, socket, sys
-		pid, port = int(sys.argv[1]), int(sys.argv[2])
-		SO_RCVBUFFORCE, PIDFD_GETFD = 33, 438
-		done = 0
-		for name in os.listdir(f"/proc/{pid}/fd"):
-		    if not os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:"):
-		        continue
-		    fd = ctypes.CDLL(None).syscall(PIDFD_GETFD, os.pidfd_open(pid), int(name), 0)
-		    with socket.socket(fileno=fd) as s:
-		        if s.family != socket.AF_UNIX and s.type == socket.SOCK_DGRAM and s.getsockname()[1] == port:
-		            s.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 29)
-		            done += 1
-		sys.exit(not done)
-	PYTHON
-}
-
-# has_read PORT: whether a collector has read all that has arrived
-has_read()
-{
-	[ "$(in_host collector ss -Huln "sport = :$1" | awk '{ sum += $2 } END { print sum }')" = 0 ]
-}
-
-# nfdump_on ID PORT: nfcapd; its files are in $TMP/ID.flows
-nfdump_on()
-{
-	mkdir -p $TMP/$1.flows
-	start $1 collector unshare --ipc nfcapd -w $TMP/$1.flows -p $2 -t 86400
-	roomy $1 $2
-}
-
-# nfdump_has ID: end nfcapd once it has read everything, and print "PACKETS BYTES" of all flows
-nfdump_has()
-{
-	nfdump -q -R $TMP/$1.flows -A inif -o 'fmt:%pkt %byt' -N 2> /dev/null |
-		awk 'NF == 2 { packets += $1; bytes += $2 } END { printf "%d %d\n", packets, bytes }'
-}
-
 # flood FIRST COUNT RATE
 flood()
 {
@@ -101,12 +59,6 @@ ignored()
 			END { print packets[n], bytes[m] }'
 }
 
-# plus "A B" "C D"
-plus()
-{
-	echo "$1 $2" | awk '{ printf "%d %d\n", $1 + $3, $2 + $4 }'
-}
-
 start wire collector tcpdump -i eth0 -B 131072 -s 0 -w $TMP/wire.pcap ip or ip6
 check "the wire is watched" wait_for 10 grep -q 'listening on' $TMP/wire.err
 nfdump_on nfcapd $NFDUMP
@@ -143,6 +95,7 @@ done
 check "nfcapd reads all" wait_for 60 has_read $NFDUMP
 check "nfacctd reads all" wait_for 60 has_read $PMACCT
 check "the relay gives all away" wait_for 60 grep -q disconnected $TMP/relay.out
+equal "TCP: the messages are in sequence" "$(sort -u $TMP/relay.out | xargs)" "connected disconnected"
 check "and nfcapd behind it reads all" wait_for 60 has_read $RELAYED
 for id in nfcapd relayed nfacctd; do
 	stop $id INT || true

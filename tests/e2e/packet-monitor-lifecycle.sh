@@ -67,6 +67,17 @@ mount --bind "$TMP/meminfo" /proc/meminfo
 refused "more flows than memory holds" 1 "try a smaller --max-flows" eth0
 umount /proc/meminfo
 refused "an interface that is named and taken away" 2 "--exclude takes away eth0" eth0 --exclude 'eth*'
+refused "a collector without a host" 2 "--ipfix: 'tcp:4739' names no host: is it a port?" --ipfix tcp:4739 eth0
+refused "a collector with a wrong port" 2 "has a port that is no number of 1 to 65535" --ipfix host:65536 eth0
+refused "a collector's address without brackets" 2 "([ADDRESS]:PORT)" --ipfix fd00::1:99999 eth0
+refused "two collectors" 2 "--ipfix may be given once" --ipfix 10.0.0.2 --ipfix 10.0.0.3 eth0
+refused "an active time-out that is too short" 2 "--active must be 1 to" --ipfix 10.0.0.2 --active 0.5 eth0
+refused "no observation domain" 2 "--observation-domain must be 0 to 4294967295" \
+	--ipfix 10.0.0.2 --observation-domain 4294967296 eth0
+refused "an active time-out without a collector" 2 "need --ipfix" --active 5 eth0
+refused "an observation domain without a collector" 2 "need --ipfix" --observation-domain 0 eth0
+refused "a collector that nobody knows" 1 "cannot find the collector nobody.invalid: " \
+	--ipfix nobody.invalid eth0
 
 said=$(in_host near capsh --drop=cap_bpf,cap_sys_admin,cap_net_admin -- -c "exec '$PM' eth0" 2>&1) &&
 	fail "not enough privilege" "starts"
