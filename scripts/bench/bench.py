@@ -32,15 +32,20 @@ CLIENT_ADDR = "10.0.0.1"
 TARGET = "10.0.0.138:23456"  # the built-in mapping leads here
 ORIGINAL = "10.0.0.10:12345"  # from here; no host has this address
 OTHER = "10.0.0.139:23456"  # the same server, but no mapping knows it
+# The same in IPv6.
+CLIENT_ADDR6 = "fd00::1"
+TARGET6 = "[fd00::138]:23456"
+ORIGINAL6 = "[fd00::10]:12345"
+OTHER6 = "[fd00::139]:23456"
 FLOW_BASE = "10.64.0.0"  # and the million addresses after it: the sources of many flows
 DEVICE = "veth0"
 MANY_FLOWS = 1 << 20
 
 # Seconds of each part when all of them run: less than 20 minutes together with what frames them.
 PARTS = {
-    "packets": 270,
+    "packets": 320,
     "flows": 200,
-    "tcp": 480,
+    "tcp": 430,
     "profile": 40,
     "program": 60,
     "contention": 15,
@@ -60,6 +65,11 @@ def run(*command, text=None):
 
 def log(text):
     print(text, file=sys.stderr, flush=True)
+
+
+def address(end):
+    """Of ADDRESS:PORT or [ADDRESS]:PORT."""
+    return end.rpartition(":")[0].strip("[]")
 
 
 class Sysctl:
@@ -120,23 +130,34 @@ class Network:
             self.ip(host, "link", "add", DEVICE, "type", "veth", "peer", "name", host, "netns",
                     self.names["switch"])
             self.ip("switch", "link", "set", host, "master", "br0", "up")
+            # Nothing that IPv6 sends by itself.
+            self.sysctl(host, f"net.ipv6.conf.{DEVICE}.accept_ra", 0)
+            self.ip(host, "link", "set", DEVICE, "addrgenmode", "none")
             self.ip(host, "link", "set", DEVICE, "up")
-            self.sysctl(host, f"net.ipv6.conf.{DEVICE}.disable_ipv6", 1)
         self.ip("client", "addr", "add", CLIENT_ADDR + "/24", "dev", DEVICE)
-        for addr in (TARGET, OTHER):
-            self.ip("server", "addr", "add", addr.split(":")[0] + "/24", "dev", DEVICE)
+        self.ip("client", "addr", "add", CLIENT_ADDR6 + "/64", "dev", DEVICE, "nodad")
+        for end in (TARGET, OTHER):
+            self.ip("server", "addr", "add", address(end) + "/24", "dev", DEVICE)
+        for end in (TARGET6, OTHER6):
+            self.ip("server", "addr", "add", address(end) + "/64", "dev", DEVICE, "nodad")
         self.ip("client", "route", "add", "local", FLOW_BASE + "/12", "dev", "lo")
         self.ip("server", "route", "add", FLOW_BASE + "/12", "via", CLIENT_ADDR)
         self.sysctl("client", "net.ipv4.ip_local_port_range", "1024 65535")
         for host in ("client", "server"):  # neither paces nor depends on the machine's settings
             self.sysctl(host, "net.ipv4.tcp_congestion_control", "reno")
         # The bridge has learned the hosts once each has spoken.
-        run(*self.inside("client", "ping", "-c", "1", "-q", TARGET.split(":")[0]))
-        run(*self.inside("client", "ping", "-c", "1", "-q", OTHER.split(":")[0]))
+        for end in (TARGET, OTHER, TARGET6, OTHER6):
+            run(*self.inside("client", "ping", "-c", "1", "-q", address(end)))
 
     def down(self):
         for name in self.made:
             subprocess.run(["ip", "netns", "delete", name], capture_output=True)
+
+
+def listening(variant):
+    """Where the server listens."""
+    port = TARGET.rpartition(":")[2]
+    return ("0.0.0.0:" if variant.family == 4 else "[::]:") + port
 
 
 def wait_until(condition, what, seconds=10):
@@ -151,6 +172,7 @@ class Variant:
     """Something that may be on the packet's way. start() and stop() put it there and remove it."""
 
     kind = "none"  # tc, tap, netfilter: for the report
+    family = 4
     target = TARGET
     title = "direct"
     many_flows = False
@@ -176,6 +198,12 @@ class Variant:
     def programs(self):
         """Ids of the BPF programs at the device's hooks, egress first."""
         return []
+
+
+class Direct6(Variant):
+    family = 6
+    target = TARGET6
+    title = "direct, IPv6"
 
 
 class Process(Variant):
@@ -291,6 +319,7 @@ class MonitorTcx(Monitor):
 
 class Proxy(Tool):
     options = ()
+    original = ORIGINAL
 
     def command(self):
         options = []
@@ -305,8 +334,8 @@ class Proxy(Tool):
         # The neighbour entry of the original address is part of the set-up, not of the traffic. A
         # minute: on a busy machine it has taken more than 10 s.
         run(*self.net.inside("client", "timeout", "60", os.path.join(PROGRAMS, "traffic"), "-c",
-                             self.net.path("client"), "-s", self.net.path("server"), "-t", ORIGINAL,
-                             "-l", "0.0.0.0:" + TARGET.split(":")[1], "-n", "1", "crr"))
+                             self.net.path("client"), "-s", self.net.path("server"), "-t",
+                             self.original, "-l", listening(self), "-n", "1", "crr"))
 
 
 class ProxyHit(Proxy):
@@ -324,6 +353,19 @@ class ProxyHitTcx(ProxyHit):
 class ProxyMiss(Proxy):
     title = "proxy, unmapped"
     target = OTHER
+
+
+class ProxyHit6(Proxy):
+    title = "proxy, mapped, IPv6"
+    family = 6
+    original = target = ORIGINAL6
+    options = ("--map", f"{ORIGINAL6}={TARGET6}")
+    many_flows = False
+
+
+class ProxyMiss6(ProxyHit6):
+    title = "proxy, unmapped, IPv6"
+    target = OTHER6
 
 
 class Filter(Variant):
@@ -433,10 +475,13 @@ class NftSet(Nftables):
 
 
 class NftDnat(Nftables):
+    original, to = ORIGINAL, TARGET
+
     def rules(self):
-        to, original = TARGET, ORIGINAL.split(":")
-        rule = f"ip daddr {original[0]} {{}} dport {original[1]} dnat to {to}"
-        return f"""table ip bench {{
+        ip = "ip" if self.family == 4 else "ip6"
+        port = self.original.rpartition(":")[2]
+        rule = f"{ip} daddr {address(self.original)} {{}} dport {port} dnat to {self.to}"
+        return f"""table {ip} bench {{
             chain output {{
                 type nat hook output priority -100;
                 {rule.format("tcp")}
@@ -453,6 +498,19 @@ class NftDnatHit(NftDnat):
 class NftDnatMiss(NftDnat):
     title = "nftables DNAT, unmapped"
     target = OTHER
+
+
+class NftDnatHit6(NftDnat):
+    title = "nftables DNAT, mapped, IPv6"
+    family = 6
+    original, to = ORIGINAL6, TARGET6
+    target = ORIGINAL6
+    many_flows = False
+
+
+class NftDnatMiss6(NftDnatHit6):
+    title = "nftables DNAT, unmapped, IPv6"
+    target = OTHER6
 
 
 class Softflowd(Process):
@@ -520,7 +578,8 @@ def fold(samples):
 
 
 VARIANTS = (Empty, EmptyTcx, Minimal, Trace, Monitor, MonitorTcx, NftSet, Softflowd, Tcpdump, Iftop,
-            Pmacct, ProxyHit, ProxyHitTcx, NftDnatHit, ProxyMiss, NftDnatMiss)
+            Pmacct, ProxyHit, ProxyHitTcx, NftDnatHit, ProxyMiss, NftDnatMiss,
+            ProxyHit6, NftDnatHit6, ProxyMiss6, NftDnatMiss6)
 
 
 class Bench:
@@ -532,6 +591,7 @@ class Bench:
         self.facts = {}
         self.runs = 0
         self.direct = Variant(self.net)
+        self.direct6 = Direct6(self.net)
         self.variants = []
         for cls in VARIANTS:
             variant = cls(self.net)
@@ -549,7 +609,7 @@ class Bench:
         source = ipaddress.ip_address(FLOW_BASE) + (0 if mode == "udp" else self.runs)
         command = [os.path.join(PROGRAMS, "traffic"), "-c", self.net.path("client"), "-s",
                    self.net.path("server"), "-t", variant.target, "-l",
-                   "0.0.0.0:" + TARGET.split(":")[1], "-b", str(source)]
+                   listening(variant), "-b", str(source)]
         for pid in variant.pids():
             command += ["-p", str(pid)]
         return json.loads(run(*command, *(str(o) for o in options), mode))
@@ -571,21 +631,22 @@ class Bench:
                 for mode, options in modes:
                     result[mode][into].append(self.traffic(who, mode, *options))
 
+        direct = self.direct if variant.family == 4 else self.direct6
         variant.flows = self.flow_count
         try:
-            take(self.direct, "without")
+            take(direct, "without")
             variant.start()
             if warm:
                 self.traffic(variant, *warm)
             take(variant, "with")
             take(variant, "with")
             variant.stop()
-            take(self.direct, "without")
+            take(direct, "without")
         finally:
             variant.stop()
         for mode, sides in result.items():
             self.samples.append({"part": part, "variant": variant.title, "kind": variant.kind,
-                                 "mode": mode, "flows": self.flow_count, **sides})
+                                 "family": variant.family, "mode": mode, "flows": self.flow_count, **sides})
 
     def rounds(self, seconds, variants, one, every=lambda variant: variant.every):
         end = time.monotonic() + seconds * self.args.scale
@@ -630,7 +691,8 @@ class Bench:
                  ("rr", ("-n", self.scaled(8000))), ("rr2", ("-n", self.scaled(4000))),
                  ("bulk", ("-d", self.scaled_seconds(0.2))),
                  ("bulk2", ("-d", self.scaled_seconds(0.4)))]
-        variants = [v for v in self.variants if v.kind == "netfilter" or isinstance(v, (Tool, Empty))]
+        variants = [v for v in self.variants if v.family == 4 and
+                    (v.kind == "netfilter" or isinstance(v, (Tool, Empty)))]
         for variant in variants:
             variant.reports = False
         # What the targets compare is measured most often: TCP's figures spread the widest.

@@ -13,8 +13,10 @@ import sys
 MONITOR, HIT, MISS = "packet-monitor", "proxy, mapped", "proxy, unmapped"
 NFT_SET = "nftables set, counters"
 NFT_HIT, NFT_MISS = "nftables DNAT, mapped", "nftables DNAT, unmapped"
+HIT6, MISS6 = HIT + ", IPv6", MISS + ", IPv6"
+NFT_HIT6, NFT_MISS6 = NFT_HIT + ", IPv6", NFT_MISS + ", IPv6"
 MONITOR_TCX, HIT_TCX = "packet-monitor --tcx", "proxy --tcx, mapped"
-OURS = (MONITOR, MONITOR_TCX, HIT, HIT_TCX, MISS)
+OURS = (MONITOR, MONITOR_TCX, HIT, HIT_TCX, MISS, HIT6, MISS6)
 
 # What bench.py has sampled below the hooks, and what to call it.
 PIECES = (
@@ -91,10 +93,10 @@ class Results:
         return sum(s["count"] - s["received"] for r in self.raw["samples"]
                    for s in r["with"] + r["without"] if "received" in s)
 
-    def direct(self, part, mode, flows=1):
+    def direct(self, part, mode, flows=1, family=4):
         """All samples of the direct path."""
         return [s for key, rounds in self.pairs.items() if key[:3] == (part, mode, flows)
-                for r in rounds for s in r["without"]]
+                for r in rounds for s in r["without"] if r["family"] == family]
 
     def test_run(self, program, flows):
         for row in self.raw.get("test_run", []):
@@ -195,6 +197,8 @@ def targets(res):
         compare(f"{monitor}, CPU per packet over direct", monitor, "softflowd", 0.25)
     compare("proxy, mapped packets, over direct", HIT, NFT_HIT, 0.35)
     compare("proxy, unmapped packets, over direct", MISS, NFT_MISS, 0.35)
+    compare("proxy, mapped IPv6 packets, over direct", HIT6, NFT_HIT6, 0.35)
+    compare("proxy, unmapped IPv6 packets, over direct", MISS6, NFT_MISS6, 0.35)
 
     nft = res.rate(NFT_HIT, "crr2")
     for name, hit in (("the proxy", HIT), ("proxy --tcx", HIT_TCX)):
@@ -285,6 +289,10 @@ def write_readme(res, path):
             "of the rounds' ratios and, in parentheses, its quartiles. The direct path takes "
             f"{total(packets, 'cpu_ns', 'count'):.0f} ns per packet, "
             f"{total(packets, 'count', 'wall_ns') * 1e9:,.0f} packets/s on one CPU.\n")
+        packets6 = res.direct("packets", "udp", family=6)
+        if packets6:
+            say("IPv6 is compared with the direct path of IPv6, which takes "
+                f"{total(packets6, 'cpu_ns', 'count'):.0f} ns per packet.\n")
         rows = []
         for variant in res.variants:
             cost = res.cost(variant)

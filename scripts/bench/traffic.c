@@ -48,11 +48,18 @@ enum {
 	MAX_TOOLS = 16,
 };
 
+/* An address and a port of either family. */
+union end {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
 struct bench_options {
 	const char *client_ns;
 	const char *server_ns;
-	struct sockaddr_in dest;  /* where the client sends to */
-	struct sockaddr_in local; /* where the server listens */
+	union end dest;		  /* where the client sends to */
+	union end local;	  /* where the server listens */
 	struct in_addr flow_base; /* first of the source addresses when there are several flows */
 	__u32 flows;
 	__u32 count;
@@ -157,8 +164,13 @@ static void bench_pin(int cpu)
 		die("cannot run on CPU %d", cpu);
 }
 
+static socklen_t end_len(const union end *end)
+{
+	return end->any.sa_family == AF_INET ? sizeof(end->v4) : sizeof(end->v6);
+}
+
 /* A socket stays in the namespace in which it was made. */
-static int socket_in(const char *ns, int type)
+static int socket_in(const struct bench_options *opt, const char *ns, int type)
 {
 	int ns_fd = open(ns, O_RDONLY | O_CLOEXEC), fd;
 
@@ -167,7 +179,7 @@ static int socket_in(const char *ns, int type)
 	if (setns(ns_fd, CLONE_NEWNET))
 		die("cannot enter %s", ns);
 	close(ns_fd);
-	fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+	fd = socket(opt->dest.any.sa_family, type | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		die("cannot open a socket");
 	return fd;
@@ -181,12 +193,12 @@ static void bench_set_option(int fd, int level, int name, int value)
 
 static int listen_tcp(const struct bench_options *opt)
 {
-	int fd = socket_in(opt->server_ns, SOCK_STREAM);
+	int fd = socket_in(opt, opt->server_ns, SOCK_STREAM);
 
 	bench_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	/* No more in flight than a CPU's backlog takes: a drop would be measured, not the path. */
 	bench_set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, TCP_WINDOW);
-	if (bind(fd, (const struct sockaddr *)&opt->local, sizeof(opt->local)) || listen(fd, 128))
+	if (bind(fd, &opt->local.any, end_len(&opt->local)) || listen(fd, 128))
 		die("cannot listen");
 	return fd;
 }
@@ -240,20 +252,21 @@ static void burst_set_source(struct burst *burst, int i, struct in_addr addr)
 
 static void run_udp(const struct bench_options *opt)
 {
-	int server = socket_in(opt->server_ns, SOCK_DGRAM);
-	int client = socket_in(opt->client_ns, SOCK_DGRAM);
-	const struct sockaddr_in source = { .sin_family = AF_INET, .sin_port = htons(UDP_SOURCE) };
+	int server = socket_in(opt, opt->server_ns, SOCK_DGRAM);
+	int client = socket_in(opt, opt->client_ns, SOCK_DGRAM);
+	union end source = { .any.sa_family = opt->dest.any.sa_family };
 	__u64 random = 88172645463325252ULL, sent = 0, got = 0;
 	static struct burst out, in;
 	struct cost from;
 	char more[64];
 
+	source.v4.sin_port = htons(UDP_SOURCE); /* in IPv6 it is at the same place */
 	bench_set_option(server, SOL_SOCKET, SO_RCVBUF, 4 << 20);
-	if (bind(server, (const struct sockaddr *)&opt->local, sizeof(opt->local)))
+	if (bind(server, &opt->local.any, end_len(&opt->local)))
 		die("cannot bind the receiver");
-	if (bind(client, (const struct sockaddr *)&source, sizeof(source)))
+	if (bind(client, &source.any, end_len(&source)))
 		die("cannot bind the sender");
-	if (connect(client, (const struct sockaddr *)&opt->dest, sizeof(opt->dest)))
+	if (connect(client, &opt->dest.any, end_len(&opt->dest)))
 		die("cannot set the destination");
 	burst_init(&out, opt, true);
 	burst_init(&in, opt, false);
@@ -308,14 +321,15 @@ static void move_byte(int from, int to)
 static int tcp_connect(const struct bench_options *opt)
 {
 	const struct sockaddr_in source = { .sin_family = AF_INET, .sin_addr = opt->flow_base };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(opt->dest.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		die("cannot open a socket");
 	bench_set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-	if (bind(fd, (const struct sockaddr *)&source, sizeof(source)))
+	if (opt->dest.any.sa_family == AF_INET &&
+	    bind(fd, (const struct sockaddr *)&source, sizeof(source)))
 		die("cannot bind the client");
-	if (connect(fd, (const struct sockaddr *)&opt->dest, sizeof(opt->dest)))
+	if (connect(fd, &opt->dest.any, end_len(&opt->dest)))
 		die("cannot connect");
 	bench_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	return fd;
@@ -384,7 +398,7 @@ static void exchange_byte(int fd)
 
 static void enter_client_ns(const struct bench_options *opt)
 {
-	close(socket_in(opt->client_ns, SOCK_DGRAM));
+	close(socket_in(opt, opt->client_ns, SOCK_DGRAM));
 }
 
 static void run_crr(const struct bench_options *opt)
@@ -564,21 +578,28 @@ static void run_bulk2(const struct bench_options *opt)
 	print_result("bulk2", opt, &from, receiver.bytes, "");
 }
 
-static struct sockaddr_in bench_parse_addr(const char *text)
+/* ADDRESS:PORT, or [ADDRESS]:PORT for IPv6 */
+static union end bench_parse_addr(const char *text)
 {
-	struct sockaddr_in addr = { .sin_family = AF_INET };
-	const char *colon = strchr(text, ':');
-	char host[INET_ADDRSTRLEN] = "";
+	const char *colon = strrchr(text, ':');
+	bool ipv6 = *text == '[';
+	char host[INET6_ADDRSTRLEN + 2];
+	union end end = { .any.sa_family = ipv6 ? AF_INET6 : AF_INET };
+	void *addr = ipv6 ? (void *)&end.v6.sin6_addr : &end.v4.sin_addr;
+	size_t len = colon ? (size_t)(colon - text) : 0;
 
-	if (colon && (size_t)(colon - text) < sizeof(host)) {
-		memcpy(host, text, colon - text);
-		addr.sin_port = htons((__u16)strtoul(colon + 1, NULL, 10));
-	}
-	if (!addr.sin_port || inet_pton(AF_INET, host, &addr.sin_addr) != 1) {
+	if (len <= ipv6 || len >= sizeof(host))
+		len = 0;
+	else if (ipv6)
+		len -= 2; /* the brackets */
+	memcpy(host, text + ipv6, len);
+	host[len] = '\0';
+	if (!len || inet_pton(end.any.sa_family, host, addr) != 1) {
 		errno = EINVAL;
 		die("%s is not ADDRESS:PORT", text);
 	}
-	return addr;
+	end.v4.sin_port = htons((__u16)strtoul(colon + 1, NULL, 10));
+	return end;
 }
 
 static const char usage[] =
@@ -586,8 +607,8 @@ static const char usage[] =
 	"  modes: udp, crr, rr, crr2, rr2, bulk, bulk2\n"
 	"  -n N      packets, connections or exchanges\n"
 	"  -d SEC    bulk: how long; udp: any value above 0 visits the flows in random order\n"
-	"  -f N      udp: flows (source addresses from -b on)\n"
-	"  -b ADDR   udp: first source address; TCP: the source address\n"
+	"  -f N      udp: flows (source addresses from -b on); IPv4 only\n"
+	"  -b ADDR   udp: first source address; TCP: the source address; IPv4 only\n"
 	"  -u CPU    where to run\n"
 	"  -p PID    add the CPU time of this process (repeatable)\n";
 
@@ -646,8 +667,9 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (optind != argc - 1 || !opt.client_ns || !opt.server_ns || !opt.dest.sin_port ||
-	    !opt.local.sin_port || !opt.flows) {
+	if (optind != argc - 1 || !opt.client_ns || !opt.server_ns || !opt.dest.v4.sin_port ||
+	    !opt.local.v4.sin_port || opt.dest.any.sa_family != opt.local.any.sa_family ||
+	    !opt.flows) {
 		fputs(usage, stderr);
 		return 2;
 	}
