@@ -56,11 +56,13 @@ static __always_inline struct proxy_reply reply_of(const struct proxy_mapping *m
 /** reply_equal - compare two keys of flows; memcmp() would be a call */
 static __always_inline int reply_equal(const struct proxy_reply *a, const struct proxy_reply *b)
 {
-	__u64 one[2], other[2];
+	__u64 one[sizeof(*a) / sizeof(__u64)], other[sizeof(*b) / sizeof(__u64)], differ = 0;
 
 	__builtin_memcpy(one, a, sizeof(one));
 	__builtin_memcpy(other, b, sizeof(other));
-	return !((one[0] ^ other[0]) | (one[1] ^ other[1]));
+	for (__u32 i = 0; i < sizeof(one) / sizeof(one[0]); i++)
+		differ |= one[i] ^ other[i];
+	return !differ;
 }
 
 /** client_side - make the key under which the flow of client packet @p is found if it is pinned */

@@ -43,8 +43,8 @@ static bool cache_pass(enum rig_direction direction, __u8 proto, __u8 flags, con
 	if (rig_run(&rig, direction, in, len, out, &out_len) == TC_ACT_SHOT ||
 	    frame_wrong(out, out_len))
 		return false;
-	return egress ? get32(out + L2_LEN + 16) == ip(target)
-		      : get32(out + L2_LEN + 12) == ip(ORIGINAL);
+	return egress ? addr_get(out + L2_LEN + IP_DST) == ip(target)
+		      : addr_get(out + L2_LEN + IP_SRC) == ip(ORIGINAL);
 }
 
 static bool cache_sent(__u8 proto, __u8 flags)
@@ -79,7 +79,8 @@ static void connection(void)
 static unsigned int cache_remembered(void)
 {
 	const struct bpf_map *map = rig.skel->maps.cache;
-	__u32 value[16], kind = 3, count = 0;
+	/* struct cached of bpf/proxy-cache.h, and its field "kind" */
+	__u32 value[PROXY_SIZE(16, 32)], kind = PROXY_SIZE(3, 10), count = 0;
 
 	for (__u32 i = 0; i < bpf_map__max_entries(map); i++)
 		count += !bpf_map_lookup_elem(bpf_map__fd(map), &i, value) && value[kind];
@@ -219,7 +220,7 @@ static struct proxy_mapping_stats counted(void)
 /* Every packet is counted, whatever way it took, on whatever CPU. */
 static void test_counts(void)
 {
-	enum { PACKETS = 100, LEN = L2_LEN + 20 + 8 + 7 };
+	enum { PACKETS = 100, LEN = L2_LEN + IP_LEN + 8 + 7 };
 	struct proxy_mapping_stats before = counted(), after;
 	int cpus = (int)sysconf(_SC_NPROCESSORS_ONLN), bad = 0;
 	cpu_set_t all, one;

@@ -71,7 +71,7 @@ static bool reap_sent(__u16 port)
 	__u8 out[FRAME_MAX];
 
 	return send_frame(RIG_EGRESS, port, out) != TC_ACT_SHOT &&
-	       get32(out + L2_LEN + 16) == ip(TARGET);
+	       addr_get(out + L2_LEN + IP_DST) == ip(TARGET);
 }
 
 static bool reap_answered(__u16 port)
@@ -79,7 +79,7 @@ static bool reap_answered(__u16 port)
 	__u8 out[FRAME_MAX];
 
 	send_frame(RIG_INGRESS, port, out);
-	return get32(out + L2_LEN + 12) == ip(ORIGINAL);
+	return addr_get(out + L2_LEN + IP_SRC) == ip(ORIGINAL);
 }
 
 static bool exists(__u16 port)

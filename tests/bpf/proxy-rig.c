@@ -147,6 +147,9 @@ void rig_open(struct rig *rig, struct rig_sizes sizes)
 	rig->skel->rodata->cfg_ring_mask = size.ring - 1;
 	for (__u64 i = 0; i < SLOT_HASH_KEYS; i++)
 		rig->skel->rodata->cfg_hash_keys[i] = (i + 1) * 0x9e3779b97f4a7c15ULL;
+	/* Whatever the last word of the client's address is, it is multiplied by 0. */
+	if (sizes.one_hash)
+		rig->skel->rodata->cfg_hash_keys[PROXY_SIZE(0, 6)] = -(__u64)htonl(ip(TARGET));
 	bpf_map__set_max_entries(rig->skel->maps.fragments, sizes.fragments ?: 8192);
 	bpf_map__set_max_entries(rig->skel->maps.mapping_stats, cpus * RIG_IDS);
 	bpf_map__set_max_entries(rig->skel->maps.cache, cpus * PROXY_CACHE_SLOTS);

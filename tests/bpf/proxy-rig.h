@@ -66,6 +66,7 @@ struct rig_sizes {
 	__u32 flows;
 	__u32 buckets; /* a power of two, of those that there are for so many flows */
 	__u32 fragments;
+	bool one_hash; /* no secret in it: all clients of TARGET with one port have the same hash */
 };
 
 /** rig_open - load the programs; ends the test if that fails. 0 in @sizes: the default */

@@ -33,9 +33,9 @@ static __u16 send_out(const char *client, __u16 port, const char *original)
 	size_t len = frame_build(in, &spec), out_len;
 
 	if (rig_run(&rig, RIG_EGRESS, in, len, out, &out_len) == TC_ACT_SHOT ||
-	    get32(out + L2_LEN + 16) != ip(TARGET))
+	    addr_get(out + L2_LEN + IP_DST) != ip(TARGET))
 		return 0;
-	return get16(out + L2_LEN + 20);
+	return get16(out + L2_LEN + IP_LEN);
 }
 
 /* Whether the answer to @port of @client comes from @original, and to the client's own port. */
@@ -50,7 +50,8 @@ static bool table_answered(const char *client, __u16 port, const char *original,
 	size_t len = frame_build(in, &spec), out_len;
 
 	rig_run(&rig, RIG_INGRESS, in, len, out, &out_len);
-	return get32(out + L2_LEN + 12) == ip(original) && get16(out + L2_LEN + 22) == own;
+	return addr_get(out + L2_LEN + IP_SRC) == ip(original) &&
+	       get16(out + L2_LEN + IP_LEN + 2) == own;
 }
 
 static void open_rig(struct rig_sizes sizes)
@@ -224,6 +225,22 @@ static void test_crowded(void)
 	CHECK_EQ(lost, 0, "removed, they leave their room to the next");
 }
 
+/* Flows of one hash, and so of one bucket and one tag, are told apart by their keys. */
+static void test_one_hash(void)
+{
+	static const char *const clients[] = { "10.1.2.1", "10.1.2.2" }, *const originals[] = {
+		ORIGINAL, ORIGINAL_2
+	};
+
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(send_out(clients[i], CLIENT_PORT, originals[i]), CLIENT_PORT,
+			 "flow %d of one hash keeps its port", i);
+	CHECK_EQ(rig_count_flows(&rig), 2, "each has a slot");
+	for (int i = 0; i < 2; i++)
+		CHECK(table_answered(clients[i], CLIENT_PORT, originals[i], CLIENT_PORT),
+		      "and flow %d gets its own answers", i);
+}
+
 /* --- slots --- */
 
 static void test_reuse(void)
@@ -302,6 +319,9 @@ int main(void)
 	rig_close(&rig);
 	open_rig((struct rig_sizes){ .flows = 64, .buckets = 4 });
 	RUN(test_crowded);
+	rig_close(&rig);
+	open_rig((struct rig_sizes){ .one_hash = true });
+	RUN(test_one_hash);
 	rig_close(&rig);
 	open_rig((struct rig_sizes){ .flows = 4 });
 	RUN(test_reuse);
