@@ -245,6 +245,16 @@ choose()
 	done <<< "$lines" | sort -u
 }
 
+# how_large PACKAGE...: ": 12 MB to download, 34 MB on disk", where the package manager tells
+how_large()
+{
+	[ "$manager" = apt-get ] || return 0
+	LC_ALL=C apt-get -o Debug::NoLocking=1 --print-uris --no-install-recommends install "$@" 2> /dev/null |
+		sed -n 's/^Need to get \(.*\) of archives\./: \1 to download/p
+			s/^After this operation, \(.*\) of additional disk space will be used\./, \1 on disk/p' |
+		tr -d '\n'
+}
+
 lacking=$(missing)
 if [ -z "$lacking" ]; then
 	[ $dry_run = yes ] || echo "install-deps.sh: nothing to install for: ${sets[*]}"
@@ -267,7 +277,7 @@ if [ $dry_run = yes ]; then
 	exit 0
 fi
 mapfile -t packages <<< "$packages"
-echo "install-deps.sh: installing ${packages[*]}"
+echo "install-deps.sh: installing ${packages[*]}$(how_large "${packages[@]}")"
 case $manager in
 # A configuration file that is there already stays: dpkg would ask.
 apt-get) command=(apt_get -y --no-install-recommends -o DPkg::Options::=--force-confold install) ;;

@@ -7,7 +7,7 @@ needs apt-get dpkg-deb python3 socat
 
 # A package "socat", and an archive that has no other.
 mkdir -p $TMP/package/DEBIAN $TMP/package/usr/bin $TMP/archive
-printf '%s\n' 'Package: socat' 'Version: 1' 'Architecture: all' 'Maintainer: nobody <root@localhost>' \
+printf '%s\n' 'Package: socat' 'Version: 1' 'Installed-Size: 5' 'Architecture: all' 'Maintainer: nobody <root@localhost>' \
 	'Description: a test' > $TMP/package/DEBIAN/control
 printf '#!/bin/sh\n' > $TMP/package/usr/bin/socat
 chmod +x $TMP/package/usr/bin/socat
@@ -76,6 +76,7 @@ status=0
 status_of install || status=$?
 equal "then it installs" $status 0
 check "what was missing" command -v socat
+contains "it says how large that is" "$(grep installing $TMP/install.out)" 'installing socat: 0 B/* to download, 5120 B on disk'
 equal "a configuration file stays what it was" "$(cat $TMP/tree/etc/socat.conf)" ours
 equal "each lock is mentioned once" "$(grep -c waiting $TMP/install.err)" 2
 contains "and finds nothing to do the next time" "$("$ROOT/scripts/install-deps.sh" demo)" \
