@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "memory.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 __u64 memory_available(void)
 {
@@ -19,4 +21,14 @@ __u64 memory_available(void)
 			available = strtoull(line + strlen(name), NULL, 10) * 1024;
 	fclose(info);
 	return available;
+}
+
+int memory_map(int fd, size_t len, void **memory)
+{
+	void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	*memory = at;
+	return 0;
 }

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "memory.h"
+
 enum { SLOT_PAGE_BYTES = 4096 };
 
 static __u32 slot_table_power(__u32 at_least)
@@ -42,24 +44,14 @@ __u64 slot_table_bytes(struct slot_table_size size)
 	       (__u64)size.lines * sizeof(struct slot_line);
 }
 
-static int slot_table_map(int fd, size_t len, void **memory)
-{
-	void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-	if (at == MAP_FAILED)
-		return -errno;
-	*memory = at;
-	return 0;
-}
-
 int slot_table_open(struct slot_table *table, struct slot_table_size size, int buckets_fd,
 		    int free_fd)
 {
 	*table = (struct slot_table){ .size = size };
-	return slot_table_map(buckets_fd, size.buckets * sizeof(struct slot_bucket),
-			      (void **)&table->buckets)
-		       ?: slot_table_map(free_fd, size.lines * sizeof(struct slot_line),
-					 (void **)&table->lines);
+	return memory_map(buckets_fd, size.buckets * sizeof(struct slot_bucket),
+			  (void **)&table->buckets)
+		       ?: memory_map(free_fd, size.lines * sizeof(struct slot_line),
+				     (void **)&table->lines);
 }
 
 void slot_table_close(struct slot_table *table)

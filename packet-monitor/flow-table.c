@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "memory.h"
+
 /* Times are kept in 32 bits, in tenths of a second: 13 years. */
 #define TICK_NS 100000000ULL
 
@@ -23,17 +25,6 @@ __u64 flow_table_bytes(__u32 max_flows, bool first)
 	       slot_table_bytes(slot_table_size(max_flows, 1));
 }
 
-/* Map the memory of a map. Return: 0 or a negative errno. */
-static int flow_table_map(int fd, size_t len, void **memory)
-{
-	void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-	if (at == MAP_FAILED)
-		return -errno;
-	*memory = at;
-	return 0;
-}
-
 int flow_table_open(struct flow_table *table, __u32 max_flows, const __u64 *keys,
 		    const struct flow_table_maps *maps)
 {
@@ -41,15 +32,15 @@ int flow_table_open(struct flow_table *table, __u32 max_flows, const __u64 *keys
 	int err = slot_table_open(&table->index, size, maps->buckets, maps->free_slots);
 
 	err = err
-		      ?: flow_table_map(maps->slots, max_flows * sizeof(*table->slots),
-					(void **)&table->slots);
+		      ?: memory_map(maps->slots, max_flows * sizeof(*table->slots),
+				    (void **)&table->slots);
 	err = err
-		      ?: flow_table_map(maps->origins, max_flows * sizeof(*table->origins),
-					(void **)&table->origins);
+		      ?: memory_map(maps->origins, max_flows * sizeof(*table->origins),
+				    (void **)&table->origins);
 	if (maps->firsts >= 0)
 		err = err
-			      ?: flow_table_map(maps->firsts, max_flows * sizeof(*table->firsts),
-						(void **)&table->firsts);
+			      ?: memory_map(maps->firsts, max_flows * sizeof(*table->firsts),
+					    (void **)&table->firsts);
 	if (err)
 		return err;
 	table->states = calloc(max_flows, sizeof(*table->states));

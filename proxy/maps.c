@@ -12,6 +12,7 @@
 
 #include <bpf/bpf.h>
 
+#include "memory.h"
 #include "number.h"
 
 enum { IDS_MAX = 64 };
@@ -195,13 +196,7 @@ int maps_bind(const struct maps *maps, int prog_fd)
 
 static int maps_map(const struct maps *maps, enum maps_index index, void **memory)
 {
-	void *at = mmap(NULL, maps_shared_size(maps, index), PROT_READ | PROT_WRITE, MAP_SHARED,
-			maps->fd[index], 0);
-
-	if (at == MAP_FAILED)
-		return -errno;
-	*memory = at;
-	return 0;
+	return memory_map(maps->fd[index], maps_shared_size(maps, index), memory);
 }
 
 int maps_mmap(struct maps *maps)
