@@ -4,11 +4,12 @@
  *
  * One table serves all interfaces. pm3_* are for interfaces without a link layer.
  *
- * From a packet to its count: pm_ingress and pm_egress call pm_parse() (pm-parse.h), which makes
- * the key of the flow. pm_wire_count() (pm-wire.h) says how many frames of how many bytes the
- * packet is on the wire. pm_flow_get() finds or makes the flow's slot, and two atomic additions
- * count the packet there. For a packet of a known flow the programs store nothing else, and read no
- * clock.
+ * From a packet to its count: pm_ingress and pm_egress call pm_count_packet(). pm_parse_plain()
+ * makes the key of a plain packet, and pm_parse() that of any other (pm-parse.h). pm_wire_count()
+ * (pm-wire.h) says how many frames of how many bytes the packet is on the wire, and
+ * pm_filter_match() (pm-filter.h) whether to count it. pm_flow_get() finds or makes the flow's
+ * slot, and pm_slot_count() counts the packet there by two atomic additions. For a packet of a
+ * known flow the programs store nothing else, and read no clock.
  *
  * The programs fail open: they return TC_ACT_UNSPEC in every case, so that the next filter decides.
  * A packet that cannot be counted under a flow is counted in "untracked" under its reason, so that
