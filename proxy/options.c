@@ -50,7 +50,8 @@ static const struct option_entry table[] = {
 	  "when a mapping is changed or deleted, end its running flows "
 	  "at once" },
 	{ "max-flows", OPT_MAX_FLOWS, "N",
-	  "size of the flow table (default 262144; 130 bytes a flow)" },
+	  "size of the flow table of each family (default 262144; 130 bytes "
+	  "a flow, IPv6: 200)" },
 	{ "tcp-syn", OPT_TCP_SYN, "SECONDS",
 	  "remove a half-open TCP flow after SECONDS without a packet "
 	  "(default 240)" },

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # packet-monitor counts what the wire carried while proxy works on the same interface: packets that
 # proxy puts in at ingress (its ARP answers, what it turns back) came over no wire.
+# Runs for both families.
 . "$(dirname "$0")/../lib.sh"
 needs socat jq
 
@@ -9,15 +10,19 @@ host client target
 # Nothing else may cross the link at moments of its own: IPv6 would announce itself, and ARP would ask
 # five seconds later whether the other side is still there.
 for host in client target; do
-	in_host $host sysctl -q -w net.ipv6.conf.{all,default}.disable_ipv6=1
+	in_host $host sysctl -q -w net.ipv6.conf.{all,default}.disable_ipv6=$((FAMILY == 4)) \
+		net.ipv6.conf.default.router_solicitations=0
 done
 link client eth0 target eth0
 for host in client target; do
-	in_host $host sysctl -q -w net.ipv4.neigh.eth0.delay_first_probe_time=1000
+	in_host $host sysctl -q -w net.ipv4.neigh.eth0.delay_first_probe_time=1000 \
+		net.ipv6.neigh.eth0.delay_first_probe_time=1000
 done
-address client eth0 $CLIENT/24
-address target eth0 $TARGET/24
-start tcp target socat TCP-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
+address client eth0 $CLIENT/$PREFIX
+address target eth0 $TARGET/$PREFIX
+MAP="$ORIGINAL_AT:$ORIGINAL_PORT=$TARGET_AT:$TARGET_PORT"
+BACK=$(at "$(ip_of 10.0.0.11)" 80)
+start tcp target socat TCP$FAMILY-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
 wait_for 10 listening target tcp $TARGET_PORT
 
 # statistics DIRECTION: packets and bytes of the client's device
@@ -42,14 +47,14 @@ since()
 	echo "$((now[0] - before[0])) $((now[1] - before[1]))"
 }
 
-# answered: proxy has answered at least one ARP request
+# answered: proxy has answered at least one ARP request, or neighbour solicitation
 answered()
 {
-	grep -q '"arp_answered":[1-9]' "$TMP/proxy.out"
+	grep -q '_answered":[1-9]' "$TMP/proxy.out"
 }
 
 # The target is this host: its packets turn back at the interface.
-start local client socat TCP-LISTEN:7777,reuseaddr,fork EXEC:cat
+start local client socat TCP$FAMILY-LISTEN:7777,reuseaddr,fork EXEC:cat
 wait_for 10 listening client tcp 7777
 
 # start_monitor OPTION...: start it at a moment at which no packet passes; sets in_before, out_before
@@ -70,18 +75,18 @@ together()
 	local name=$1 first=$2 in_before out_before
 	shift 2
 	if [ $first = proxy ]; then
-		start_tool proxy client proxy -o jsonl -I 0.1 "$@" eth0
+		start_tool proxy client proxy -o jsonl -I 0.1 -m "$MAP" "$@" eth0
 		sleep 0.5 # by now it has asked who has the original
 	fi
 	start_monitor "$@"
-	[ $first = proxy ] || start_tool proxy client proxy -o jsonl -I 0.1 "$@" eth0
+	[ $first = proxy ] || start_tool proxy client proxy -o jsonl -I 0.1 -m "$MAP" "$@" eth0
 	check "$name: the exchange" test "$(echo hello | in_host client socat -t $((5 * PATIENCE)) - \
-		TCP4:$ORIGINAL:$ORIGINAL_PORT)" = hello
-	check "$name: proxy has answered an ARP request" wait_for 5 answered
+		TCP:$ORIGINAL_AT:$ORIGINAL_PORT)" = hello
+	check "$name: proxy has answered a request for the original" wait_for 5 answered
 	check "$name: a target that is this host is added" in_host client "$BIN/proxy" \
-		--add 10.0.0.11:80=$CLIENT:7777/tcp eth0
+		--add "$BACK=$CLIENT_AT:7777/tcp" eth0
 	check "$name: the exchange with it" test "$(echo hello | in_host client socat -t $((5 * PATIENCE)) - \
-		TCP4:10.0.0.11:80)" = hello
+		TCP:$BACK)" = hello
 	# It would go on asking.
 	stop proxy INT
 	stop monitor INT

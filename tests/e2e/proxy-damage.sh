@@ -1,9 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # What root, or a fault, has written into the maps of a kept datapath: it is refused with one line.
+# Runs for both families.
 . "$(dirname "$0")/../lib.sh"
 needs bpftool jq
 lan_of_the_mapping
+MAP="$ORIGINAL_AT:$ORIGINAL_PORT=$TARGET_AT:$TARGET_PORT"
+# Where struct proxy_mapping has its fields.
+[ "$FAMILY" = 4 ] && ID=8 NEXTHOP=12 || ID=20 NEXTHOP=24
 
 proxy()
 {
@@ -29,7 +33,7 @@ damage()
 refused()
 {
 	local how status output
-	for how in --list "--add 10.0.0.11:1=10.0.0.138:1" ""; do
+	for how in --list "--add $ORIGINAL_AT:1=$TARGET_AT:1" "-m $MAP"; do
 		status=0
 		# shellcheck disable=SC2086
 		output=$(proxy $how -c 1 eth0 2>&1) || status=$?
@@ -42,9 +46,9 @@ refused()
 
 for what in "no mapping ids:.data.state 24 00 00 00 00" \
 	"too many mapping ids:.data.state 24 ff ff ff 7f" \
-	"a wild id:mappings 8 ff ff ff 7f" \
-	"a wild next hop:mappings 12 ff ff ff 7f"; do
-	check "a datapath is kept" proxy --keep -c 1 -I 0.1 eth0
+	"a wild id:mappings $ID ff ff ff 7f" \
+	"a wild next hop:mappings $NEXTHOP ff ff ff 7f"; do
+	check "a datapath is kept" proxy --keep -c 1 -I 0.1 -m "$MAP" eth0
 	words=${what#*:}
 	# shellcheck disable=SC2086
 	damage $words
