@@ -130,9 +130,9 @@ $(TUTORIAL): $(TUTORIAL).o
 	$(call quiet,LINK)$(CC) $(SAN) $(CFLAGS) $(LDFLAGS) $< $(LIBS) $(LDLIBS) -o $@
 
 # --- the tests -----------------------------------------------------------------------------------
-# tests/unit/X-test.c and tests/bpf/X-test.c become a program each, linked with lib/ and, if X begins
-# with the name of a tool, with all of that tool but main.c. Further C files beside them are linked
-# with whichever test uses them. Unit tests, and what they are linked with, are built below
+# tests/unit/X-test.c and tests/bpf/X-test.c become a program each, linked with lib/ and, if X
+# begins with the name of a tool, with all of that tool but main.c. Further C files beside them are
+# linked with whichever test uses them. Unit tests, and what they are linked with, are built below
 # $(BUILD)/san under ASan and UBSan. tests/e2e/X.c is a program that a script there uses.
 # tests/*/X-bpf.c is a BPF object for tests.
 
@@ -176,7 +176,8 @@ $(BUILD)/tests/bpf/packet-monitor-filter-test: override LDLIBS += -lpcap
 $(E2E_TOOLS:%=$(BUILD)/tests/e2e/%): $(BUILD)/tests/e2e/%: $(BUILD)/tests/e2e/%.o
 	$(call quiet,LINK)$(CC) $(SAN) $(CFLAGS) $(LDFLAGS) $< $(LIBS) -lpthread $(LDLIBS) -o $@
 
-# tests/fuzz/X-fuzz.c is a libFuzzer target, linked in the same way. It is clang's work, whatever CC.
+# tests/fuzz/X-fuzz.c is a libFuzzer target, linked in the same way. clang builds it,
+# whatever CC is.
 FUZZFLAGS    := $(SANFLAGS) -g -O1
 FUZZ_TARGETS := $(basename $(notdir $(wildcard tests/fuzz/*-fuzz.c)))
 

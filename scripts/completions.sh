@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# Print what a shell completes the options of a tool with: scripts/completions.sh bash|zsh|fish NAME,
-# with what "NAME --help" prints on standard input. The option table of the tool is behind both.
+# Print what a shell completes the options of a tool with: scripts/completions.sh bash|zsh|fish
+# NAME, with what "NAME --help" prints on standard input. The option table of the tool is behind
+# both.
 #
 # An argument that --help calls IFACE is an interface, FILE a file, and a|b|c one of those words.
 set -eu
@@ -16,8 +17,8 @@ read_help()
 			flush()
 			line = $0
 			text = "-"
-			# From column 9 on: "--long ARGUMENT", then the text two blanks or more behind it,
-			# or in the next line.
+			# From column 9 on: "--long ARGUMENT", then the text two blanks or more
+			# behind it, or in the next line.
 			if (match(substr(line, 9), /  +/)) {
 				text = substr(line, 8 + RSTART + RLENGTH)
 				line = substr(line, 1, 7 + RSTART)

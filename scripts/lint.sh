@@ -78,7 +78,8 @@ lint_format()
 	clang-format --dry-run -Werror "${c_files[@]}" && long_lines "${c_files[@]}"
 }
 
-# tidy_one FILE: clang-tidy, unless it has passed a file with the same contents, headers and settings
+# tidy_one FILE: clang-tidy, unless it has passed a file with the same contents, headers and
+# settings
 tidy_one()
 {
 	local flags hash
@@ -120,11 +121,12 @@ lint_tidy()
 lint_cppcheck()
 {
 	mkdir -p "$OUT/cppcheck"
-	# Declarations stand at the head of a function; structs are shared with BPF; libbpf calls back
-	# with types that cannot be const; void pointers count bytes in GNU C, and what cppcheck makes of
-	# "a ?: b" there is wrong (selfAssignment, unreadVariable: the compilers see to those); it does
-	# not know that ~x of 16 bits can be 0; a flag may be. What a variable could be "const" for is
-	# judged anew by each version, and normalCheckLevelMaxBranches is no complaint.
+	# Declarations stand at the head of a function; structs are shared with BPF; libbpf calls
+	# back with types that cannot be const; void pointers count bytes in GNU C, and what
+	# cppcheck makes of "a ?: b" there is wrong (selfAssignment, unreadVariable: the compilers
+	# see to those); it does not know that ~x of 16 bits can be 0; a flag may be. What a
+	# variable could be "const" for is judged anew by each version, and
+	# normalCheckLevelMaxBranches is no complaint.
 	local left_out=(variableScope unusedStructMember constParameter constParameterCallback
 		constParameterPointer constVariable constVariablePointer
 		normalCheckLevelMaxBranches arithOperationsOnVoidPointer selfAssignment unreadVariable
@@ -144,8 +146,9 @@ lint_shellcheck()
 	mapfile -t e2e < <(printf '%s\n' "${scripts[@]}" | grep '^tests/e2e/')
 	mapfile -t others < <(printf '%s\n' "${scripts[@]}" | grep -v '^tests/e2e/')
 	shellcheck "${others[@]}" &&
-		# Addresses, numbers and the files of a test hold no blanks that quotes would protect;
-		# "A && ok B || fail B C" is sound, since ok never fails; awk programs hold dollars.
+		# Addresses, numbers and the files of a test hold no blanks that quotes would
+		# protect; "A && ok B || fail B C" is sound, since ok never fails; awk programs hold
+		# dollars.
 		shellcheck --exclude=SC2086,SC2206,SC2191,SC2015,SC2016 "${e2e[@]}"
 }
 

@@ -97,8 +97,8 @@ wait_for shows '^out icmp'
 # The message that it is attached goes by, and the bars below fill up.
 wait_for eval "! shows attached"
 
-# An SVG of what "tmux capture-pane -e" prints: one <text> a line, one <tspan> for each change of color.
-# All lines take the width that their characters have on a terminal, whatever the font.
+# An SVG of what "tmux capture-pane -e" prints: one <text> a line, one <tspan> for each change of
+# color. All lines take the width that their characters have on a terminal, whatever the font.
 tm capture-pane -e -p -t live | LC_ALL=C awk -v columns=100 -v rows=18 '
 	BEGIN {
 		width = 8.4; height = 18

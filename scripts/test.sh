@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Everything that has to pass: install what is missing, build, lint and run all tests. Without
 # arguments also the fuzz targets, for FUZZ_SECONDS each (default 20), and part of tests/e2e once
-# more, with tools built under AddressSanitizer and UndefinedBehaviorSanitizer. With --vm as the first
-# argument also a few tests on Linux 6.1, in qemu. Other arguments are those of tests/run.sh. Works as
-# the first command on a new machine; needs root (or sudo) for the installation and the tests.
+# more, with tools built under AddressSanitizer and UndefinedBehaviorSanitizer. With --vm as the
+# first argument also a few tests on Linux 6.1, in qemu. Other arguments are those of tests/run.sh.
+# Works as the first command on a new machine; needs root (or sudo) for the installation and the
+# tests.
 set -eu
 cd "$(dirname "$0")/.."
 

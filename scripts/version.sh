@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Print the version of this tree: that of CHANGELOG.md, "0.1.0", if it is released. Otherwise
 # "0.1.0-git20261127.04cbc2f", that is, before it, with the day and the name of the commit, and
-# ".dirty" behind if files have changed since. "make dist" writes the answer into the file "version".
+# ".dirty" behind if files have changed since. "make dist" writes the answer into the file
+# "version".
 cd "$(dirname "$0")/.." || exit 1
 if [ -f version ]; then
 	cat version

@@ -54,8 +54,8 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-# What the short form has to show: the tools load, traffic passes, --add, the totals are the device's
-# (both-tools), a running datapath is taken over (restart), nothing stays (clean-up).
+# What the short form has to show: the tools load, traffic passes, --add, the totals are the
+# device's (both-tools), a running datapath is taken over (restart), nothing stays (clean-up).
 if [ $short = yes ]; then
 	[ ${#kernels[@]} -gt 0 ] || kernels=(6.1)
 	[ ${#patterns[@]} -gt 0 ] || patterns=(e2e/both-tools e2e/clean-up e2e/proxy-restart)
@@ -148,8 +148,8 @@ make_root()
 	mv "$scratch/packages" "$VM/$name.packages"
 }
 
-# pack_project OUTPUT: this folder and what has been built, under the same path as here, so that make
-# has nothing left to do there
+# pack_project OUTPUT: this folder and what has been built, under the same path as here, so that
+# make has nothing left to do there
 pack_project()
 {
 	local folder=$PWD stage=$scratch/project
@@ -277,8 +277,9 @@ boot()
 	cat "$VM/$root.cpio" ${modules:+"$modules"} "$scratch/project.cpio" > "$scratch/initrd"
 	# The archive, what is unpacked from it, and as much as the tests take.
 	memory=$(($(stat -c %s "$scratch/initrd") * 2 / 1048576 + 1024))
-	# Two processors, in turn on one thread: emulation on several threads is less reliable. Where
-	# this machine is busy, the clocks of the virtual one disagree: the kernel must not check them.
+	# Two processors, in turn on one thread: emulation on several threads is less reliable.
+	# Where this machine is busy, the clocks of the virtual one disagree: the kernel must not
+	# check them.
 	timeout -k 5 "$limit" qemu-system-x86_64 -machine q35 -nodefaults -no-user-config -no-reboot \
 		-display none -cpu max -accel tcg,thread=single -smp 2 -m "$memory" \
 		-kernel "$image" -initrd "$scratch/initrd" \

@@ -7,8 +7,8 @@
 needs socat jq
 
 host client target
-# Nothing else may cross the link at moments of its own: IPv6 would announce itself, and ARP would ask
-# five seconds later whether the other side is still there.
+# Nothing else may cross the link at moments of its own: IPv6 would announce itself, and ARP would
+# ask five seconds later whether the other side is still there.
 for host in client target; do
 	in_host $host sysctl -q -w net.ipv6.conf.{all,default}.disable_ipv6=$((FAMILY == 4)) \
 		net.ipv6.conf.default.router_solicitations=0
@@ -57,7 +57,8 @@ answered()
 start local client socat TCP$FAMILY-LISTEN:7777,reuseaddr,fork EXEC:cat
 wait_for 10 listening client tcp 7777
 
-# start_monitor OPTION...: start it at a moment at which no packet passes; sets in_before, out_before
+# start_monitor OPTION...: start it at a moment at which no packet passes; sets in_before,
+# out_before
 start_monitor()
 {
 	while :; do

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Both tools run as an ordinary user with exactly the capabilities that their man pages name; with one
-# of them missing, and where the kernel refuses for another reason, one line names the cause.
+# Both tools run as an ordinary user with exactly the capabilities that their man pages name; with
+# one of them missing, and where the kernel refuses for another reason, one line names the cause.
 . "$(dirname "$0")/../lib.sh"
 needs setpriv socat unshare
 

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Do to both tools, at random and under traffic, what the world around them does: links that go down,
-# filters that others remove, kills, readers that stop, mappings and routes that change, forged
-# packets, an interface that is deleted, users who answer in proxy's place. After each disturbance: traffic is right, counts are exact, filters of others are still
-# there, no memory and no descriptor is lost. SEED=N repeats a run.
+# Do to both tools, at random and under traffic, what the world around them does: links that go
+# down, filters that others remove, kills, readers that stop, mappings and routes that change,
+# forged packets, an interface that is deleted, users who answer in proxy's place. After each
+# disturbance: traffic is right, counts are exact, filters of others are still there, no memory and
+# no descriptor is lost. SEED=N repeats a run.
 . "$(dirname "$0")/../lib.sh"
 needs socat jq python3
 
@@ -109,7 +110,7 @@ foreign_attach()
 	foreign_filter client eth0 egress 60000
 }
 
-# --- what may happen. Sets "blind" if packets are not counted meanwhile, "restarted" to the tool. --
+# --- what may happen. Sets "blind" if packets are not counted meanwhile, "restarted" to the tool
 
 link_down()
 {
@@ -202,8 +203,8 @@ neighbours_flushed()
 	ip -n client neigh flush dev eth0
 }
 
-# The host that new connections go to has another MAC address, and does not say so. (Connections that
-# are pinned to another host learn of that as late as the kernel does, in half a minute.)
+# The host that new connections go to has another MAC address, and does not say so. (Connections
+# that are pinned to another host learn of that as late as the kernel does, in half a minute.)
 target_moves()
 {
 	ip -n $server link set eth0 address 02:00:00:00:00:$((RANDOM % 80 + 10))

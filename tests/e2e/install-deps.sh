@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# scripts/install-deps.sh waits for another package manager, and then installs what is missing. apt-get
-# and dpkg work on folders of their own here.
+# scripts/install-deps.sh waits for another package manager, and then installs what is missing.
+# apt-get and dpkg work on folders of their own here.
 . "$(dirname "$0")/../lib.sh"
 needs apt-get dpkg-deb python3 socat
 

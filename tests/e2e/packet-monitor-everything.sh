@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Everything that crosses an interface: once traffic rests, the flows, what has been retired and what
-# could not be tracked make up the totals, and the totals are the device's statistics.
+# Everything that crosses an interface: once traffic rests, the flows, what has been retired and
+# what could not be tracked make up the totals, and the totals are the device's statistics.
 . "$(dirname "$0")/../lib.sh"
 needs python3 jq ping ethtool
 

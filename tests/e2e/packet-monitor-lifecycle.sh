@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# How packet-monitor starts, ends and lives with others; its options, and what it says when they make
-# no sense.
+# How packet-monitor starts, ends and lives with others; its options, and what it says when they
+# make no sense.
 . "$(dirname "$0")/../lib.sh"
 needs jq ping bpftool capsh
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# The live view of packet-monitor on a real terminal (tmux), in a shell with job control. With -I 3600
-# no report is due while a test runs: what changes on the screen was changed by a key, by a new size
-# of the window or by a signal. Two spaces (pause, go on) make a report.
+# The live view of packet-monitor on a real terminal (tmux), in a shell with job control. With -I
+# 3600 no report is due while a test runs: what changes on the screen was changed by a key, by a new
+# size of the window or by a signal. Two spaces (pause, go on) make a report.
 . "$(dirname "$0")/../lib.sh"
 needs tmux
 
@@ -200,7 +200,8 @@ see "u: rates in bytes" 'BYTE/S$'
 see "u: of interfaces, too" '^eth0 in: .* byte/s, '
 key u
 see "u: and back" 'BIT/S$'
-# named: whether a name is known; each look makes a report, since names arrive later than they are asked for
+# named: whether a name is known; each look makes a report, since names arrive later than they are
+# asked for
 named()
 {
 	report

@@ -43,7 +43,8 @@ flows()
 		.dir == $dir)) | group_by(.iface) | map(.[-1] | [.iface, .packets, .bytes])' "$TMP/$1.out"
 }
 
-# sums_hold ID: in each report, for each interface and direction, flows + retired + untracked = total
+# sums_hold ID: in each report, for each interface and direction, flows + retired + untracked =
+# total
 sums_hold()
 {
 	jq -s -e 'group_by(.ts) | all(. as $report | map(select(.type == "total")) | all(. as $t |

@@ -22,8 +22,8 @@ set_up()
 		start_tool "$host" "$host" packet-monitor eth0 --wait -j -I 0.2 -r 1
 	done
 	foreign_filter "$near" eth0 egress 5
-	# With a queue, a veth whose peer is busy makes the sender wait (Linux 6.16); without one it drops
-	# behind the hook, which has counted the packet already.
+	# With a queue, a veth whose peer is busy makes the sender wait (Linux 6.16); without one it
+	# drops behind the hook, which has counted the packet already.
 	for host in "$near" "$far"; do
 		in_host "$host" tc qdisc replace dev eth0 root pfifo limit 10000
 	done

@@ -95,7 +95,8 @@ through()
 		ip -n "$near" link del tun0 2> "$TMP/tunnel" || true
 		return
 	fi
-	# Some devices take the tunnel's headers for granted: fragments would be of the tunnel's flow.
+	# Some devices take the tunnel's headers for granted: fragments would be of the tunnel's
+	# flow.
 	ip -n "$near" link set tun0 mtu 1400 up
 	ip -n "$far" link set tun0 mtu 1400 up
 	address "$near" tun0 "${ends[0]}"

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # The units of contrib/systemd under a real systemd, number 1 in namespaces of its own: start,
-# reload, restart with a connection open, SIGKILL, stop. Its root is this machine's, below an overlay.
+# reload, restart with a connection open, SIGKILL, stop. Its root is this machine's, below an
+# overlay.
 . "$(dirname "$0")/../lib.sh"
 [ -x /lib/systemd/systemd ] || needs systemd # which is in no PATH
 needs socat make jq logrotate
