@@ -587,12 +587,13 @@ static union end bench_parse_addr(const char *text)
 	union end end = { .any.sa_family = ipv6 ? AF_INET6 : AF_INET };
 	void *addr = ipv6 ? (void *)&end.v6.sin6_addr : &end.v4.sin_addr;
 	size_t len = colon ? (size_t)(colon - text) : 0;
+	const size_t brackets = ipv6 ? 2 : 0;
 
-	if (len <= ipv6 || len >= sizeof(host))
+	if (len <= brackets || len >= sizeof(host))
 		len = 0;
-	else if (ipv6)
-		len -= 2; /* the brackets */
-	memcpy(host, text + ipv6, len);
+	else
+		len -= brackets;
+	memcpy(host, text + brackets / 2, len);
 	host[len] = '\0';
 	if (!len || inet_pton(end.any.sa_family, host, addr) != 1) {
 		errno = EINVAL;
