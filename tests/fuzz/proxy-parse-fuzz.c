@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The input is an IPv4 packet at a hook of proxy: eight bytes of what the kernel knows about it and
+ * The input is an IP packet at a hook of proxy: eight bytes of what the kernel knows about it and
  * of its new addresses, then the frame. bpf/proxy-parse.h and bpf/proxy-rewrite.h, compiled for
  * this machine, have to treat it alike however much of it is in the linear part, and to change
  * nothing but addresses, ports and checksums.
@@ -27,7 +27,9 @@ static void read_packet(struct native_skb *skb, struct parse_outcome *out)
 	struct packet plain;
 
 	out->reason = packet_read_other(skb, &out->p, ETH_HLEN);
-	MUST(out->reason == PROXY_OK || out->reason == PROXY_MALFORMED);
+	MUST(out->reason == PROXY_OK || out->reason == PROXY_MALFORMED ||
+	     (PROXY_FAMILY == 6 &&
+	      (out->reason == PROXY_ROUTED || out->reason == PROXY_NO_CHECKSUM)));
 	memset(&plain, 0, sizeof(plain));
 	/* The programs look at the EtherType before; what is behind it may be anything. */
 	if (packet_read_plain(skb, &plain))
@@ -37,7 +39,7 @@ static void read_packet(struct native_skb *skb, struct parse_outcome *out)
 	MUST(out->p.l4 <= out->p.end && out->p.end <= skb->len);
 	if (packet_has_ports(&out->p))
 		MUST(out->p.headers >= out->p.l4 + 8 && out->p.headers <= out->p.end);
-	if (out->p.proto != IPPROTO_ICMP)
+	if (out->p.proto != IP_ICMP)
 		return;
 	out->quoted = !quote_read(skb, &out->p, &out->quote);
 	if (out->quoted)
@@ -53,7 +55,7 @@ static void must_differ_in_fields_only(const struct parse_outcome *out, const ui
 						       : offsetof(struct tcphdr, check));
 
 	for (__u32 i = 0; i < len; i++) {
-		bool field = (i >= ETH_HLEN + IP_TAIL && i < ETH_HLEN + sizeof(struct iphdr)) ||
+		bool field = (i >= ETH_HLEN + IP_TAIL && i < ETH_HLEN + sizeof(struct ip_head)) ||
 			     (i >= p->l4 && i < p->l4 + 4) || i == check || i == check + 1;
 
 		MUST(field || out->after[i] == frame[i]);
@@ -67,17 +69,20 @@ static void rewrite(struct native_skb *skb, struct parse_outcome *out, const uin
 	struct change change;
 	struct tuple to = { .saddr = out->p.from.saddr };
 
-	memcpy(&to.daddr, data + 2, 4);
+	to.daddr = out->p.from.daddr;
+	memcpy((__u8 *)&to.daddr + sizeof(to.daddr) - 4, data + 2, 4);
 	memcpy(&to.ports, data + 4, 4);
 	change.to = to;
 	change_measure(&change, &out->p);
 	/* The checksum of TCP may lie behind the end of a first fragment. */
 	if (packet_rewrite(skb, &out->p, &change, NULL))
 		return;
-	MUST(!memcmp(ip + offsetof(struct iphdr, daddr), &to.daddr, 4));
+	MUST(!memcmp(ip + offsetof(struct ip_head, daddr), &to.daddr, sizeof(to.daddr)));
 	MUST(!memcmp(skb->bytes + out->p.l4, &to.ports, 4));
-	/* A right checksum stays right, and a wrong one as wrong. */
-	MUST(native_sum_same(native_sum(0, ip, ip_len), before));
+	/* A right checksum stays right, and a wrong one as wrong. That of IPv6 is in the transport.
+	 */
+	if (PROXY_FAMILY == 4)
+		MUST(native_sum_same(native_sum(0, ip, ip_len), before));
 	memcpy(out->after, skb->bytes, skb->len);
 }
 
