@@ -17,7 +17,7 @@
 #include "proxy-rig.h"
 
 /* A second of jiffies at the least, whatever HZ is: then the next packet counts as a new use. */
-enum { IDLE_MS = 1100, RACE_FLOWS = 4000, RACE_ROUNDS = 4 };
+enum { IDLE_MS = 1100, RACE_FLOWS = 4000, RACE_ROUNDS = PROXY_SIZE(4, 2) };
 
 static struct rig rig;
 
