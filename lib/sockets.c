@@ -29,6 +29,7 @@ enum {
 struct sockets_search {
 	__u8 family;
 	__u8 proto;
+	bool listening; /* those that listen, in place of those that are connected */
 	const struct sockets_pair *one; /* NULL: the list */
 	void (*visit)(void *ctx, __u8 proto, const struct addr *addr, __be16 port);
 	void *ctx;
@@ -46,7 +47,7 @@ static int sockets_visit(struct nlmsghdr *msg, void *arg)
 {
 	const struct inet_diag_msg *info = NLMSG_DATA(msg);
 	const struct sockets_search *search = arg;
-	struct addr remote;
+	struct addr addr;
 
 	if (msg->nlmsg_type != SOCK_DIAG_BY_FAMILY)
 		return 0;
@@ -56,8 +57,10 @@ static int sockets_visit(struct nlmsghdr *msg, void *arg)
 		*(bool *)search->ctx = 1 << info->idiag_state & STATES;
 		return 1;
 	}
-	remote = addr_from(info->id.idiag_dst, info->idiag_family == AF_INET ? 4 : 16);
-	search->visit(search->ctx, search->proto, &remote, info->id.idiag_dport);
+	addr = addr_from(search->listening ? info->id.idiag_src : info->id.idiag_dst,
+			 info->idiag_family == AF_INET ? 4 : 16);
+	search->visit(search->ctx, search->proto, &addr,
+		      search->listening ? info->id.idiag_sport : info->id.idiag_dport);
 	return 0;
 }
 
@@ -73,7 +76,7 @@ static int sockets_try_once(struct sockets_search *search)
 			    .nlmsg_flags = NLM_F_REQUEST | (search->one ? 0 : NLM_F_DUMP) },
 		.body = { .sdiag_family = search->family,
 			  .sdiag_protocol = search->proto,
-			  .idiag_states = STATES,
+			  .idiag_states = search->listening ? 1 << TCP_LISTEN : STATES,
 			  .id = { .idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE } } },
 	};
 	struct netlink nl = NETLINK_INIT;
@@ -113,23 +116,39 @@ static bool sockets_without_ipv6(void)
 	       errno == ENOENT;
 }
 
-int sockets_each(void (*visit)(void *ctx, __u8 proto, const struct addr *addr, __be16 port),
-		 void *ctx)
+/* The lists of both families. */
+static int sockets_list_families(struct sockets_search *search)
 {
 	static const __u8 families[] = { AF_INET, AF_INET6 };
-	static const __u8 protos[] = { IPPROTO_TCP, IPPROTO_UDP };
 
-	for (int i = 0; i < 4; i++) {
-		struct sockets_search search = { .family = families[i / 2],
-						 .proto = protos[i % 2],
-						 .visit = visit,
-						 .ctx = ctx };
-		int err = sockets_list(&search);
+	for (int i = 0; i < 2; i++) {
+		int err;
 
-		if (err && !(search.family == AF_INET6 && sockets_without_ipv6()))
+		search->family = families[i];
+		err = sockets_list(search);
+		if (err && !(search->family == AF_INET6 && sockets_without_ipv6()))
 			return err;
 	}
 	return 0;
+}
+
+int sockets_each(void (*visit)(void *ctx, __u8 proto, const struct addr *addr, __be16 port),
+		 void *ctx)
+{
+	struct sockets_search tcp = { .proto = IPPROTO_TCP, .visit = visit, .ctx = ctx };
+	struct sockets_search udp = { .proto = IPPROTO_UDP, .visit = visit, .ctx = ctx };
+
+	return sockets_list_families(&tcp) ?: sockets_list_families(&udp);
+}
+
+int sockets_listening(void (*visit)(void *ctx, __u8 proto, const struct addr *addr, __be16 port),
+		      void *ctx)
+{
+	struct sockets_search tcp = {
+		.proto = IPPROTO_TCP, .listening = true, .visit = visit, .ctx = ctx
+	};
+
+	return sockets_list_families(&tcp);
 }
 
 int sockets_connected(const struct sockets_pair *pair, bool *connected)

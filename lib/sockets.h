@@ -30,6 +30,16 @@
 int sockets_each(void (*visit)(void *ctx, __u8 proto, const struct addr *addr, __be16 port),
 		 void *ctx);
 
+/**
+ * sockets_listening - tell of every TCP socket in this network namespace that listens
+ * @visit: called with IPPROTO_TCP, the local address (0.0.0.0 or :: for any), and the port in
+ * network byte order
+ *
+ * A socket at :: may listen for IPv4 as well. Return: as sockets_each().
+ */
+int sockets_listening(void (*visit)(void *ctx, __u8 proto, const struct addr *addr, __be16 port),
+		      void *ctx);
+
 /* Both ends of a connection, the ports in network byte order. */
 struct sockets_pair {
 	struct addr local;

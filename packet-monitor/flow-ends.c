@@ -29,7 +29,7 @@ void flow_ends_add(struct flow_ends *list, const char *iface, const struct flow 
 	}
 	end = &list->ends[list->count++];
 	*end = (struct flow_end){ .key = *flow->key,
-				  .began = flow->began,
+				  .server = flow->server,
 				  .total = flow->total,
 				  .interval = flow->interval,
 				  .first = now - (double)(now_ns - flow->first_ns) / 1e9,

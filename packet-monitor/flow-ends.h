@@ -10,7 +10,7 @@
 struct flow_end {
 	char iface[IF_NAMESIZE]; /* the interface may be gone when this is printed */
 	struct pm_key key;
-	__u32 began; /* enum pm_began */
+	enum server server;
 	struct pm_count total;
 	struct pm_count interval; /* that no report has shown */
 	double first;		  /* CLOCK_REALTIME, seconds */

@@ -86,7 +86,7 @@ static bool flow_table_read(struct flow_table *table, __u32 number, __u32 now, s
 	if (!flow->total.packets)
 		return false;
 	flow->total.bytes = __atomic_load_n(&slot->bytes, __ATOMIC_RELAXED);
-	flow->began = pm_origin_began(origin);
+	flow->server = servers_tell(table->servers, &slot->key, pm_origin_began(origin));
 	if (table->firsts)
 		flow->first_ns = table->firsts[number];
 	if (!state->seen.packets)
@@ -98,12 +98,26 @@ static bool flow_table_read(struct flow_table *table, __u32 number, __u32 now, s
 	return true;
 }
 
+/* Learn from all flows before the first is shown. */
+static void flow_table_learn(struct flow_table *table)
+{
+	__u32 limit = slot_table_limit(&table->index);
+
+	servers_begin(table->servers);
+	for (__u32 i = 0; i < limit; i++)
+		if (__atomic_load_n(&table->slots[i].packets, __ATOMIC_ACQUIRE))
+			servers_note(table->servers, &table->slots[i].key,
+				     pm_origin_began(&table->origins[i]));
+}
+
 void flow_table_scan(struct flow_table *table, __u64 now_ns,
 		     void (*visit)(void *ctx, const struct flow *flow), void *ctx)
 {
 	__u32 limit = slot_table_limit(&table->index), now = (__u32)(now_ns / TICK_NS);
 	struct flow flow;
 
+	if (table->servers)
+		flow_table_learn(table);
 	for (__u32 i = 0; i < limit; i++) {
 		if (!flow_table_read(table, i, now, &flow))
 			continue;

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "packet-monitor.h"
+#include "servers.h"
 #include "slot-table.h"
 
 struct flow_state;
@@ -41,6 +42,7 @@ struct flow_table {
 	struct flow_state *states; /* one per slot: what the last report and the last look saw */
 	__u32 *leaving;		   /* slots whose index entry is gone, or about to go */
 	__u32 leaving_count;
+	struct servers *servers; /* the caller's, or NULL: only the SYN tells who the server is */
 	/* Called with @arg for each flow that leaves the table: its counts are final. */
 	void (*ended)(void *arg, const struct flow *flow, enum flow_reason reason);
 	void *arg;
@@ -69,8 +71,8 @@ void flow_table_close(struct flow_table *table);
 /* One flow of a report. */
 struct flow {
 	const struct pm_key *key;
-	__u32 slot;	/* its number */
-	__u32 began;	/* enum pm_began; 0: no SYN was seen */
+	__u32 slot; /* its number */
+	enum server server;
 	__u64 first_ns; /* CLOCK_MONOTONIC at its first packet; 0 if nobody has asked for it */
 	struct pm_count total;
 	struct pm_count interval; /* since the report before */

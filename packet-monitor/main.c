@@ -33,6 +33,7 @@ enum { ENDS_AT_ONCE = 4096 };
 struct pm_session {
 	struct pm_options opt;
 	struct interfaces interfaces;
+	struct servers servers;
 	struct view view;
 	struct flow_ends ends;
 	struct series series;
@@ -285,6 +286,22 @@ static int show_first(struct pm_session *session)
 	return pm_report(session, false);
 }
 
+/* If reports tell of servers, learn from each who they are. */
+static int learn_servers(struct pm_session *session)
+{
+	const struct pm_options *opt = &session->opt;
+	int err;
+
+	if (opt->view.group == GROUP_NONE && opt->format != OUTPUT_JSONL &&
+	    !session->live.terminal.able)
+		return 0;
+	err = servers_open(&session->servers);
+	if (err)
+		return log_err(err, "cannot learn who the servers are");
+	session->interfaces.counter.table.servers = &session->servers;
+	return 0;
+}
+
 static int start(struct pm_session *session)
 {
 	const struct pm_options *opt = &session->opt;
@@ -308,6 +325,7 @@ static int start(struct pm_session *session)
 		err = log_err(-ENOMEM, "cannot hold so many rows");
 	err = err ?: interfaces_open(&session->interfaces, &opt->interfaces);
 	err = err ?: exporter_open(&session->exporter, &session->interfaces, &session->loop);
+	err = err ?: learn_servers(session);
 	err = err ?: watch(session);
 	err = err ?: interfaces_attach(&session->interfaces, &session->loop);
 	session->last_ns = loop_now_ns();
@@ -371,6 +389,7 @@ static int pm_run(struct pm_session *session)
 	live_close(&session->live);
 	exporter_close(&session->exporter);
 	interfaces_close(&session->interfaces);
+	servers_close(&session->servers);
 	view_free(&session->view);
 	flow_ends_free(&session->ends);
 	series_free(&session->series);

@@ -50,8 +50,14 @@ static void print_flow_key(FILE *out, const struct pm_key *key)
 		fputs(",\"fragment\":true", out);
 }
 
+static void print_server(FILE *out, enum server server)
+{
+	if (server)
+		fprintf(out, ",\"server\":\"%s\"", server == SERVER_DST ? "dst" : "src");
+}
+
 /* What a flow in the table and one that has left it have in common. */
-static void jsonl_print_fields(FILE *out, const struct pm_key *key, __u32 began,
+static void jsonl_print_fields(FILE *out, const struct pm_key *key, enum server server,
 			       const struct pm_count *total, const struct pm_count *interval)
 {
 	fprintf(out, ",\"dir\":\"%s\"", pm_key_direction(key) == PM_INGRESS ? "in" : "out");
@@ -59,15 +65,14 @@ static void jsonl_print_fields(FILE *out, const struct pm_key *key, __u32 began,
 	if (format_is_icmp(key) && !(pm_key_kind(key) & PM_KIND_FRAGMENT))
 		fprintf(out, ",\"icmp_type\":%u,\"icmp_code\":%u", pm_key_sport(key) >> 8,
 			pm_key_sport(key) & 0xff);
-	if (began)
-		fprintf(out, ",\"server\":\"%s\"", began == PM_BEGAN_SYN ? "dst" : "src");
+	print_server(out, server);
 	jsonl_print_counts(out, "", total, interval);
 }
 
 static void jsonl_print_flow(FILE *out, const struct report *report, const struct row *row)
 {
 	jsonl_print_head(out, report, "flow", row->monitor->iface.name);
-	jsonl_print_fields(out, &row->key, row->began, &row->total[WAY_FORTH],
+	jsonl_print_fields(out, &row->key, row->server, &row->total[WAY_FORTH],
 			   &row->interval[WAY_FORTH]);
 	fputs("}\n", out);
 }
@@ -82,7 +87,7 @@ static void jsonl_print_end(FILE *out, const struct report *report, const struct
 	};
 
 	jsonl_print_head(out, report, "end", end->iface);
-	jsonl_print_fields(out, &end->key, end->began, &end->total, &end->interval);
+	jsonl_print_fields(out, &end->key, end->server, &end->total, &end->interval);
 	fprintf(out, ",\"first\":%.3f,\"last\":%.3f,\"reason\":\"%s\"}\n", end->first, end->last,
 		reasons[end->reason]);
 }
@@ -91,6 +96,7 @@ static void print_biflow(FILE *out, const struct report *report, const struct ro
 {
 	jsonl_print_head(out, report, "biflow", row->monitor->iface.name);
 	print_flow_key(out, &row->key);
+	print_server(out, row->server);
 	jsonl_print_counts(out, "", &row->total[WAY_FORTH], &row->interval[WAY_FORTH]);
 	jsonl_print_counts(out, "_back", &row->total[WAY_BACK], &row->interval[WAY_BACK]);
 	fputs("}\n", out);

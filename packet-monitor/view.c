@@ -218,14 +218,19 @@ static void view_merge(struct view *view, const struct row *row)
 	if (row->age_ns > known->age_ns)
 		known->age_ns = row->age_ns;
 	known->flows += row->flows;
+	known->server = known->server ?: row->server;
 }
 
-/* Counts for the way back. */
+/* Exchange the counts of the two ways. */
 static void view_turn(struct row *row)
 {
+	struct pm_count total = row->total[WAY_BACK], interval = row->interval[WAY_BACK];
+
 	row->total[WAY_BACK] = row->total[WAY_FORTH];
 	row->interval[WAY_BACK] = row->interval[WAY_FORTH];
-	row->total[WAY_FORTH] = row->interval[WAY_FORTH] = (struct pm_count){ 0 };
+	row->total[WAY_FORTH] = total;
+	row->interval[WAY_FORTH] = interval;
+	row->server = server_turn(row->server);
 }
 
 static struct pm_key swap_ends(const struct pm_key *key)
@@ -255,7 +260,10 @@ static bool is_icmp(const struct pm_key *key)
 	       (pm_key_proto(key) == IPPROTO_ICMP || pm_key_proto(key) == IPPROTO_ICMPV6);
 }
 
-/* Both ways under one key: the end with the higher port, most likely the client, comes first. */
+/*
+ * Both ways under one key: the end with the higher port, most likely the client, comes first.
+ * select_rows() turns the rows for which more is known.
+ */
 static void to_biflow(struct row *row)
 {
 	struct pm_key back;
@@ -297,10 +305,10 @@ static void merge_host(struct view *view, const struct row *row, bool destinatio
 	view_merge(view, &host);
 }
 
-/* Whether the source is the server: where no SYN has told, the lower port is most likely its. */
+/* Whether the source is the server: where nothing tells, the lower port is most likely its. */
 static bool from_server(const struct row *row, __u16 sport, __u16 dport)
 {
-	return row->began == PM_BEGAN_SYN_ACK || (row->began != PM_BEGAN_SYN && sport < dport);
+	return row->server == SERVER_SRC || (!row->server && sport < dport);
 }
 
 static void to_port(struct row *row)
@@ -383,7 +391,7 @@ void view_add(struct view *view, const struct monitor *monitor, const struct flo
 			   .interval = { flow->interval },
 			   .age_ns = flow->age_ns,
 			   .flows = 1,
-			   .began = flow->began };
+			   .server = flow->server };
 	const bool *direction = monitor->config->counter.direction;
 	const bool *hidden = view->config.hidden;
 	size_t limit = view->config.limit;
@@ -436,6 +444,11 @@ static void select_rows(struct view *view)
 {
 	size_t limit = view->config.limit, kept = 0;
 
+	for (size_t i = 0; i < view->count; i++)
+		if (view->config.group == GROUP_BIFLOW && view->rows[i].server == SERVER_SRC) {
+			view->rows[i].key = swap_ends(&view->rows[i].key);
+			view_turn(&view->rows[i]);
+		}
 	for (size_t i = 0; i < view->count; i++)
 		if (view_matches(view, &view->rows[i]))
 			view->rows[kept++] = view->rows[i];

@@ -42,8 +42,8 @@ struct row {
 	struct pm_count total[WAYS];
 	struct pm_count interval[WAYS];
 	__u64 age_ns;
-	__u64 flows; /* that make up the row */
-	__u32 began; /* enum pm_began; GROUP_NONE */
+	__u64 flows;	    /* that make up the row */
+	enum server server; /* GROUP_NONE and GROUP_BIFLOW */
 };
 
 struct view_config {

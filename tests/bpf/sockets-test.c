@@ -329,6 +329,10 @@ static void test_connection(const char *listen_on, const char *address, const ch
 
 	fds[0] = listening(listen_on, false, &port);
 	CHECK(!sockets_test_ask() && n_told == 0, "%s: no listening socket", what);
+	n_told = 0;
+	CHECK(!sockets_listening(sockets_test_note, told) && n_told == 1 &&
+		      times(IPPROTO_TCP, listen_on, port) == 1,
+	      "%s: the listening socket, if asked for", what);
 	fds[1] = connected(SOCK_STREAM, address, port);
 	fds[2] = need(accept4(fds[0], NULL, NULL, SOCK_CLOEXEC), "accept");
 	peer = port_of(fds[1]);
@@ -336,6 +340,9 @@ static void test_connection(const char *listen_on, const char *address, const ch
 	CHECK_EQ(times(IPPROTO_TCP, end, port), 1, "%s: the end that connected", what);
 	CHECK_EQ(times(IPPROTO_TCP, end, peer), 1, "%s: the end that accepted", what);
 	CHECK_EQ(n_told, 2, "%s: nothing else", what);
+	n_told = 0;
+	CHECK(!sockets_listening(sockets_test_note, told) && n_told == 1,
+	      "%s: connected sockets do not listen", what);
 	CHECK(have_pair(end, peer, port), "%s: asked for, the end that connected", what);
 	CHECK(have_pair(end, port, peer), "%s: asked for, the end that accepted", what);
 	CHECK(!have_pair(end, port, peer + 1), "%s: another port is not connected", what);

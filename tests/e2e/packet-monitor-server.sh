@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Which end of a TCP connection is the server: by its SYN, not by the lower port. Clients with lower
-# and with higher ports than the service's are seen from both hosts.
+# Which end of a TCP connection is the server: by its SYN, by a listening socket, by the port with
+# more peers, not by the lower port. Clients with lower and with higher ports than the service's are
+# seen from both hosts.
 . "$(dirname "$0")/../lib.sh"
 needs jq python3
 
@@ -59,21 +60,59 @@ equal "jsonl: the server of every flow is its end with the service's port" \
 equal "--by port: one row" "$(seen ports "$last and .type == \"port\")) |
 	map([.proto, .port, .flows])")" "[[\"tcp\",$SERVICE,$((4 * CLIENTS))]]"
 
-# The first packet seen of a connection is no SYN: nobody knows.
-mkfifo "$TMP/go"
-start held near python3 -c '
+# hold NAME FIRST LAST COUNT: connections whose SYN nobody sees, from ports up to FIRST and from LAST
+hold()
+{
+	mkfifo "$TMP/$1.go"
+	start "$1" near python3 -c '
 import socket, sys
-c = socket.create_connection(("10.0.0.2", int(sys.argv[1])), 5)
+service, first, last, count = map(int, sys.argv[2:])
+held = []
+for i in range(count):
+    c = socket.socket()
+    c.bind(("", last + i // 2 if i % 2 else first - i // 2))
+    c.connect(("10.0.0.2", service))
+    held.append(c)
 print("connected", flush=True)
-open(sys.argv[2]).read()
-c.sendall(b"x")
-c.recv(10)
-' $SERVICE "$TMP/go"
-wait_for 10 grep -q connected "$TMP/held.out"
+open(sys.argv[1]).read()
+for c in held:
+    c.sendall(b"x")
+for c in held:
+    c.recv(10)
+' "$TMP/$1.go" $SERVICE "$2" "$3" "$4"
+	wait_for 10 grep -q connected "$TMP/$1.out"
+}
+
+# The client is at a lower port. Its host cannot know, but that of the service has the socket.
+hold one 4000 60000 1
 start_tool pm near packet-monitor eth0 -j -F "tcp port $SERVICE"
-: > "$TMP/go"
-status_of held
+start_tool ports far packet-monitor eth0 -j -F "tcp port $SERVICE"
+: > "$TMP/one.go"
+status_of one
 stop pm INT
-equal "jsonl: without a SYN no server is named" \
-	"$(seen pm "$last and .type == \"flow\")) | map(.server) | unique")" "[null]"
+stop ports INT
+flows="$last and .type == \"flow\")) |"
+equal "jsonl: without a SYN and a socket no server is named" "$(seen pm "$flows map(.server) | unique")" \
+	"[null]"
+at_service="(if .server == \"dst\" then .dport else .sport end) == $SERVICE and .server != null"
+equal "jsonl: the listening socket tells" "$(seen ports "$flows map($at_service) | [length, all]")" \
+	"[2,true]"
+
+# Neither the SYN nor a socket tells; but many talk to the one port.
+hold many 49000 51000 78
+start_tool pm near packet-monitor eth0 -j -F "tcp port $SERVICE"
+start_tool both near packet-monitor eth0 -j --biflow -F "tcp port $SERVICE"
+start_tool ports near packet-monitor eth0 -j --by port -F "tcp port $SERVICE"
+: > "$TMP/many.go"
+status_of many
+stop pm INT
+stop both INT
+stop ports INT
+equal "jsonl: the port with more peers tells" "$(seen pm "$flows map($at_service) | [length, all]")" \
+	"[156,true]"
+equal "--by port: one row, without any SYN" "$(seen ports "$last and .type == \"port\")) |
+	map([.port, .flows])")" "[[$SERVICE,156]]"
+equal "--biflow: all lead to the service" "$(seen both "$last and .type == \"biflow\")) |
+	map(.dport == $SERVICE and .server == \"dst\" and .packets > 0 and .packets_back > 0) |
+	[length, all]")" "[78,true]"
 finish

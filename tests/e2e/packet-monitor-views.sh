@@ -59,7 +59,7 @@ equal "jsonl: two rows and two totals" "$(tail -n 4 "$TMP/pm.out" | jq -r .type 
 equal "jsonl: a flow has the fields of the contract" "$(jq -s -c 'map(select(.type == "flow" and
 	.sport == 4001))[-1] | del(.ts, .interval_packets, .interval_bytes)' "$TMP/pm.out")" \
 	'{"type":"flow","iface":"eth0","dir":"out","family":"ipv4","vlan":0,"proto":"udp",'\
-'"src":"10.0.0.1","sport":4001,"dst":"10.0.0.2","dport":53,"packets":3,"bytes":300}'
+'"src":"10.0.0.1","sport":4001,"dst":"10.0.0.2","dport":53,"server":"dst","packets":3,"bytes":300}'
 show jsonl --biflow
 equal "--biflow" "$(jq -s -c 'map(select(.type == "biflow" and .sport == 4002))[-1] |
 	[.dst, .packets, .packets_back, .bytes_back]' "$TMP/pm.out")" '["10.0.0.2",2,2,200]'

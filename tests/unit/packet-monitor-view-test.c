@@ -219,6 +219,7 @@ static void test_biflow(void)
 	struct pm_key arp_back = {
 		.meta = pm_key_meta(0x0806, 0, PM_KIND_OTHER | PM_KIND_EGRESS, 0), .addr = { 2, 1 }
 	};
+	struct pm_key forth, back;
 
 	view_begin(&view, &(struct view_config){ .group = GROUP_BIFLOW, .sort = SORT_PACKETS });
 	view_test_add(&view, &eth,
@@ -246,9 +247,9 @@ static void test_biflow(void)
 	view_begin(&view, &(struct view_config){ .group = GROUP_BIFLOW });
 	for (__u16 customer = 6; customer <= 7; customer++) {
 		__u8 kind = PM_KIND_QINQ | PM_KIND_LONG;
-		struct pm_key forth = key4("10.0.0.1", 5, "10.0.0.2", 6, IPPROTO_UDP, kind);
-		struct pm_key back = key4("10.0.0.2", 6, "10.0.0.1", 5, IPPROTO_UDP, kind);
 
+		forth = key4("10.0.0.1", 5, "10.0.0.2", 6, IPPROTO_UDP, kind);
+		back = key4("10.0.0.2", 6, "10.0.0.1", 5, IPPROTO_UDP, kind);
 		forth.inner_vlan = back.inner_vlan = customer;
 		view_test_add(&view, &eth, forth, 1, 0);
 		view_test_add(&view, &eth, back, 1, 0);
@@ -264,6 +265,19 @@ static void test_biflow(void)
 	view_end(&view);
 	CHECK(view.count == 1 && view.rows[0].total[0].packets + view.rows[0].total[1].packets == 3,
 	      "biflow: lo counts a packet once");
+	/* The client has the lower port, and only the flow from it knows who the server is. */
+	back = key4("10.0.0.2", 50051, "10.0.0.1", 1000, IPPROTO_TCP, 0);
+	forth = key4("10.0.0.1", 1000, "10.0.0.2", 50051, IPPROTO_TCP, PM_KIND_EGRESS);
+	view_begin(&view, &(struct view_config){ .group = GROUP_BIFLOW });
+	view_test_add(&view, &eth, back, 7, 0);
+	view_add(&view, &eth,
+		 &(struct flow){ .key = &forth, .total = { 5, 500 }, .server = SERVER_DST });
+	view_end(&view);
+	CHECK(view.count == 1 && pm_key_dport(&view.rows[0].key) == 50051 &&
+		      view.rows[0].server == SERVER_DST &&
+		      view.rows[0].total[WAY_FORTH].packets == 5 &&
+		      view.rows[0].total[WAY_BACK].packets == 7,
+	      "biflow: one of the two flows knows the server");
 	view_free(&view);
 }
 
