@@ -265,7 +265,6 @@ def write_readme(res, path):
         f"{machine['cpus']} CPUs {machine['cpu']}"
         f"{' (a virtual machine)' if machine['virtual'] else ''}, {machine['memory_gib']} GiB, "
         f"Linux {machine['kernel']}, {machine['clang']}, {machine['nft']}.\n")
-    say("![CPU per packet](overhead.svg)\n")
     say("## Targets\n")
     say("In parentheses behind a TCP figure: its quartiles. \"Within the spread\": the target lies between "
         "them, and another run may say the opposite. A median better than direct, or quartiles far "
@@ -293,6 +292,7 @@ def write_readme(res, path):
         if packets6:
             say("IPv6 is compared with the direct path of IPv6, which takes "
                 f"{total(packets6, 'cpu_ns', 'count'):.0f} ns per packet.\n")
+        say("The picture in the project's README shows this table ([overhead.svg](overhead.svg)).\n")
         rows = []
         for variant in res.variants:
             cost = res.cost(variant)
@@ -421,38 +421,59 @@ def write_readme(res, path):
         file.write("\n".join(out))
 
 
-def plot(folder, name, script):
+def plot(folder, name, height, script):
     subprocess.run(["gnuplot"], text=True, check=True, input=(
-        "set terminal svg noenhanced size 900,420 background '#ffffff' font 'sans,13'\n"
+        f"set terminal svg noenhanced size 900,{height} background '#ffffff' font 'sans,13'\n"
         f"set output '{os.path.join(folder, name)}.svg'\n{script}"))
 
 
-def plot_overhead(res, folder):
-    bars = [(variant, res.cost(variant)) for variant in res.variants if res.cost(variant)]
-    if not bars:
-        return
-    bars.sort(key=lambda bar: bar[1].median)
-    rows = "\n".join(f'"{name}" {c.median * 100:.2f} {c.low * 100:.2f} {c.high * 100:.2f} '
-                     f'{0x2a7ab8 if name in OURS else 0xb8b8b8}' for name, c in bars)
-    cut = min(max(c.high for _, c in bars) * 115, 45)  # what is beyond shows its number only
-    plot(folder, "overhead", f"""
-$data << EOD
+def panel(res, number, title, variants):
+    """Bars from left to right, the least at the top, each with the value that the table has."""
+    bars = sorted(((res.cost(variant), variant) for variant in variants), key=lambda b: -b[0].median)
+    shown = [cost.median for cost, _ in bars if cost.median < 0.45]
+    cut = max([*shown, 0.01]) * 160  # a bar beyond it ends there; its number says the rest
+    rows = "\n".join(
+        f'"{name}" {cost.median * 100:.2f} {cost.low * 100:.2f} {cost.high * 100:.2f} '
+        f'{0x2a7ab8 if name in OURS else 0xb8b8b8} "{cost.median * 100:+.1f} %"'
+        for cost, name in bars)
+    return f"""
+$panel{number} << EOD
 {rows}
 EOD
-set title "CPU time per packet over the direct path (18-byte UDP, one flow; median and quartiles)"
-set ylabel "percent"
-set yrange [0:{cut}]
-set style fill solid
-set boxwidth 0.7
-set xtics rotate by -30 nomirror
-set grid ytics
-set rmargin 10
+set title "{title}"
+set xrange [0:{cut:.2f}]
+set yrange [-0.6:{len(bars) - 0.4}]
+plot $panel{number} using ($2 / 2):0:($2 / 2):(0.36):5:ytic(1) with boxxyerror lc rgb variable, \\
+     '' using 2:0:3:4 with xerrorbars lc rgb "#303030" pt 0, \\
+     '' using ($4 > {cut:.2f} * 0.66 ? {cut:.2f} * 0.66 : $4):0:6 with labels left offset 0.7,0
+"""
+
+
+def plot_overhead(res, folder):
+    variants = [variant for variant in res.variants if res.cost(variant)]
+    nats = [variant for variant in variants if variant.startswith(("proxy", "nftables DNAT"))]
+    panels = [(title, part) for title, part in (
+        ("Monitors", [variant for variant in variants if variant not in nats]),
+        ("NATs", nats)) if part]
+    if not panels:
+        return
+    most = max(len(part) for _, part in panels)
+    plot(folder, "overhead", 110 + 26 * most, f"""
+set multiplot layout 1,{len(panels)} title \\
+    "CPU time per packet over the direct path (18-byte UDP, one flow; median and quartiles)"
+set style fill solid noborder
+set xlabel "percent"
+set ytics nomirror scale 0
+set xtics 10 nomirror
+set grid xtics
 unset key
-plot $data using 0:2:5:xtic(1) with boxes lc rgb variable, \\
-     '' using 0:2:3:4 with yerrorbars lc rgb "#303030" pt 0, \\
-     '' using 0:($4 > {cut} - 3 ? {cut} - 2 : $4 + 1.5):(sprintf("%.1f", $2)) \\
-     with labels font ",10"
+{"".join(panel(res, number, *each) for number, each in enumerate(panels))}
+unset multiplot
 """)
+
+
+# Dark enough for thin lines on white.
+LINES = ("#0b62a4", "#c0392b", "#1e8449", "#7d3c98", "#9c640c", "#34495e")
 
 
 def plot_flows(res, folder):
@@ -469,18 +490,20 @@ def plot_flows(res, folder):
         body = "\n".join(f"{x} {c.median:.1f} {c.low:.1f} {c.high:.1f}" for x, c in points)
         blocks.append(f"$v{i} << EOD\n{body}\nEOD\n")
         width = 3 if variant in OURS else 1.5
-        lines.append(f'$v{i} using 1:2:3:4 with yerrorlines lw {width} pt 7 ps 0.6 '
+        color = LINES[len(lines) % len(LINES)]
+        lines.append(f'$v{i} using 1:2:3:4 with yerrorlines lw {width} lc rgb "{color}" pt 7 ps 0.6 '
                      f'title "{variant}"')
     if not lines:
         return
-    plot(folder, "flows", "".join(blocks) + f"""
+    plot(folder, "flows", 420, "".join(blocks) + f"""
 set title "Additional CPU time per packet over the direct path, by number of flows"
 set xlabel "flows"
 set ylabel "ns"
 set logscale x
+set format x "%.0s%c"
 set yrange [0:*]
-set grid
-set key outside right
+set grid lc rgb "#d0d0d0"
+set key outside right textcolor rgb "#202020"
 plot {", ".join(lines)}
 """)
 
