@@ -45,9 +45,9 @@ static const struct option_entry table[] = {
 	  "do not watch interfaces whose name matches; may be given several times" },
 	{ "direction", 'Q', "in|out|both",
 	  "count incoming packets, outgoing packets, or both (default)" },
-	{ "output", 'o', "FORMAT",
-	  "table (default), classic, jsonl, csv, or prom (for the "
-	  "textfile collector of Prometheus' node_exporter)" },
+	{ "output", 'o', "table|classic|jsonl|csv|prom",
+	  "form of the reports (default table); prom is for the "
+	  "textfile collector of Prometheus' node_exporter" },
 	{ "jsonl", 'j', NULL, "the same as --output jsonl" },
 	{ "file", OPT_FILE, "FILE",
 	  "append to FILE instead of writing to standard output, and open it again on SIGHUP; "
@@ -55,9 +55,9 @@ static const struct option_entry table[] = {
 	{ "interval", 'I', "SECONDS", "time between reports, 0.1 or more (default 1)" },
 	{ "count", 'c', "N", "stop after N reports" },
 	{ "duration", 't', "SECONDS", "stop after SECONDS" },
-	{ "sort", 's', "KEY",
-	  "sort rows by bytes (default), packets, bps (default on a terminal) or pps (of the "
-	  "last interval), src, dst or age" },
+	{ "sort", 's', "bytes|packets|bps|pps|src|dst|age",
+	  "sort rows by this (default bytes; on a terminal bps); bps and pps are those of the "
+	  "last interval" },
 	{ "rows", 'r', "N",
 	  "show the first N rows, 0: all (default: as many as fit the "
 	  "terminal; 20 in other tables and in prom; else all)" },

@@ -60,8 +60,8 @@ static const struct option_entry table[] = {
 	{ "tcp-closing", OPT_TCP_CLOSING, "SECONDS",
 	  "remove a closed TCP flow after SECONDS (default 240)" },
 	{ "udp", OPT_UDP, "SECONDS", "remove an idle UDP flow after SECONDS (default 300)" },
-	{ "output", 'o', "FORMAT",
-	  "print text (default), jsonl, or prom (for the textfile collector of Prometheus)" },
+	{ "output", 'o', "text|jsonl|prom",
+	  "form of the reports (default text); prom is for the textfile collector of Prometheus" },
 	{ "file", OPT_FILE, "FILE",
 	  "append reports to FILE instead of writing to standard output, and open it again on "
 	  "SIGHUP; prom replaces FILE at each report" },
