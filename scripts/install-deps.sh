@@ -71,6 +71,8 @@ needs()
 	test             command:dh            debhelper        -                     -                 -                 -
 	test             command:dpkg-buildpackage dpkg-dev     -                     -                 -                 -
 	test             command:lintian       lintian          -                     -                 -                 -
+	test             command:rpmbuild      rpm              rpm-build             rpm-tools         rpm-build         rpm
+	test             command:rpmlint       rpmlint          rpmlint               -                 rpmlint           -
 	test             command:promtool      prometheus       golang-github-prometheus prometheus       golang-github-prometheus-prometheus prometheus
 	test             command:prometheus-node-exporter prometheus-node-exporter - - - -
 	lint             command:clang-format  clang-format     clang-tools-extra     clang             clang-tools       clang-extra-tools
