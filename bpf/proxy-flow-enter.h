@@ -366,8 +366,8 @@ static __always_inline struct proxy_flow *flow_get_pinned(struct flow_request *r
 	/* The mapping is gone or has another target: connections stay, datagrams move. */
 	if ((!proxy_addr_equal(&flow->key.remote, &req->key.remote) ||
 	     flow->key.rport != req->key.rport) &&
-	    (p->proto == IPPROTO_UDP || flow_reopens(flow, p))) {
-		if (p->proto == IPPROTO_UDP)
+	    (p->proto != IPPROTO_TCP || flow_reopens(flow, p))) {
+		if (p->proto != IPPROTO_TCP)
 			flow_unpin(flow, req->number);
 		else /* otherwise it would shadow the new flow once the mapping is changed back */
 			flow_end(flow, req->number);

@@ -26,6 +26,22 @@ static __always_inline struct proxy_fragment fragment_key(const struct packet *p
 	};
 }
 
+/*
+ * Tell whether fragments of @p may belong to what a mapping translates: ICMP has to have one.
+ * @known is the address of ours, the destination (@kind is PROXY_FRAGMENT_OUT) or the source.
+ */
+static __always_inline int fragment_mapped(const struct packet *p, __u8 kind,
+					   const proxy_addr *known)
+{
+	struct proxy_dest dest = { .addr = *known, .proto = IP_ICMP };
+	const struct proxy_mapping *mapping;
+
+	if (p->proto != IP_ICMP)
+		return 1;
+	mapping = bpf_map_lookup_elem(&mappings, &dest);
+	return mapping && (kind == PROXY_FRAGMENT_OUT) == !(mapping->flags & PROXY_MAPPING_DIRECT);
+}
+
 /**
  * fragment_first - store the translation of a first fragment
  * @p: as it arrived
@@ -75,7 +91,7 @@ static __noinline enum proxy_counter fragment_later(struct __sk_buff *skb, const
 		*nexthop = rule->nexthop;
 	} else {
 		host = bpf_map_lookup_elem(&hosts, &known);
-		if (!host)
+		if (!host || !fragment_mapped(p, kind, &known))
 			return PROXY_OK;
 		addr = kind == PROXY_FRAGMENT_OUT ? host->sole_target : host->sole_orig;
 		key.id = 0;

@@ -99,21 +99,23 @@ static __always_inline enum proxy_counter restore(struct __sk_buff *skb, const s
 }
 
 /*
- * The same at egress, for a target on this host: it answers to the original, by this device.
- * Return: whether @p is such a reply; @reason is set if so.
+ * Restore a reply off the fast path. @local: PROXY_FLOW_LOCAL at egress, where targets on this host
+ * answer to the original; 0 at ingress. Return: whether @p is such a reply; @reason is set if so.
  */
-static __noinline int local_reply(struct __sk_buff *skb, const struct packet *p,
-				  enum proxy_counter *reason)
+static __noinline int reply_restore(struct __sk_buff *skb, const struct packet *p, __u32 local,
+				    enum proxy_counter *reason)
 {
 	__u32 number;
 	struct proxy_flow *flow = reply_find(p, &number);
 	struct change change;
 
-	if (!flow || !(flow->state & PROXY_FLOW_LOCAL))
+	if (!flow || (flow->state & PROXY_FLOW_LOCAL) != local)
 		return 0;
 	flow_note(flow, flow_bits_in(p), PROXY_FLOW_RST_IN);
+	if (flow_is_identity(flow))
+		return 0;
 	restoring(&change, p, flow);
-	*reason = restore(skb, p, flow, &change, PROXY_FRAGMENT_OUT);
+	*reason = restore(skb, p, flow, &change, local ? PROXY_FRAGMENT_OUT : PROXY_FRAGMENT_IN);
 	return 1;
 }
 
@@ -160,8 +162,9 @@ none:
 }
 
 /*
- * Translate a TCP or UDP packet with ports. Return: PROXY_OK, with @nexthop set if it was
- * translated, or why it could not be. @direct: only direct flows are translated here.
+ * Translate a TCP or UDP packet with ports, or an ICMP echo request. Return: PROXY_OK, with
+ * @nexthop set if it was translated, or why it could not be. @direct: only direct flows are
+ * translated here.
  */
 static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
 						       struct flow_request *req, __u32 generation,
@@ -173,7 +176,9 @@ static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
 	struct proxy_flow *flow;
 	struct change change;
 
-	if (!direct && local_mappings() && local_reply(skb, p, &reason)) {
+	/* An echo request is no reply, though its identifier may be 0. */
+	if (!direct && local_mappings() && p->proto != IP_ICMP &&
+	    reply_restore(skb, p, PROXY_FLOW_LOCAL, &reason)) {
 		*nexthop = NEXTHOP_BACK;
 		return reason;
 	}
@@ -216,24 +221,28 @@ static __always_inline enum proxy_counter egress_ports(struct __sk_buff *skb,
 	return packet_rewrite(skb, p, &change, NULL) ? PROXY_FAILED : PROXY_OK;
 }
 
-/* Translate an ICMP error. Return: as egress_ports(). */
-static __always_inline enum proxy_counter egress_icmp(struct __sk_buff *skb, const struct packet *p,
+/* Translate an ICMP message other than an echo request. Return: as egress_ports(). */
+static __always_inline enum proxy_counter egress_icmp(struct __sk_buff *skb, struct packet *p,
 						      __u32 *nexthop)
 {
-	enum proxy_counter reason;
-	int found;
+	enum proxy_counter reason = PROXY_OK;
+	int echo, found = 0;
 
 #if PROXY_FAMILY == 6
 	nd_egress(skb); /* to see whether a neighbour is still there, by its own address */
 #endif
+	echo = echo_read(skb, p, ICMP_ECHO_REPLY);
 	if (local_mappings()) {
-		reason = icmp_to_client(skb, p, PROXY_FLOW_LOCAL, &found);
-		if (found) {
-			*nexthop = NEXTHOP_BACK;
-			return reason;
-		}
+		if (echo)
+			found = reply_restore(skb, p, PROXY_FLOW_LOCAL, &reason);
+		else
+			reason = icmp_to_client(skb, p, PROXY_FLOW_LOCAL, &found);
 	}
-	return icmp_egress(skb, p, nexthop);
+	if (found)
+		*nexthop = NEXTHOP_BACK;
+	else if (p->fragment)
+		fragment_first(p, PROXY_FRAGMENT_OUT, NULL, 0);
+	return found || echo ? reason : icmp_egress(skb, p, nexthop);
 }
 
 /* The slow path of a packet that leaves for an address of ours. Return: the verdict. */
@@ -245,12 +254,12 @@ static __always_inline int egress_ip(struct __sk_buff *skb, struct flow_request 
 
 	if (unlikely(reason != PROXY_OK))
 		return untouched(reason);
-	if (likely(packet_has_ports(&req->p)))
+	if (likely(packet_has_ports(&req->p)) || echo_read(skb, &req->p, ICMP_ECHO_REQUEST))
 		reason = egress_ports(skb, req, generation, 0, &nexthop);
-	else if (req->p.proto == IP_ICMP)
-		reason = egress_icmp(skb, &req->p, &nexthop);
 	else if (is_later_fragment(&req->p))
 		reason = fragment_later(skb, &req->p, PROXY_FRAGMENT_OUT, &nexthop);
+	else if (req->p.proto == IP_ICMP)
+		reason = egress_icmp(skb, &req->p, &nexthop);
 	return likely(reason == PROXY_OK) ? nexthop_apply(skb, nexthop) : untouched(reason);
 }
 
@@ -344,7 +353,8 @@ static __always_inline int at_other_egress(struct __sk_buff *skb, __u32 l2_len)
 	if (!req)
 		return TC_ACT_UNSPEC;
 	reason = packet_read_other(skb, &req->p, l2_len);
-	if (reason == PROXY_OK && packet_has_ports(&req->p))
+	if (reason == PROXY_OK &&
+	    (packet_has_ports(&req->p) || echo_read(skb, &req->p, ICMP_ECHO_REQUEST)))
 		reason = egress_ports(skb, req, 0, 1, &nexthop);
 	else if (reason == PROXY_OK && req->p.proto == IP_ICMP)
 		reason = icmp_egress(skb, &req->p, &nexthop);
@@ -375,16 +385,24 @@ static __always_inline enum proxy_counter ingress_ports(struct __sk_buff *skb, s
 	return PROXY_OK;
 }
 
-/* As egress_icmp(). */
-static __always_inline enum proxy_counter ingress_icmp(struct __sk_buff *skb,
-						       const struct packet *p)
+/* As egress_icmp(). @known: it comes from an address of ours. */
+static __always_inline enum proxy_counter ingress_icmp(struct __sk_buff *skb, struct packet *p,
+						       int known)
 {
-	int found;
+	enum proxy_counter reason = PROXY_OK;
+	int echo, found;
 
 #if PROXY_FAMILY == 6
 	nd_ingress(skb);
 #endif
-	return icmp_to_client(skb, p, 0, &found);
+	echo = known && echo_read(skb, p, ICMP_ECHO_REPLY);
+	if (echo)
+		found = reply_restore(skb, p, 0, &reason);
+	else
+		reason = icmp_to_client(skb, p, 0, &found);
+	if (known && !found && p->fragment)
+		fragment_first(p, PROXY_FRAGMENT_IN, NULL, 0);
+	return reason;
 }
 
 /*
@@ -401,10 +419,10 @@ static __always_inline int ingress_ip(struct __sk_buff *skb, struct packet *p, i
 		return untouched(known ? reason : PROXY_OK);
 	if (likely(packet_has_ports(p)))
 		reason = ingress_ports(skb, p, generation);
-	else if (p->proto == IP_ICMP)
-		reason = ingress_icmp(skb, p);
-	else if (is_later_fragment(p))
+	else if (known && is_later_fragment(p))
 		reason = fragment_later(skb, p, PROXY_FRAGMENT_IN, &nexthop);
+	else if (p->proto == IP_ICMP)
+		reason = ingress_icmp(skb, p, known);
 	return untouched(reason);
 }
 

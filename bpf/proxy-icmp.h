@@ -36,6 +36,19 @@ static __always_inline int icmp_readdress(struct __sk_buff *skb, const struct pa
 				   addr_sum_of(p, to), BPF_F_PSEUDO_HDR | sizeof(__u16));
 }
 
+/* Where the checksum of the quoted packet @p lies, if it is quoted. */
+static __always_inline __u32 quoted_check(const struct packet *p)
+{
+	switch (p->proto) {
+	case IPPROTO_TCP:
+		return p->l4 + offsetof(struct tcphdr, check);
+	case IPPROTO_UDP:
+		return p->l4 + offsetof(struct udphdr, check);
+	default:
+		return p->l4 + ECHO_CHECK;
+	}
+}
+
 /*
  * Give the quoted packet the addresses and ports of @to, and the error itself those of @outer_to:
  * This changes the checksums of the quote and the ICMP checksum over them. The lengths decide
@@ -47,25 +60,25 @@ static __noinline enum proxy_counter icmp_rewrite(struct __sk_buff *skb, const s
 						  const struct quote *quote, const struct tuple *to)
 {
 	const struct packet *p = &quote->p;
-	__u32 check = p->l4 + (p->proto == IPPROTO_UDP ? offsetof(struct udphdr, check)
-						       : offsetof(struct tcphdr, check));
+	__u32 check = quoted_check(p);
 	__u16 addr_sum = addr_sum_of(p, to);
 	__be16 old_check = 0, new_check = 0;
-	__u64 sum = csum_add(addr_sum, p->from.ports, to->ports);
+	__u64 sum = csum_add(0, p->from.ports, to->ports);
+	/* The checksum of ICMP covers no addresses; that of ICMPv6 does. */
+	__u64 l4_sum = p->proto == IPPROTO_ICMP ? sum : sum + addr_sum;
 
 	if (check + sizeof(old_check) <= p->end &&
 	    !bpf_skb_load_bytes(skb, check, &old_check, sizeof(old_check)) &&
-	    (p->proto == IPPROTO_TCP || old_check)) {
-		new_check = csum_apply(old_check, csum_fold(sum));
+	    (p->proto != IPPROTO_UDP || old_check)) {
+		new_check = csum_apply(old_check, csum_fold(l4_sum));
 		if (p->proto == IPPROTO_UDP && !new_check)
 			new_check = 0xffff;
 		if (bpf_skb_store_bytes(skb, check, &new_check, sizeof(new_check), 0))
 			return PROXY_FAILED;
 	}
-	if (ip_store(skb, quote->ip, p, to, addr_sum, 0) ||
-	    bpf_skb_store_bytes(skb, p->l4, &to->ports, sizeof(to->ports), 0))
+	if (ip_store(skb, quote->ip, p, to, addr_sum, 0) || ports_store(skb, p, to))
 		return PROXY_FAILED;
-	sum = csum_add(ip_check_sum(sum, p, addr_sum), old_check, new_check);
+	sum = csum_add(ip_check_sum(sum + addr_sum, p, addr_sum), old_check, new_check);
 	if (bpf_l4_csum_replace(skb, outer->l4 + offsetof(struct icmphdr, checksum), 0,
 				csum_fold(sum), 0) ||
 	    packet_rewrite_ip(skb, outer, outer_to) || icmp_readdress(skb, outer, outer_to))
@@ -93,7 +106,8 @@ icmp_to_client(struct __sk_buff *skb, const struct packet *outer, __u32 local, i
 	if (!work)
 		return PROXY_OK;
 	quote = &work->quote;
-	if (quote_read(skb, outer, &work->quote) || !known_address(&quote->p.from.daddr))
+	if (quote_read(skb, outer, &work->quote, ICMP_ECHO_REQUEST) ||
+	    !known_address(&quote->p.from.daddr))
 		return PROXY_OK;
 	__builtin_memset(&work->key, 0, sizeof(work->key));
 	work->key.remote = quote->p.from.daddr;
@@ -134,7 +148,7 @@ static __noinline enum proxy_counter icmp_egress(struct __sk_buff *skb, const st
 	struct packet *sent;
 	int unmapped;
 
-	if (!work || quote_read(skb, outer, &work->quote))
+	if (!work || quote_read(skb, outer, &work->quote, ICMP_ECHO_REPLY))
 		return PROXY_OK;
 	quote = &work->quote;
 	/* The flow is that of a packet which the client sends the other way. */

@@ -59,9 +59,14 @@ enum { PACKET_UNREAD };
 
 /* The header fields of a packet that NAT needs. Offsets are from the start of the frame. */
 struct packet {
-	__u32 l4;      /* the transport header; PACKET_UNREAD: nothing else is set yet */
+	/*
+	 * The transport header; of an ICMP echo message that echo_read() has read, the identifier.
+	 * PACKET_UNREAD: nothing else is set yet.
+	 */
+	__u32 l4;
 	__u32 end;     /* end of the IP packet: link-layer padding may follow */
-	__u32 headers; /* length of all headers: each segment of a GSO packet repeats them */
+	__u32 headers; /* length of all headers: each segment of a GSO packet repeats them; 0: no
+			  ports */
 	struct tuple from;
 #if PROXY_FAMILY == 4
 	__be16 check; /* of the IP header */
@@ -141,7 +146,7 @@ static __always_inline __u32 ip_packet_len(const struct ip_head *ip)
 
 /**
  * quote_read_ip - read the IP header @ip of a quoted packet
- * @p: its @l4 is where the header lies; set to where it ends
+ * @p: its @l4 is where the header lies, set to where it ends; other fields are 0
  * Return: whether it is one, and not of a later fragment.
  */
 static __always_inline int quote_read_ip(struct __sk_buff *skb, const struct ip_head *ip,
@@ -195,7 +200,9 @@ static __always_inline void ip_head_change(struct ip_head *new, const struct ip_
 
 /* <linux/icmp.h> cannot be included for the bpf target. */
 enum {
+	ICMP_ECHO_REPLY = 0,
 	ICMP_DEST_UNREACH = 3,
+	ICMP_ECHO_REQUEST = 8,
 	ICMP_TIME_EXCEEDED = 11,
 	ICMP_PARAMETERPROB = 12,
 };
@@ -337,7 +344,6 @@ static __always_inline int quote_read_ip(struct __sk_buff *skb, const struct ip_
 {
 	if (!ip_is_plain(ip))
 		return 0;
-	p->fragment = 0;
 	p->proto = ip->protocol;
 	p->l4 += sizeof(*ip);
 	return ip_skip_extensions(skb, p) == PROXY_OK && !(p->fragment & IP_OFFSET);
@@ -372,6 +378,8 @@ static __always_inline void ip_head_change(struct ip_head *new, const struct ip_
 enum {
 	ICMP_DEST_UNREACH = 1,
 	ICMP_PKT_TOOBIG = 2,
+	ICMP_ECHO_REQUEST = 128,
+	ICMP_ECHO_REPLY = 129,
 };
 
 /* Errors of types that nobody knows are reported to the sender, too (RFC 4443, 2.4). */

@@ -35,6 +35,12 @@ struct unreachable {
 };
 _Static_assert(sizeof(struct unreachable) == PROXY_SIZE(56, 96), "summed up in words");
 
+/* Where the transport header of @p begins, which has ports or is an echo request. */
+static __always_inline __u32 transport_header(const struct packet *p)
+{
+	return p->l4 - (p->proto == IP_ICMP ? offsetof(struct icmphdr, id) : 0);
+}
+
 #define UNREACHABLE_ICMP_LEN (sizeof(struct unreachable) - offsetof(struct unreachable, icmp))
 
 #if PROXY_FAMILY == 4
@@ -43,7 +49,7 @@ _Static_assert(sizeof(struct unreachable) == PROXY_SIZE(56, 96), "summed up in w
 static __always_inline int unreachable_quote(struct __sk_buff *skb, const struct packet *p,
 					     struct unreachable *error)
 {
-	return p->l4 == cfg_l2_len + sizeof(error->quoted) &&
+	return transport_header(p) == cfg_l2_len + sizeof(error->quoted) &&
 	       !bpf_skb_load_bytes(skb, cfg_l2_len, &error->quoted,
 				   sizeof(error->quoted) + sizeof(error->l4));
 }
@@ -81,7 +87,7 @@ static __always_inline int unreachable_quote(struct __sk_buff *skb, const struct
 					     struct unreachable *error)
 {
 	if (bpf_skb_load_bytes(skb, cfg_l2_len, &error->quoted, sizeof(error->quoted)) ||
-	    bpf_skb_load_bytes(skb, p->l4, error->l4, sizeof(error->l4)))
+	    bpf_skb_load_bytes(skb, transport_header(p), error->l4, sizeof(error->l4)))
 		return 0;
 	error->quoted.protocol = p->proto;
 	return 1;

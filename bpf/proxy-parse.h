@@ -151,13 +151,14 @@ static __always_inline int packet_read_plain(struct __sk_buff *skb, struct packe
 }
 
 /**
- * is_later_fragment - tell whether @p is a fragment without ports that may be TCP or UDP
+ * is_later_fragment - tell whether @p is a fragment without ports that may be TCP, UDP or ICMP
  *
  * One of IPv6 names the first header of what was fragmented, which may be an extension header.
  */
 static __always_inline int is_later_fragment(const struct packet *p)
 {
-	return (p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP || ip_is_extension(p->proto)) &&
+	return (p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP || p->proto == IP_ICMP ||
+		ip_is_extension(p->proto)) &&
 	       p->fragment & IP_OFFSET;
 }
 
@@ -165,6 +166,53 @@ static __always_inline int is_later_fragment(const struct packet *p)
 static __always_inline int packet_has_ports(const struct packet *p)
 {
 	return (p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP) && !(p->fragment & IP_OFFSET);
+}
+
+struct icmphdr {
+	__u8 type;
+	__u8 code;
+	__be16 checksum;
+	union {
+		__be32 rest;
+		__be16 id; /* of an echo message */
+	};
+};
+
+/* Offset of the checksum from the identifier, where @l4 of an echo message points. */
+#define ECHO_CHECK ((int)offsetof(struct icmphdr, checksum) - (int)offsetof(struct icmphdr, id))
+
+/*
+ * Read the identifier of an ICMP echo message that lies from @off to @end. A global function: the
+ * verifier goes through it once. Return: whether it is one of type @type.
+ */
+__noinline int echo_id(struct __sk_buff *skb, __u32 off, __u32 end, __u8 type, __u16 *id)
+{
+	struct icmphdr icmp;
+
+	if (!id || off + sizeof(icmp) > end || bpf_skb_load_bytes(skb, off, &icmp, sizeof(icmp)))
+		return 0;
+	*id = icmp.id;
+	return icmp.type == type;
+}
+
+/**
+ * echo_read - read the identifier of @p if it is an ICMP echo message of type @type
+ * @p: its @l4 is where the message begins; set to where the identifier lies
+ *
+ * The identifier takes the place of the port of the side that asks (RFC 5508, section 3.1). That of
+ * the other side is 0. Return: whether it is such a message; if not, @p is unchanged.
+ */
+static __always_inline int echo_read(struct __sk_buff *skb, struct packet *p, __u8 type)
+{
+	__u16 id = 0;
+
+	if (p->proto != IP_ICMP || p->fragment & IP_OFFSET ||
+	    !echo_id(skb, p->l4, p->end, type, &id))
+		return 0;
+	p->l4 += offsetof(struct icmphdr, id);
+	p->from.sport = type == ICMP_ECHO_REQUEST ? id : 0;
+	p->from.dport = type == ICMP_ECHO_REQUEST ? 0 : id;
+	return 1;
 }
 
 /**
@@ -199,13 +247,6 @@ static __always_inline enum proxy_counter packet_read(struct __sk_buff *skb, str
 	return *l4 == PACKET_UNREAD ? packet_read_other(skb, p, l2_len) : PROXY_OK;
 }
 
-struct icmphdr {
-	__u8 type;
-	__u8 code;
-	__be16 checksum;
-	__be32 rest;
-};
-
 /* The packet that an ICMP error quotes: its IP header and at least 8 bytes, rarely all of it. */
 struct quote {
 	struct packet p; /* offsets are in the whole frame; @end: end of the quoted part */
@@ -214,10 +255,11 @@ struct quote {
 
 /**
  * quote_read - read the packet that ICMP error @outer quotes
+ * @echo: the type of ICMP echo messages that it may be
  * Return: 0; -ENOENT if @outer is not an error, or the quoted packet has no ports.
  */
 static __always_inline int quote_read(struct __sk_buff *skb, const struct packet *outer,
-				      struct quote *quote)
+				      struct quote *quote, __u8 echo)
 {
 	struct {
 		struct icmphdr icmp;
@@ -230,17 +272,21 @@ static __always_inline int quote_read(struct __sk_buff *skb, const struct packet
 	    !icmp_is_error(head.icmp.type))
 		return -ENOENT;
 	quote->ip = outer->l4 + sizeof(head.icmp);
+	__builtin_memset(p, 0, sizeof(*p));
 	p->l4 = quote->ip;
 	/* Behind a short datagram there may be padding and an extension (RFC 4884). */
 	p->end = quote->ip + ip_packet_len(&head.ip);
 	if (p->end > outer->end)
 		p->end = outer->end;
-	if (!quote_read_ip(skb, &head.ip, p) ||
-	    (p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP) || p->l4 + 8 > p->end ||
-	    pkt_read(skb, p->l4, ports, sizeof(ports)))
+	if (!quote_read_ip(skb, &head.ip, p))
 		return -ENOENT;
 	p->from.saddr = head.ip.saddr;
 	p->from.daddr = head.ip.daddr;
+	if (echo_read(skb, p, echo))
+		return 0;
+	if ((p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP) || p->l4 + 8 > p->end ||
+	    pkt_read(skb, p->l4, ports, sizeof(ports)))
+		return -ENOENT;
 	p->from.sport = ports[0];
 	p->from.dport = ports[1];
 	return 0;

@@ -134,23 +134,63 @@ static __always_inline int packet_rewrite_plain(struct __sk_buff *skb, const str
 			      BPF_F_PSEUDO_HDR);
 }
 
-/** packet_rewrite - do the same for any TCP or UDP packet that is not a later fragment */
+/*
+ * Store the ports of @to in TCP or UDP, or in an ICMP echo message the identifier, beside which the
+ * other port is 0.
+ */
+static __always_inline int ports_store(struct __sk_buff *skb, const struct packet *p,
+				       const struct tuple *to)
+{
+	__be16 id = to->sport | to->dport;
+
+	if (p->proto == IP_ICMP)
+		return bpf_skb_store_bytes(skb, p->l4, &id, sizeof(id), 0);
+	return bpf_skb_store_bytes(skb, p->l4, &to->ports, sizeof(to->ports), 0);
+}
+
+/*
+ * Update the checksum of an ICMP echo message. That of ICMPv6 covers the addresses. That of ICMP
+ * may be over nothing but zeros, where a checksum of 0 is wrong; elsewhere 0xffff is as good as 0.
+ */
+static __always_inline int echo_csum_change(struct __sk_buff *skb, const struct packet *p,
+					    const struct change *change)
+{
+	const __u64 flags = PROXY_FAMILY == 4 ? BPF_F_MARK_MANGLED_0 | BPF_F_MARK_ENFORCE : 0;
+	__u16 sum = csum_add16(change->ports_half, change->ports_half);
+	__u32 check = p->l4 + ECHO_CHECK;
+	int err = bpf_l4_csum_replace(skb, check, 0, sum, flags | sizeof(sum));
+
+	if (PROXY_FAMILY == 4 || err)
+		return err;
+	return bpf_l4_csum_replace(skb, check, 0, change->addr_sum, BPF_F_PSEUDO_HDR | sizeof(sum));
+}
+
+/**
+ * packet_rewrite - do the same for any TCP or UDP packet that is not a later fragment, and for any
+ * ICMP echo message
+ */
 static __noinline int packet_rewrite(struct __sk_buff *skb, const struct packet *p,
 				     const struct change *change, const void *dmac)
 {
 	const void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	__u32 plain_len = p->proto == IPPROTO_UDP ? PLAIN_UDP_LEN : PLAIN_TCP_LEN;
 
-	/* An offset that only Ethernet makes: the length of an IP header is a multiple of 4. */
+	/*
+	 * An offset that only Ethernet makes: the length of an IP header is a multiple of 4. No
+	 * echo message has it, since its identifier lies 4 bytes behind a header of 20 bytes or
+	 * more.
+	 */
 	if (likely(p->l4 == ETH_HLEN + sizeof(struct ip_head) && data + plain_len <= end))
 		return packet_rewrite_plain(skb, p, change, dmac);
 	if (dmac && bpf_skb_store_bytes(skb, 0, dmac, ETH_ALEN, 0))
 		return -EFAULT;
 	if (ip_store(skb, cfg_l2_len, p, &change->to, change->addr_sum, BPF_F_RECOMPUTE_CSUM) ||
-	    bpf_skb_store_bytes(skb, p->l4, &change->to.ports, sizeof(change->to.ports), 0) ||
-	    l4_csum_change(skb, p, csum_add16(change->ports_half, change->ports_half), 0))
+	    ports_store(skb, p, &change->to))
 		return -EFAULT;
-	return l4_csum_change(skb, p, change->addr_sum, BPF_F_PSEUDO_HDR);
+	if (p->proto == IP_ICMP)
+		return echo_csum_change(skb, p, change);
+	return l4_csum_change(skb, p, csum_add16(change->ports_half, change->ports_half), 0)
+		       ?: l4_csum_change(skb, p, change->addr_sum, BPF_F_PSEUDO_HDR);
 }
 
 #endif /* BPF_PROXY_REWRITE_H */

@@ -44,13 +44,14 @@ typedef struct {
  * Raised whenever a struct of this file changes: a new proxy takes over the maps of an old one only
  * if both agree on it.
  */
-enum { PROXY_LAYOUT = 12 };
+enum { PROXY_LAYOUT = 13 };
 
 /* Key of "mappings": the original destination. Short, for a cheap hash on every packet. */
 struct proxy_dest {
 	proxy_addr addr;
 	__be16 port; /* 0: any port of this address (an exact match wins) */
-	__u8 proto;  /* IPPROTO_TCP or IPPROTO_UDP */
+	/* IPPROTO_TCP, IPPROTO_UDP; with port 0 also IPPROTO_ICMP or IPPROTO_ICMPV6: echo */
+	__u8 proto;
 	/*
 	 * Programs look up entries with 0. User space keeps a deleted mapping under the same key
 	 * with 1, as long as flows have its id.
@@ -100,7 +101,10 @@ enum proxy_side {
 };
 enum { PROXY_FLOW_KEYS = 2 }; /* index entries of one slot at most: one for either side */
 
-/* Key of a slot of "flows": the tuple of a reply. */
+/*
+ * Key of a slot of "flows": the tuple of a reply. In a flow of ICMP echo, the identifier is the
+ * port of the client, and the other port is 0.
+ */
 struct proxy_reply {
 	proxy_addr remote; /* the target; by the client's side, the original */
 	proxy_addr local;  /* the client; if the target is this host, the original in its place */

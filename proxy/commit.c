@@ -36,6 +36,9 @@ static int commit_plan_mapping(struct commit *commit, struct nexthops *hops,
 	struct nat_dest deleted = wanted->from;
 	int err = nexthops_get(hops, &wanted->to.addr, &entry.to.nexthop);
 
+	/* The kernel knows no sockets that are connected by an identifier of ICMP. */
+	if (wanted->from.proto != IPPROTO_TCP && wanted->from.proto != IPPROTO_UDP)
+		entry.to.flags = 0;
 	deleted.deleted = 1;
 	if (!old || !table_shown(old))
 		old = mapping_list_find(&table->plan, &deleted);

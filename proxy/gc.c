@@ -17,7 +17,10 @@ static const struct {
 	struct proxy_timeouts most;
 } gc_pressure[] = {
 	{ 95,
-	  { .tcp_closing = NSEC_PER_SEC, .tcp_syn = 5 * NSEC_PER_SEC, .udp = 10 * NSEC_PER_SEC } },
+	  { .tcp_closing = NSEC_PER_SEC,
+	    .tcp_syn = 5 * NSEC_PER_SEC,
+	    .udp = 10 * NSEC_PER_SEC,
+	    .icmp = 10 * NSEC_PER_SEC } },
 	{ 80,
 	  { .tcp_closing = 10 * NSEC_PER_SEC,
 	    .tcp_syn = 30 * NSEC_PER_SEC,
@@ -39,6 +42,7 @@ static bool gc_effective_timeouts(const struct gc *gc, __u32 capacity, struct pr
 		out->tcp_closing = gc_at_most(out->tcp_closing, gc_pressure[i].most.tcp_closing);
 		out->tcp_syn = gc_at_most(out->tcp_syn, gc_pressure[i].most.tcp_syn);
 		out->udp = gc_at_most(out->udp, gc_pressure[i].most.udp);
+		out->icmp = gc_at_most(out->icmp, gc_pressure[i].most.icmp);
 		return true;
 	}
 	return false;
@@ -46,8 +50,10 @@ static bool gc_effective_timeouts(const struct gc *gc, __u32 capacity, struct pr
 
 static __u64 gc_idle_limit(const struct proxy_timeouts *timeouts, const struct nat_flow *flow)
 {
-	if (flow->proto != IPPROTO_TCP)
+	if (flow->proto == IPPROTO_UDP)
 		return timeouts->udp;
+	if (flow->proto != IPPROTO_TCP)
+		return timeouts->icmp;
 	switch (proxy_tcp_phase(flow->state)) {
 	case PROXY_TCP_OPENING:
 		return timeouts->tcp_syn;

@@ -16,6 +16,9 @@
 /* Longest text that can be right: two addresses with ports, "=", a protocol. */
 enum { TEXT_MAX = 2 * ADDR_TEXT_LEN + sizeof("=/tcp") };
 
+/* TCP, UDP and ICMP echo. */
+enum { PROTOS_MAX = 3 };
+
 static int mapping_refuse(struct mapping_error *error, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
@@ -45,7 +48,16 @@ static const char *mapping_cite(struct mapping_error *error, const char *before,
 
 const char *mapping_proto_text(__u8 proto)
 {
-	return proto == IPPROTO_TCP ? "tcp" : "udp";
+	switch (proto) {
+	case IPPROTO_TCP:
+		return "tcp";
+	case IPPROTO_UDP:
+		return "udp";
+	case IPPROTO_ICMP:
+		return "icmp";
+	default:
+		return "icmpv6";
+	}
 }
 
 /* Forms that other tools know, and that mean more than one address or port. */
@@ -183,7 +195,7 @@ static int mapping_parse_addr(char *text, struct addr *addr, __be16 *port,
 	return 0;
 }
 
-/* Cut "/tcp" or "/udp" off @text; a protocol of 0 stands for both. */
+/* Cut "/tcp" or "/udp" off @text; a protocol of 0 stands for all. */
 static int mapping_parse_proto(char *text, __u8 *proto, struct mapping_error *error)
 {
 	char *slash = strchr(strrchr(text, ']') ?: text, '/');
@@ -287,12 +299,29 @@ int mapping_list_append(struct mapping_list *list, const struct mapping *mapping
 	return 0;
 }
 
+/* The protocols that @mapping is for. Return: their number. */
+static size_t mapping_protos(const struct mapping *mapping, __u8 protos[PROTOS_MAX])
+{
+	size_t count = 0;
+
+	if (mapping->from.proto) {
+		protos[count++] = mapping->from.proto;
+		return count;
+	}
+	protos[count++] = IPPROTO_TCP;
+	protos[count++] = IPPROTO_UDP;
+	if (!mapping->to.port)
+		protos[count++] =
+			addr_family(&mapping->from.addr) == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+	return count;
+}
+
 int mapping_list_add(struct mapping_list *list, const char *text, int line,
 		     struct mapping_error *error)
 {
-	static const __u8 both[] = { IPPROTO_TCP, IPPROTO_UDP };
 	struct mapping mapping = { .line = line };
-	size_t count = list->count;
+	__u8 protos[PROTOS_MAX];
+	size_t count = list->count, protos_count;
 	int err;
 
 	error->in_file = line;
@@ -300,13 +329,10 @@ int mapping_list_add(struct mapping_list *list, const char *text, int line,
 
 	if (err)
 		return err;
-	if (mapping.from.proto)
+	protos_count = mapping_protos(&mapping, protos);
+	for (size_t i = 0; i < protos_count && !err; i++) {
+		mapping.from.proto = protos[i];
 		err = mapping_list_append(list, &mapping);
-	for (size_t i = 0; !mapping.from.proto && i < sizeof(both) && !err; i++) {
-		struct mapping one = mapping;
-
-		one.from.proto = both[i];
-		err = mapping_list_append(list, &one);
 	}
 	if (err) {
 		list->count = count;
@@ -451,7 +477,9 @@ int mapping_list_finish(struct mapping_list *list, struct mapping_error *error)
 	for (size_t i = 1; i < list->count; i++) {
 		const struct mapping *first = &list->entries[i - 1], *second = &list->entries[i];
 
-		if (!mapping_compare_dest(&first->from, &second->from))
+		/* Those for ICMP come with those for TCP, which people have heard of. */
+		if (!mapping_compare_dest(&first->from, &second->from) &&
+		    second->from.proto != IPPROTO_ICMP)
 			return mapping_refuse(
 				error, "%s%s/%s is mapped twice; keep one of the two",
 				mapping_place_text(list, second, place),

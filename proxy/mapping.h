@@ -12,7 +12,10 @@
 
 #define MAPPING_BUILTIN "10.0.0.10:12345=10.0.0.138:23456"
 
-/* One address and protocol to rewrite. A text without a protocol makes two of these. */
+/*
+ * One address and protocol to rewrite. A text without a protocol makes two of these, and if it has
+ * no port either, a third for ICMP echo.
+ */
 struct mapping {
 	struct nat_dest from;
 	struct nat_target to; /* as parsed: the address and the port alone */
@@ -38,7 +41,8 @@ struct mapping_list {
 void mapping_list_free(struct mapping_list *list);
 
 /**
- * mapping_list_add - parse @text and append what it maps: one entry, or two without a protocol
+ * mapping_list_add - parse @text and append what it maps: one entry, or two or three without a
+ * protocol
  * @line: line of the file, 0 for the command line
  * Return: 0; -EINVAL or -ENOMEM with @error set and @list untouched.
  */
@@ -73,14 +77,14 @@ struct mapping *mapping_list_find(const struct mapping_list *list, const struct 
 
 /**
  * mapping_parse_dest - parse ADDR[:PORT][/PROTO], the name of a mapping
- * @dest: a protocol of 0 stands for both
+ * @dest: a protocol of 0 stands for all
  * Return: 0, or -EINVAL with @error set.
  */
 int mapping_parse_dest(const char *text, struct nat_dest *dest, struct mapping_error *error);
 
 /**
  * mapping_named - tell whether @mapping is one that @name stands for
- * @name: a protocol of 0 stands for both; without a target (no address), any target will do
+ * @name: a protocol of 0 stands for all; without a target (no address), any target will do
  */
 bool mapping_named(const struct mapping *mapping, const struct mapping *name);
 
@@ -91,7 +95,7 @@ enum { MAPPING_PLACE_LEN = 128 };
 const char *mapping_place_text(const struct mapping_list *list, const struct mapping *mapping,
 			       char buf[MAPPING_PLACE_LEN]);
 
-/** mapping_proto_text - "tcp" or "udp" */
+/** mapping_proto_text - "tcp", "udp", "icmp" or "icmpv6" */
 const char *mapping_proto_text(__u8 proto);
 
 #endif /* PROXY_MAPPING_H */

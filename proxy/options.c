@@ -36,7 +36,7 @@ static const struct option_entry table[] = {
 	{ "map", 'm', "FROM=TO[/PROTO]",
 	  "send packets for FROM (ADDR[:PORT]) to TO instead; PROTO is "
 	  "tcp or udp (default: both); FROM without a port means every "
-	  "port; repeatable (default " MAPPING_BUILTIN ")" },
+	  "port, and without PROTO ping as well; repeatable (default " MAPPING_BUILTIN ")" },
 	{ "map-file", 'f', "FILE", "read mappings from FILE, one a line, and again on SIGHUP" },
 	{ "interface", 'i', "IFACE", "the same as the operand IFACE" },
 	{ "keep", 'k', NULL, "leave the filters working after proxy exits" },
@@ -224,7 +224,8 @@ void options_parse(struct proxy_options *opt, int argc, char **argv)
 		.timeouts = { .tcp_syn = 240 * NSEC_PER_SEC,
 			      .tcp_established = 7440 * NSEC_PER_SEC,
 			      .tcp_closing = 240 * NSEC_PER_SEC,
-			      .udp = 300 * NSEC_PER_SEC },
+			      .udp = 300 * NSEC_PER_SEC,
+			      .icmp = 60 * NSEC_PER_SEC },
 		.interval_ns = NSEC_PER_SEC,
 		.max_flows = FLOWS_DEFAULT,
 	};

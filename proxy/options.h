@@ -25,6 +25,7 @@ struct proxy_timeouts {
 	__u64 tcp_established;
 	__u64 tcp_closing;
 	__u64 udp;
+	__u64 icmp;
 };
 
 struct proxy_options {

@@ -59,15 +59,38 @@ static void set_addrs(__u8 *at, const struct ends *from, const struct ends *to)
 	addr_put(at + IP_DST, to->dst);
 }
 
+/*
+ * Put the new identifier into the echo message at @at, and correct its checksum: one of 0 would be
+ * wrong if all else is 0. Nobody verifies that of a quoted message (@quoted).
+ */
+static void set_identifier(__u8 *at, const struct ends *from, const struct ends *to, bool quoted)
+{
+	__u64 removed = sum_ports(from), added = sum_ports(to);
+
+	if (PROXY_FAMILY == 6) {
+		removed += sum_addrs(from);
+		added += sum_addrs(to);
+	}
+	put16(at + 4, to->sport + to->dport); /* one of them is 0 */
+	if (removed != added)
+		put16(at + 2, check_moved(get16(at + 2), removed, added));
+	if (PROXY_FAMILY == 4 && !quoted && !get16(at + 2))
+		put16(at + 2, 65535);
+}
+
 /* Put new ports into the transport header at @at, and correct its checksum if @have bytes hold it.
  */
 static void set_ports(__u8 *at, __u8 proto, const struct ends *from, const struct ends *to,
-		      size_t have)
+		      size_t have, bool quoted)
 {
 	size_t offset = proto == IPPROTO_TCP ? 16 : 6;
 	bool changes = sum_addrs(from) != sum_addrs(to) || sum_ports(from) != sum_ports(to);
 	__u16 check;
 
+	if (proto == IP_ICMP_PROTO) {
+		set_identifier(at, from, to, quoted);
+		return;
+	}
 	put16(at, to->sport);
 	put16(at + 2, to->dport);
 	if (have < offset + 2 || !changes)
@@ -261,7 +284,7 @@ static struct model_flow *open_flow(struct model *model, const struct model_mapp
 		*other = *fresh;
 		fresh = other;
 	} else if (other) {
-		__u16 port = get16(view->out + view->l4);
+		__u16 port = get16(view->out + view->l4 + (view->proto == IP_ICMP_PROTO ? 4 : 0));
 
 		if (!legal_port(ends->sport, port)) {
 			*wrong = "the new source port is not of the same kind";
@@ -369,6 +392,13 @@ static enum proxy_counter later_fragment(struct model *model, const struct model
 	bool mac, listed;
 	__u32 addr;
 
+	if (!fragment && view->proto == IP_ICMP_PROTO) {
+		const struct model_mapping *echo =
+			find_mapping(model, view->proto, out ? view->ends.dst : view->ends.src, 0);
+
+		if (!echo || out == !!(echo->flags & PROXY_MAPPING_DIRECT))
+			return PROXY_OK;
+	}
 	if (fragment) {
 		addr = fragment->addr;
 		mac = fragment->mac;
@@ -399,6 +429,8 @@ static enum proxy_counter read_ports(struct model_view *view)
 	const __u8 *l4 = view->in + view->l4;
 	size_t have = view->end - view->l4, need;
 
+	if (view->proto == IP_ICMP_PROTO) /* model_icmp() has read it */
+		return PROXY_OK;
 	if (view->proto == IPPROTO_TCP) {
 		if (have < 20)
 			return PROXY_MALFORMED;
@@ -424,7 +456,7 @@ static enum proxy_counter read_ports(struct model_view *view)
 static void translate(struct model *model, const struct model_view *view, const struct ends *to)
 {
 	set_addrs(view->want + L2_LEN, &view->ends, to);
-	set_ports(view->want + view->l4, view->proto, &view->ends, to, view->end - view->l4);
+	set_ports(view->want + view->l4, view->proto, &view->ends, to, view->end - view->l4, false);
 	model->last_translated = true;
 }
 
@@ -501,7 +533,7 @@ static bool is_error(__u8 type)
 
 static bool may_have_ports(__u8 proto)
 {
-	return proto == IPPROTO_TCP || proto == IPPROTO_UDP;
+	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IP_ICMP_PROTO;
 }
 
 /* Read the IP header at @at; what a quote says of its length may be more than there is of it. */
@@ -541,7 +573,8 @@ static bool is_extension(__u8 proto)
 
 static bool may_have_ports(__u8 proto)
 {
-	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || is_extension(proto);
+	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IP_ICMP_PROTO ||
+	       is_extension(proto);
 }
 
 static enum proxy_counter read_ip(struct model_view *view, size_t at, bool quote)
@@ -584,6 +617,19 @@ static enum proxy_counter read_ip(struct model_view *view, size_t at, bool quote
 
 #endif
 
+/* Whether the ICMP message at @at is an echo request (@request) or reply; its @ends are set then.
+ */
+static bool model_read_echo(const __u8 *at, size_t have, bool request, struct ends *ends)
+{
+	const __u8 wanted = PROXY_FAMILY == 4 ? (request ? 8 : 0) : (request ? 128 : 129);
+
+	if (have < 8 || at[0] != wanted)
+		return false;
+	ends->sport = request ? get16(at + 4) : 0;
+	ends->dport = request ? 0 : get16(at + 4);
+	return true;
+}
+
 static enum proxy_counter error(struct model *model, const struct model_view *view, bool out)
 {
 	const __u8 *icmp = view->in + view->l4, *quote = icmp + 8;
@@ -598,11 +644,16 @@ static enum proxy_counter error(struct model *model, const struct model_view *vi
 	if (read_ip(&quoted, view->l4 + 8, true) != PROXY_OK || quoted.fragment & 0x1fff ||
 	    quoted.l4 + 8 > quoted.end)
 		return PROXY_OK;
-	if (quoted.proto != IPPROTO_TCP && quoted.proto != IPPROTO_UDP)
-		return PROXY_OK;
 	inside = quoted.ends;
-	inside.sport = get16(view->in + quoted.l4);
-	inside.dport = get16(view->in + quoted.l4 + 2);
+	if (quoted.proto == IP_ICMP_PROTO) {
+		if (!model_read_echo(view->in + quoted.l4, quoted.end - quoted.l4, !out, &inside))
+			return PROXY_OK;
+	} else if (quoted.proto == IPPROTO_TCP || quoted.proto == IPPROTO_UDP) {
+		inside.sport = get16(view->in + quoted.l4);
+		inside.dport = get16(view->in + quoted.l4 + 2);
+	} else {
+		return PROXY_OK;
+	}
 	to = inside;
 	if (out) {
 		const struct ends sent = {
@@ -645,7 +696,7 @@ static enum proxy_counter error(struct model *model, const struct model_view *vi
 	if (unchanged(flow))
 		return PROXY_OK;
 	set_addrs(want + 8, &inside, &to);
-	set_ports(view->want + quoted.l4, quoted.proto, &inside, &to, quoted.end - quoted.l4);
+	set_ports(view->want + quoted.l4, quoted.proto, &inside, &to, quoted.end - quoted.l4, true);
 	/* All that has changed lies on even offsets. */
 	put16(want + 2, check_moved(get16(icmp + 2),
 				    sum16(quote, (have - 8) & ~1UL, 0) +
@@ -657,6 +708,20 @@ static enum proxy_counter error(struct model *model, const struct model_view *vi
 		set_mac(model, view);
 	model->last_translated = true;
 	return PROXY_OK;
+}
+
+/* @ours: the other side has an address that may be ours. */
+static enum proxy_counter model_icmp(struct model *model, struct model_view *view, bool out,
+				     bool ours, const char **wrong)
+{
+	const __u8 *icmp = view->in + view->l4;
+
+	view->flags = 0;
+	if (ours && model_read_echo(icmp, view->end - view->l4, out, &view->ends))
+		return out ? ports_out(model, view, wrong) : ports_in(model, view);
+	if (ours && view->fragment)
+		model_first_fragment(model, view, out, 0, false);
+	return error(model, view, out);
 }
 
 /* What is to become of the frame in @view: the reason, or PROXY_OK with the result in view->want.
@@ -678,10 +743,11 @@ static enum proxy_counter model_judge(struct model *model, bool out, struct mode
 	reason = read_ip(view, L2_LEN, false);
 	if (reason != PROXY_OK)
 		return ours ? reason : PROXY_OK;
-	if (view->proto == IP_ICMP_PROTO)
-		return error(model, view, out);
 	if (view->fragment & 0x1fff)
-		return may_have_ports(view->proto) ? later_fragment(model, view, out) : PROXY_OK;
+		return ours && may_have_ports(view->proto) ? later_fragment(model, view, out)
+							   : PROXY_OK;
+	if (view->proto == IP_ICMP_PROTO)
+		return model_icmp(model, view, out, ours, wrong);
 	if (view->proto != IPPROTO_TCP && view->proto != IPPROTO_UDP)
 		return PROXY_OK;
 	return out ? ports_out(model, view, wrong) : ports_in(model, view);

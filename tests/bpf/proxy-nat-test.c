@@ -773,6 +773,161 @@ static void nexthops(void)
 	rig_heartbeat(&rig, 0);
 }
 
+/* The originals and the target of ICMP echo, whose mappings have no port. */
+#define PINGED "10.0.0.40"
+#define PINGED_2 "10.0.0.41"
+#define PING_TARGET "10.0.0.142"
+enum { PING_ID = 777 };
+
+static const struct spec ping = {
+	.src = CLIENT,
+	.dst = PINGED,
+	.sport = PING_ID,
+	.proto = IP_ICMP_PROTO,
+	.tcp_flags = ECHO_REQUEST,
+	.payload = 56,
+};
+
+/* The same request to another address, with another identifier. */
+static struct spec ping_to(struct spec spec, const char *dst, __u16 id)
+{
+	return with(spec, spec.src, id, dst, 0);
+}
+
+static struct spec ping_reply(struct spec spec)
+{
+	spec = reply(spec);
+	spec.tcp_flags = ECHO_REPLY;
+	return spec;
+}
+
+static void echoes(void)
+{
+	struct spec to = ping_to(ping, PING_TARGET, PING_ID), back = ping_reply(ping), spec;
+	__u8 about[FRAME_MAX];
+	size_t len, quoted;
+
+	rig_clear(&rig);
+	packet("ping of an original that is mapped by port", RIG_EGRESS,
+	       ping_to(ping, ORIGINAL, PING_ID), NULL);
+	rig_map(&rig, PINGED, 0, IP_ICMP_PROTO, PING_TARGET, 0, 0);
+	rig_map(&rig, PINGED_2, 0, IP_ICMP_PROTO, PING_TARGET, 0, 0);
+	packet("an echo request", RIG_EGRESS, ping, &to);
+	packet("its reply", RIG_INGRESS, ping_reply(to), &back);
+	CHECK_EQ(rig_count_flows(&rig), 1, "one flow");
+	packet("a reply with another identifier", RIG_INGRESS,
+	       ping_reply(ping_to(to, PING_TARGET, PING_ID + 1)), NULL);
+	packet("a request of the target's", RIG_INGRESS, with(to, PING_TARGET, PING_ID, CLIENT, 0),
+	       NULL);
+	spec = with(back, CLIENT, 0, PINGED, PING_ID);
+	packet("a reply to the original's own request", RIG_EGRESS, spec, NULL);
+	spec = ping;
+	spec.tcp_flags = 13;
+	packet("another kind of request", RIG_EGRESS, spec, NULL);
+	spec = with(udp, CLIENT, CLIENT_PORT, PINGED, 0);
+	packet("a datagram to the same original", RIG_EGRESS, spec, NULL);
+	for (size_t payload = 0; payload < 4; payload++) {
+		spec = ping;
+		spec.payload = to.payload = payload;
+		spec.options = to.options = payload;
+		packet("of any length, behind any options", RIG_EGRESS, spec, &to);
+	}
+	to = ping_to(ping, PING_TARGET, PING_ID);
+
+	/* Errors: about a request on its way to the target, and about a reply on its way here. */
+	for (quoted = QUOTE_MIN; quoted <= QUOTE_MIN + 56; quoted += 56) {
+		frame_build(about, &to);
+		len = frame_error(in, ROUTER, CLIENT, 11, 0, about, quoted);
+		frame_build(about, &ping);
+		frame_error(want, ROUTER, CLIENT, 11, 0, about, quoted);
+		nat_run("an error about a request", RIG_INGRESS, len, want, TC_ACT_UNSPEC);
+		frame_build(about, &back);
+		len = frame_error(in, CLIENT, PINGED, 3, 13, about, quoted);
+		spec = ping_reply(to);
+		frame_build(about, &spec);
+		frame_error(want, CLIENT, PING_TARGET, 3, 13, about, quoted);
+		nat_run("an error about a reply", RIG_EGRESS, len, want, TC_ACT_UNSPEC);
+	}
+	spec = with(ping_reply(to), CLIENT, 0, PING_TARGET, PING_ID);
+	frame_build(about, &spec);
+	len = frame_error(in, ROUTER, CLIENT, 3, 1, about, QUOTE_MIN);
+	nat_run("an error about a reply to the target", RIG_INGRESS, len, in, TC_ACT_UNSPEC);
+}
+
+static void echo_collisions(void)
+{
+	struct spec second = ping_to(ping, PINGED_2, PING_ID), back = ping_reply(second), to;
+	struct spec direct = ping_to(ping, PING_TARGET, PING_ID);
+	__u8 zeros[8] = { 0 };
+	__u16 id, own;
+	size_t len, out_len;
+
+	rig_clear(&rig);
+	len = frame_build(in, &ping);
+	rig_run(&rig, RIG_EGRESS, in, len, out, &out_len);
+	CHECK_EQ(get16(out + L4 + 4), PING_ID, "the first ping keeps its identifier");
+	len = frame_build(in, &second);
+	rig_run(&rig, RIG_EGRESS, in, len, out, &out_len);
+	id = get16(out + L4 + 4);
+	CHECK(id && id != PING_ID, "another one to the same target gets another");
+	len = frame_build(in, &direct);
+	rig_run(&rig, RIG_EGRESS, in, len, out, &out_len);
+	own = get16(out + L4 + 4);
+	CHECK(own && own != PING_ID && own != id, "so does one without the proxy");
+	CHECK(!frame_wrong(out, out_len), "with a right checksum");
+	to = ping_to(second, PING_TARGET, id);
+	packet("the second goes on with it", RIG_EGRESS, second, &to);
+	packet("and gets its reply", RIG_INGRESS, ping_reply(to), &back);
+	to = ping_to(direct, PING_TARGET, own);
+	back = ping_reply(direct);
+	packet("so does the direct one", RIG_INGRESS, ping_reply(to), &back);
+
+	/* The identifier 0, as it is in an empty message without a sequence number. */
+	rig_clear(&rig);
+	second = ping_to(second, PINGED_2, 0);
+	second.payload = 0;
+	to = ping_to(second, PING_TARGET, 0);
+	packet("an identifier of 0", RIG_EGRESS, second, &to);
+	to = ping_reply(to);
+	back = ping_reply(second);
+	len = frame_build(in, &to);
+	frame_build(want, &back);
+	CHECK(PROXY_FAMILY == 6 || !memcmp(want + L4 + 4, zeros, 4), "all of it is 0");
+	nat_run("its reply has a right checksum", RIG_INGRESS, len, want, TC_ACT_UNSPEC);
+}
+
+static void echo_fragments(void)
+{
+	struct spec to = ping_to(ping, PING_TARGET, PING_ID), back = ping_reply(ping), later, at;
+	__u64 before;
+	size_t len;
+
+	rig_clear(&rig);
+	len = nat_first_fragment(in, ping, 1);
+	nat_first_fragment(want, to, 1);
+	nat_run("the first fragment of a ping", RIG_EGRESS, len, want, TC_ACT_UNSPEC);
+	later = fragment(ping, 9, 1);
+	at = fragment(to, 9, 1);
+	packet("the last one", RIG_EGRESS, later, &at);
+	len = nat_first_fragment(in, ping_reply(to), 2);
+	nat_first_fragment(want, back, 2);
+	nat_run("the first fragment of its reply", RIG_INGRESS, len, want, TC_ACT_UNSPEC);
+	later = fragment(ping_reply(to), 9, 2);
+	at = fragment(back, 9, 2);
+	packet("the last one of it", RIG_INGRESS, later, &at);
+	before = rig_counter(&rig, PROXY_GUESSED);
+	later = fragment(ping, 9, 3);
+	at = fragment(to, 9, 3);
+	packet("one that overtakes its first one", RIG_EGRESS, later, &at);
+	CHECK_EQ(rig_counter(&rig, PROXY_GUESSED) - before, 1, "is known by the hosts");
+	packet("one to an original that is mapped by port", RIG_EGRESS,
+	       fragment(ping_to(ping, "10.0.0.20", PING_ID), 9, 4), NULL);
+	len = nat_first_fragment(in, with(to, PING_TARGET, PING_ID, CLIENT, 0), 5);
+	nat_run("the first fragment of the target's own ping", RIG_INGRESS, len, in, TC_ACT_UNSPEC);
+	packet("the last fragment of that", RIG_INGRESS,
+	       fragment(with(to, PING_TARGET, PING_ID, CLIENT, 0), 9, 5), NULL);
+}
+
 /* A frame that turns back: it becomes @to, addressed to the MAC address that it has come from. */
 static void turns_back(const char *name, size_t len)
 {
@@ -824,6 +979,44 @@ static void unreachable_targets(void)
 		 "without a heartbeat that is not believed");
 	rig_heartbeat(&rig, 0);
 	rig_nexthop(&rig, TARGET, 0x77);
+}
+
+static void echo_unreachable(void)
+{
+	const proxy_addr addr = rig_addr(ip(PING_TARGET));
+	struct proxy_nexthop *entry;
+	struct proxy_host host;
+	size_t len, out_len;
+
+	rig_clear(&rig);
+	bpf_map_lookup_elem(bpf_map__fd(rig.skel->maps.hosts), &addr, &host);
+	entry = maps_nexthop(&rig.maps, host.nexthop);
+	*entry = (struct proxy_nexthop){ .flags = PROXY_NEXTHOP_DOWN, .oif = 1, .via = addr };
+	rig_changed(&rig);
+	len = frame_build(in, &ping);
+	CHECK_EQ(rig_run(&rig, RIG_EGRESS, in, len, out, &out_len), TC_ACT_REDIRECT,
+		 "a ping of a target that is down turns back");
+	CHECK(get16(out + L4) == PROXY_SIZE(0x0301, 0x0103) &&
+		      !memcmp(out + L4 + 8, in + L2_LEN, QUOTE_MIN) && !frame_wrong(out, out_len),
+	      "as host unreachable, about the request as it was");
+}
+
+static void echo_local(void)
+{
+	struct spec spec = ping_to(ping, "10.0.0.43", PING_ID), to, answer, back;
+	size_t len;
+
+	rig_clear(&rig);
+	rig_map(&rig, "10.0.0.43", 0, IP_ICMP_PROTO, CLIENT, 0, PROXY_MAPPING_LOCAL);
+	to = with(spec, "10.0.0.43", PING_ID, CLIENT, 0);
+	len = frame_build(in, &spec);
+	frame_build(want, &to);
+	turns_back("a ping of this host itself comes from the original", len);
+	answer = ping_reply(to);
+	back = ping_reply(spec);
+	len = frame_build(in, &answer);
+	frame_build(want, &back);
+	turns_back("its reply comes from there, too", len);
 }
 
 static void local_targets(void)
@@ -912,7 +1105,12 @@ int main(void)
 	RUN(changes);
 	RUN(wildcards);
 	RUN(nexthops);
+	RUN(echoes);
+	RUN(echo_collisions);
+	RUN(echo_fragments);
+	RUN(echo_unreachable);
 	RUN(unreachable_targets);
+	RUN(echo_local);
 	RUN(local_targets);
 	RUN(refresh);
 	RUN(full);

@@ -397,7 +397,30 @@ static __u32 rig_pseudo_sum(const __u8 *l3, __u8 proto, size_t len)
 
 static size_t rig_check_offset(__u8 proto)
 {
+	if (proto == IP_ICMP_PROTO)
+		return 2;
 	return proto == IPPROTO_TCP ? 16 : 6;
+}
+
+/* The types of ICMPv6 that are nearest to those of ICMP. */
+static __u8 rig_icmp_type(__u8 type, __u8 code)
+{
+	if (PROXY_FAMILY == 4)
+		return type;
+	switch (type) {
+	case 3:
+		return code == 4 ? 2 : 1;
+	case 11:
+		return 3;
+	case 12:
+		return 4;
+	case ECHO_REQUEST:
+		return 128;
+	case ECHO_REPLY:
+		return 129;
+	default:
+		return 137;
+	}
 }
 
 #if PROXY_FAMILY == 4
@@ -509,7 +532,13 @@ size_t frame_build(__u8 *frame, const struct spec *spec)
 
 	put16(l4, spec->sport);
 	put16(l4 + 2, spec->dport);
-	if (spec->proto == IPPROTO_TCP) {
+	if (spec->proto == IP_ICMP_PROTO) {
+		l4[0] = rig_icmp_type(spec->tcp_flags, 0);
+		l4[1] = 0;
+		put16(l4 + 2, 0);
+		put16(l4 + 4, spec->sport ? spec->sport : spec->dport);
+		put16(l4 + 6, spec->id);
+	} else if (spec->proto == IPPROTO_TCP) {
 		put32(l4 + 4, 0x01020304);
 		l4[12] = 5 << 4;
 		l4[13] = spec->tcp_flags;
@@ -519,32 +548,12 @@ size_t frame_build(__u8 *frame, const struct spec *spec)
 	}
 	if (spec->proto == IPPROTO_UDP && spec->no_check)
 		return L2_LEN + header + l4_len;
-	check = ~sum16(l4, l4_len, rig_pseudo_sum(l3, spec->proto, l4_len));
+	check = ~sum16(l4, l4_len,
+		       spec->proto == IPPROTO_ICMP ? 0 : rig_pseudo_sum(l3, spec->proto, l4_len));
 	if (spec->proto == IPPROTO_UDP && !check)
 		check = 0xffff;
 	put16(l4 + rig_check_offset(spec->proto), check);
 	return L2_LEN + header + l4_len;
-}
-
-/* The types of ICMPv6 that are nearest to those of ICMP. */
-static __u8 rig_icmp_type(__u8 type, __u8 code)
-{
-	if (PROXY_FAMILY == 4)
-		return type;
-	switch (type) {
-	case 3:
-		return code == 4 ? 2 : 1;
-	case 11:
-		return 3;
-	case 12:
-		return 4;
-	case 8:
-		return 128;
-	case 0:
-		return 129;
-	default:
-		return 137;
-	}
 }
 
 size_t frame_error(__u8 *frame, const char *src, const char *dst, __u8 type, __u8 code,

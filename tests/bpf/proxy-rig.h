@@ -134,6 +134,11 @@ struct spec {
 enum { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16 };
 enum { FRAGMENT_MORE = 0x2000 };
 
+/* Types of ICMP. Of an echo message that frame_build() makes, the port that is not 0 is the
+ * identifier: @sport of a request, @dport of a reply. @tcp_flags is its type, as in IPv4.
+ */
+enum { ECHO_REPLY = 0, ECHO_REQUEST = 8 };
+
 /** frame_build - a frame with right checksums. Return: its length */
 size_t frame_build(__u8 *frame, const struct spec *spec);
 

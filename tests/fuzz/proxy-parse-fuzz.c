@@ -41,7 +41,7 @@ static void read_packet(struct native_skb *skb, struct parse_outcome *out)
 		MUST(out->p.headers >= out->p.l4 + 8 && out->p.headers <= out->p.end);
 	if (out->p.proto != IP_ICMP)
 		return;
-	out->quoted = !quote_read(skb, &out->p, &out->quote);
+	out->quoted = !quote_read(skb, &out->p, &out->quote, ICMP_ECHO_REQUEST);
 	if (out->quoted)
 		MUST(out->quote.p.l4 + 8 <= out->quote.p.end && out->quote.p.end <= out->p.end);
 }

@@ -128,7 +128,7 @@ static int read_quote(const struct frame *f, __u32 len, __u32 linear, struct quo
 	memset(quote, 0, sizeof(*quote));
 	native_skb_init(&skb, f->bytes, len, linear);
 	if (packet_read_other(&skb, &outer, ETH_HLEN) == PROXY_OK)
-		err = quote_read(&skb, &outer, quote);
+		err = quote_read(&skb, &outer, quote, ICMP_ECHO_REQUEST);
 	native_skb_free(&skb);
 	return err;
 }
@@ -161,8 +161,50 @@ static void check_quotes(void)
 	check_end();
 	make_error(&f, 8, IPPROTO_TCP, 0);
 	CHECK_EQ(read_quote(&f, f.len, f.len, &quote), -ENOENT, "an echo request quotes nothing");
+	make_error(&f, ICMP_TIME_EXCEEDED, IPPROTO_ESP, 0);
+	CHECK_EQ(read_quote(&f, f.len, f.len, &quote), -ENOENT, "a quoted ESP packet: no ports");
 	make_error(&f, ICMP_TIME_EXCEEDED, IPPROTO_ICMP, 0);
-	CHECK_EQ(read_quote(&f, f.len, f.len, &quote), -ENOENT, "a quoted ICMP message: no ports");
+	f.bytes[L4 + 8 + sizeof(struct iphdr)] = ICMP_ECHO_REPLY;
+	CHECK_EQ(read_quote(&f, f.len, f.len, &quote), -ENOENT,
+		 "nor has an echo reply to an error");
+	f.bytes[L4 + 8 + sizeof(struct iphdr)] = ICMP_ECHO_REQUEST;
+	memcpy(f.bytes + L4 + 8 + sizeof(struct iphdr) + 4, "\x12\x34", 2);
+	CHECK(!read_quote(&f, f.len, f.len, &quote) && quote.p.from.sport == bpf_htons(0x1234) &&
+		      !quote.p.from.dport && quote.p.l4 == L4 + 8 + sizeof(struct iphdr) + 4,
+	      "a quoted echo request has its identifier");
+}
+
+/* An echo message with the identifier 0x1234, which ends @cut bytes early. */
+static int parse_read_echo(__u8 type, __u32 frag, __u32 cut, __u32 linear, struct packet *p)
+{
+	struct native_skb skb;
+	struct frame f = frame_begin("echo", ETH_P_IP);
+	int found;
+
+	frame_ipv4(&f, IPPROTO_ICMP, 0, frag);
+	frame_put(&f, (const __u8[8]){ type, 0, 0, 0, 0x12, 0x34, 0, 1 }, 8);
+	frame_state_length(&f, f.len - cut);
+	native_skb_init(&skb, f.bytes, f.len, linear < f.len ? linear : f.len);
+	found = packet_read_other(&skb, p, ETH_HLEN) == PROXY_OK &&
+		echo_read(&skb, p, ICMP_ECHO_REQUEST);
+	native_skb_free(&skb);
+	return found;
+}
+
+static void check_echo(void)
+{
+	struct packet p;
+
+	for (__u32 linear = L4; linear <= L4 + 8; linear += 8)
+		CHECK(parse_read_echo(ICMP_ECHO_REQUEST, 0, 0, linear, &p) && p.l4 == L4 + 4 &&
+			      p.from.sport == bpf_htons(0x1234) && !p.from.dport,
+		      "an echo request is read, %u bytes linear", linear);
+	CHECK(parse_read_echo(ICMP_ECHO_REQUEST, IP_MF, 0, L4 + 8, &p), "so is its first fragment");
+	CHECK(!parse_read_echo(ICMP_ECHO_REQUEST, 1, 0, L4 + 8, &p), "but not a later one");
+	CHECK(!parse_read_echo(ICMP_ECHO_REPLY, 0, 0, L4 + 8, &p),
+	      "nor a reply, where it is not meant");
+	CHECK(!parse_read_echo(ICMP_ECHO_REQUEST, 0, 1, L4 + 8, &p) && p.l4 == L4,
+	      "nor a message of 7 bytes, which stays as it was");
 }
 
 int main(void)
@@ -170,5 +212,6 @@ int main(void)
 	parse_make_frames();
 	check_packets();
 	check_quotes();
+	check_echo();
 	return check_exit();
 }

@@ -27,7 +27,9 @@ static __u32 random_addr(void)
 
 static __u8 resolve_random_proto(void)
 {
-	return random_below(2) ? IPPROTO_TCP : IPPROTO_UDP;
+	static const __u8 protos[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP };
+
+	return RANDOM_OF(protos);
 }
 
 static struct model_mapping random_mapping(void)
@@ -39,6 +41,8 @@ static struct model_mapping random_mapping(void)
 					 .proto = resolve_random_proto(),
 					 .deleted = !random_below(6) };
 
+	if (mapping.proto == IPPROTO_ICMP)
+		mapping.from_port = mapping.to_port = 0;
 	if (!mapping.to_port)
 		mapping.to_port = mapping.from_port;
 	return mapping;
@@ -82,9 +86,13 @@ static void resolve_random_plan(struct resolve_plan *plan)
 
 static struct nat_dest random_dest(void)
 {
-	return (struct nat_dest){ .addr = addr_ipv4(htonl(random_addr())),
-				  .port = htons((__u16)(1 + random_below(PORTS))),
-				  .proto = resolve_random_proto() };
+	struct nat_dest dest = { .addr = addr_ipv4(htonl(random_addr())),
+				 .port = htons((__u16)(1 + random_below(PORTS))),
+				 .proto = resolve_random_proto() };
+
+	if (dest.proto == IPPROTO_ICMP)
+		dest.port = 0;
+	return dest;
 }
 
 static __u32 value_of(const struct addr *addr)
@@ -206,7 +214,7 @@ static bool model_chain(const struct resolve_plan *plan)
 	for (size_t i = 0; i < plan->list.count; i++) {
 		const struct model_mapping *one = &plan->model[i];
 
-		for (int port = 1; port <= PORTS; port++)
+		for (int port = one->proto == IPPROTO_ICMP ? 0 : 1; port <= PORTS; port++)
 			if ((!one->to_port || one->to_port == port) &&
 			    model_find_mapping(plan->model, plan->list.count, one->proto, one->to,
 					       (__u16)port))
