@@ -118,13 +118,15 @@ FILTERS
 # clean_qdisc: remove the clsact of $dev if nothing is left in it
 clean_qdisc()
 {
-	case $(tc qdisc show dev "$dev" 2> /dev/null) in
-	*"qdisc clsact "*_block*)
+	case $clsact in
+	*" $dev "*) ;;
+	*) return ;;
+	esac
+	case $shared in
+	*" $dev "*)
 		say "$dev: left alone the clsact qdisc: it shares a block of filters with other interfaces"
 		return
 		;;
-	*"qdisc clsact "*) ;;
-	*) return ;;
 	esac
 	# Whatever clean_hook() may not know how to read is a filter, too.
 	if [ -n "$(tc filter show dev "$dev" ingress)$(tc filter show dev "$dev" egress)" ]; then
@@ -138,7 +140,10 @@ clean_qdisc()
 # clean_neighbours: remove the entries of $dev that proxy's ARP replies made
 clean_neighbours()
 {
-	neighbours=$(ip neigh show dev "$dev" 2> /dev/null)
+	case $neighbours in
+	*" dev $dev lladdr $PROXY_MAC "*) ;;
+	*) return ;;
+	esac
 	while read -r address line; do
 		case " $line " in
 		*" lladdr $PROXY_MAC "*)
@@ -147,17 +152,14 @@ clean_neighbours()
 			;;
 		esac
 	done <<NEIGHBOURS
-$neighbours
+$(ip neigh show dev "$dev" 2> /dev/null)
 NEIGHBOURS
 }
 
 # Interfaces that may hold something of ours: with clsact (or ingress), or with such a neighbour.
 all_interfaces()
 {
-	{
-		tc qdisc show
-		ip neigh show
-	} | while read -r line; do
+	printf '%s\n' "$qdiscs" "$neighbours" | while read -r line; do
 		case $line in
 		"qdisc clsact "* | "qdisc ingress "* | *" lladdr $PROXY_MAC "*)
 			line=${line#* dev }
@@ -225,13 +227,35 @@ for program in tc ip; do
 	fi
 done
 named=$#
+# Asked for once: a thousand questions would take minutes.
+qdiscs=$(tc qdisc show) neighbours=$(ip neigh show)
+clsact=' ' shared=' ' # interfaces with the qdisc; those whose filters are in a block
+while read -r _ kind _ _ dev line; do
+	[ "$kind" = clsact ] || continue
+	clsact="$clsact$dev "
+	case $line in
+	*_block*) shared="$shared$dev " ;;
+	esac
+done <<QDISCS
+$qdiscs
+QDISCS
 # Interface names hold neither white space nor a slash.
 # shellcheck disable=SC2046
 [ $# -gt 0 ] || set -- $(all_interfaces)
 for dev; do
-	if ! ip link show dev "$dev" > /dev/null 2>&1; then
-		complain "no such interface: $dev"
-		continue
+	if [ "$named" -gt 0 ]; then
+		if ! link=$(ip -o link show dev "$dev" 2> /dev/null); then
+			complain "no such interface: $dev"
+			continue
+		fi
+		case $link in
+		*": $dev: "* | *": $dev@"*) ;;
+		*) # another name of it: the lists have the kernel's
+			dev=${link#*: }
+			dev=${dev%%: *}
+			dev=${dev%@*}
+			;;
+		esac
 	fi
 	others=0
 	clean_hook ingress

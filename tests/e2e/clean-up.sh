@@ -73,6 +73,13 @@ contains "and are mentioned" "$(in_host client "$SCRIPT" eth0)" "tun0: has filte
 contains "and removed" "$(in_host client "$SCRIPT" tun0)" "tun0: removed filter proxy3_egress"
 equal "all of them" "$(our_filters client tun0)" ""
 
+# By another name of the interface.
+in_host client ip link property add dev eth0 altname uplink-of-the-client
+start_tool pm client packet-monitor uplink-of-the-client
+kill -9 "${pids[pm]}"
+in_host client "$SCRIPT" uplink-of-the-client > "$TMP/alt.out"
+contains "by another name: removes ours" "$(cat "$TMP/alt.out")" "removed filter pm_ingress (ingress"
+
 # A filter that is only displayed like one of ours.
 cp "$BUILD/tests/e2e/counter-bpf.o" "$TMP/pm_ingress"
 nsenter --net=/run/netns/client tc filter add dev eth0 ingress prio 9 bpf direct-action \
