@@ -58,18 +58,19 @@ struct ipfix_field {
 		DOT1Q_CUSTOMER_VLAN_ID, 2                                                          \
 	}
 
+/* By the number of the set, IPFIX_IPV4 first. */
 static const struct ipfix_template {
 	__u16 scopes; /* the first fields, which say what the others are about; 0: no options */
 	struct ipfix_field fields[20];
 } ipfix_layouts[] = {
-	[IPFIX_IPV4 - IPFIX_IPV4] = { 0,
-				      { IPFIX_FLOW_FIELDS,
-					{ SOURCE_IPV4_ADDRESS, 4 },
-					{ DESTINATION_IPV4_ADDRESS, 4 },
-					{ PROTOCOL_IDENTIFIER, 1 },
-					{ SOURCE_TRANSPORT_PORT, 2 },
-					{ DESTINATION_TRANSPORT_PORT, 2 },
-					{ ICMP_TYPE_CODE_IPV4, 2 } } },
+	[0] = { 0,
+		{ IPFIX_FLOW_FIELDS,
+		  { SOURCE_IPV4_ADDRESS, 4 },
+		  { DESTINATION_IPV4_ADDRESS, 4 },
+		  { PROTOCOL_IDENTIFIER, 1 },
+		  { SOURCE_TRANSPORT_PORT, 2 },
+		  { DESTINATION_TRANSPORT_PORT, 2 },
+		  { ICMP_TYPE_CODE_IPV4, 2 } } },
 	[IPFIX_IPV6 - IPFIX_IPV4] = { 0,
 				      { IPFIX_FLOW_FIELDS,
 					{ SOURCE_IPV6_ADDRESS, 16 },
