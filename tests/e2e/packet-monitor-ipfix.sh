@@ -165,6 +165,12 @@ counted()
 check "its flows are counted" wait_for 10 counted w3
 ip -n monitor link del v3
 check "it is gone" wait_for 10 grep -q 'w3 is gone' $TMP/any.err
+# forgotten DEV: whether the last report has no totals of it any more
+forgotten()
+{
+	! tail -n 3 $TMP/any.out | grep -q "\"iface\":\"$1\""
+}
+check "and its flows have ended" wait_for 10 forgotten w3
 in_host monitor "$BUILD/tests/e2e/flow-flood" v1 1 10 1000 > /dev/null
 stop any INT || true
 wait_for 30 has_read $NFDUMP
