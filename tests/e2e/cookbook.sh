@@ -3,7 +3,7 @@
 # docs/cookbook.md and the EXAMPLES of the man pages: each command, as it stands there, and what the
 # page says of it. ("At boot" is in systemd.sh.)
 . "$(dirname "$0")/../lib.sh"
-needs socat jq nfcapd nfdump
+needs socat jq nfcapd nfdump ping
 
 # A machine "client" with an uplink (eth0, 10.0.0.0/24) and two containers behind it, one on each veth.
 lan_of_the_mapping
@@ -128,6 +128,7 @@ end alert
 recipe "A whole service to another host"
 begin service
 equal "any port" "$(answer client $ORIGINAL:80) $(answer client $ORIGINAL:8080)" "one two"
+check "and ping" in_host client ping -c 1 -W 5 $ORIGINAL
 end service
 recipe "A whole service to another host" 2
 begin port
