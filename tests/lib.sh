@@ -487,7 +487,7 @@ nfdump_on()
 # nfdump_has ID: "PACKETS BYTES" of all flows; nfcapd has ended
 nfdump_has()
 {
-	nfdump -q -R "$TMP/$1.flows" -A inif -o 'fmt:%pkt %byt' -N 2> /dev/null |
+	nfdump -q -R "$TMP/$1.flows" -o 'fmt:%pkt %byt' -N 2> /dev/null |
 		awk 'NF == 2 { packets += $1; bytes += $2 } END { printf "%d %d\n", packets, bytes }'
 }
 
