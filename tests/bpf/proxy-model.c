@@ -74,6 +74,8 @@ static void set_identifier(__u8 *at, const struct ends *from, const struct ends 
 	put16(at + 4, to->sport + to->dport); /* one of them is 0 */
 	if (removed != added)
 		put16(at + 2, check_moved(get16(at + 2), removed, added));
+	else if (quoted && get16(at + 2) == 65535)
+		put16(at + 2, 0); /* the same number */
 	if (PROXY_FAMILY == 4 && !quoted && !get16(at + 2))
 		put16(at + 2, 65535);
 }

@@ -921,7 +921,7 @@ static void echo_fragments(void)
 	packet("one that overtakes its first one", RIG_EGRESS, later, &at);
 	CHECK_EQ(rig_counter(&rig, PROXY_GUESSED) - before, 1, "is known by the hosts");
 	packet("one to an original that is mapped by port", RIG_EGRESS,
-	       fragment(ping_to(ping, "10.0.0.20", PING_ID), 9, 4), NULL);
+	       fragment(ping_to(ping, ORIGINAL, PING_ID), 9, 4), NULL);
 	len = nat_first_fragment(in, with(to, PING_TARGET, PING_ID, CLIENT, 0), 5);
 	nat_run("the first fragment of the target's own ping", RIG_INGRESS, len, in, TC_ACT_UNSPEC);
 	packet("the last fragment of that", RIG_INGRESS,
