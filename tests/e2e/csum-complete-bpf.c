@@ -3,6 +3,8 @@
  * Judges packets with CHECKSUM_COMPLETE at ingress: skb->csum has to be the sum of what follows the
  * link layer, and the transport checksum has to be right.
  */
+#include <stdbool.h>
+
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -64,6 +66,16 @@ static __u64 complete_pseudo(const struct scratch *scratch, __u32 len)
 	       bpf_htons(len - sizeof(*ip6) - OPTIONS_LEN);
 }
 
+/* Hosts send others by themselves, such as what they belong to by IGMP and MLD. */
+static bool complete_is_transport(const struct scratch *scratch)
+{
+	const struct iphdr *ip = (const void *)scratch;
+	const struct ipv6hdr *ip6 = (const void *)scratch;
+	__u8 proto = ip->version == 4 ? ip->protocol : ip6->nexthdr;
+
+	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_DSTOPTS;
+}
+
 static __u32 complete_judge(struct __sk_buff *skb)
 {
 	__s64 csum = bpf_csum_update(skb, 0); /* only with CHECKSUM_COMPLETE it is there */
@@ -75,7 +87,7 @@ static __u32 complete_judge(struct __sk_buff *skb)
 	    (skb->protocol != bpf_htons(ETH_P_IP) && skb->protocol != bpf_htons(ETH_P_IPV6)))
 		return OTHER;
 	__builtin_memset(scratch, 0, sizeof(*scratch));
-	if (bpf_skb_load_bytes(skb, ETH_HLEN, scratch, len))
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, scratch, len) || !complete_is_transport(scratch))
 		return OTHER;
 	sum = bpf_csum_diff(NULL, 0, (__be32 *)scratch, sizeof(*scratch), 0);
 	if (fold(sum) != fold((__u32)csum))

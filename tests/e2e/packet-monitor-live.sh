@@ -167,6 +167,8 @@ see "g: ports" '^PROTO +PORT '
 key g
 see "g: protocols" '^PROTO +FAMILY '
 key g
+see "g: interfaces" '^IFACE +'
+key g
 see "g: flows again" '^DIR PROTO VLAN SOURCE'
 
 # order_of PORTS: whether these are the source ports of the rows that go out, from top to bottom
