@@ -544,11 +544,12 @@ static void exporter_drain(struct exporter *exporter, __u64 left)
 void exporter_finish(struct exporter *exporter)
 {
 	enum { CHUNK = 4096 };
-	struct flow_table *table = &exporter->interfaces->counter.table;
+	struct flow_table *table;
 	__u32 limit;
 
 	if (!exporter->marks)
 		return;
+	table = &exporter->interfaces->counter.table;
 	limit = slot_table_limit(&table->index);
 	for (__u32 first = 0; first < limit; first += CHUNK) {
 		__u32 end = limit - first < CHUNK ? limit : first + CHUNK;

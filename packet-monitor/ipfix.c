@@ -49,20 +49,21 @@ struct ipfix_field {
 	__u16 len;
 };
 
-/* What all flows have; collectors look for the counts first. */
+/* What all flows have; collectors look for the counts first. Versions of clang-format differ. */
+/* clang-format off */
 #define IPFIX_FLOW_FIELDS                                                                          \
-	{ OCTET_DELTA_COUNT, 8 }, { PACKET_DELTA_COUNT, 8 }, { FLOW_START_MILLISECONDS, 8 },       \
-		{ FLOW_END_MILLISECONDS, 8 }, { INGRESS_INTERFACE, 4 }, { EGRESS_INTERFACE, 4 },   \
-		{ FLOW_DIRECTION, 1 }, { FLOW_END_REASON, 1 }, { DOT1Q_VLAN_ID, 2 },               \
-	{                                                                                          \
-		DOT1Q_CUSTOMER_VLAN_ID, 2                                                          \
-	}
+	{ OCTET_DELTA_COUNT, 8 }, { PACKET_DELTA_COUNT, 8 },                                       \
+	{ FLOW_START_MILLISECONDS, 8 }, { FLOW_END_MILLISECONDS, 8 },                              \
+	{ INGRESS_INTERFACE, 4 }, { EGRESS_INTERFACE, 4 },                                         \
+	{ FLOW_DIRECTION, 1 }, { FLOW_END_REASON, 1 },                                             \
+	{ DOT1Q_VLAN_ID, 2 }, { DOT1Q_CUSTOMER_VLAN_ID, 2 }
+/* clang-format on */
 
 /* By the number of the set, IPFIX_IPV4 first. */
 static const struct ipfix_template {
 	__u16 scopes; /* the first fields, which say what the others are about; 0: no options */
 	struct ipfix_field fields[20];
-} ipfix_layouts[] = {
+} ipfix_layouts[IPFIX_SETS_END - IPFIX_IPV4] = {
 	[0] = { 0,
 		{ IPFIX_FLOW_FIELDS,
 		  { SOURCE_IPV4_ADDRESS, 4 },

@@ -47,8 +47,10 @@ struct prom {
 };
 
 /* Begin a metric: a "counter" or a "gauge". */
-static void __attribute__((format(printf, 4, 5)))
-prom_begin(struct prom *prom, const char *type, const char *help, const char *fmt, ...)
+static void prom_begin(struct prom *prom, const char *type, const char *help, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static void prom_begin(struct prom *prom, const char *type, const char *help, const char *fmt, ...)
 {
 	va_list args;
 

@@ -199,6 +199,7 @@ stop other || true
 stop proxy
 
 # A mapping for one port goes, beside one for any port: what is new follows that, at once.
+PING=$([ $FAMILY = 6 ] && echo icmpv6 || echo icmp)
 start_tool proxy client proxy -m $ORIGINAL_AT:$TARGET_PORT=$TARGET_AT:$TARGET_PORT -m $ORIGINAL_AT=$SECOND_AT eth0
 talk exact client TCP:$ORIGINAL_AT:$TARGET_PORT
 says "a connection by a mapping for one port" exact one "target one"
@@ -208,7 +209,8 @@ equal "new connections go to the target for any port" "$(tcp $TARGET_PORT)" seco
 says "the old one keeps its target" exact two "target two"
 equal "--list shows what is deleted beside what is in force" \
 	"$(proxy --list eth0 | sed 's/ out .*flows [0-9]*//' | sort)" \
-	"$(printf '%s\n' "$ORIGINAL_AT -> $SECOND_AT tcp" "$ORIGINAL_AT -> $SECOND_AT udp" \
+	"$(printf '%s\n' "$ORIGINAL_AT -> $SECOND_AT $PING" "$ORIGINAL_AT -> $SECOND_AT tcp" \
+		"$ORIGINAL_AT -> $SECOND_AT udp" \
 		"$ORIGINAL_AT:$TARGET_PORT -> $TARGET_AT:$TARGET_PORT tcp, deleted" | sort)"
 check_not "--kill --delete wants the right target" \
 	proxy --kill --delete $ORIGINAL_AT:$TARGET_PORT=$SECOND_AT:$TARGET_PORT eth0
