@@ -58,8 +58,7 @@ done
 # device's (both-tools), a running datapath is taken over (restart), nothing stays (clean-up).
 if [ $short = yes ]; then
 	[ ${#kernels[@]} -gt 0 ] || kernels=(6.1)
-	[ ${#patterns[@]} -gt 0 ] ||
-		patterns=(e2e/both-tools e2e/clean-up e2e/packet-monitor-views e2e/proxy-restart)
+	[ ${#patterns[@]} -gt 0 ] || patterns=(e2e/both-tools e2e/clean-up e2e/proxy-restart)
 	: "${limit:=3600}"
 fi
 [ ${#kernels[@]} -gt 0 ] || kernels=(6.1 6.12 newest)
