@@ -42,8 +42,11 @@ static void read_packet(struct native_skb *skb, struct parse_outcome *out)
 	if (out->p.proto != IP_ICMP)
 		return;
 	out->quoted = !quote_read(skb, &out->p, &out->quote, ICMP_ECHO_REQUEST);
-	if (out->quoted)
-		MUST(out->quote.p.l4 + 8 <= out->quote.p.end && out->quote.p.end <= out->p.end);
+	if (!out->quoted)
+		return;
+	/* Of an echo message, it is where the last 4 bytes of its header lie. */
+	MUST(out->quote.p.l4 + (out->quote.p.proto == IP_ICMP ? 4 : 8) <= out->quote.p.end);
+	MUST(out->quote.p.end <= out->p.end);
 }
 
 /* Whether the fields of the IP header, transport and checksums are all that differs. */
