@@ -49,7 +49,10 @@ struct ipfix_field {
 	__u16 len;
 };
 
-/* What all flows have; collectors look for the counts first. Versions of clang-format differ. */
+/*
+ * The fields of each set. What all flows have stands first: collectors look for the counts there.
+ * clang-format would put each field on a line of its own, and its versions differ.
+ */
 /* clang-format off */
 #define IPFIX_FLOW_FIELDS                                                                          \
 	{ OCTET_DELTA_COUNT, 8 }, { PACKET_DELTA_COUNT, 8 },                                       \
@@ -57,48 +60,32 @@ struct ipfix_field {
 	{ INGRESS_INTERFACE, 4 }, { EGRESS_INTERFACE, 4 },                                         \
 	{ FLOW_DIRECTION, 1 }, { FLOW_END_REASON, 1 },                                             \
 	{ DOT1Q_VLAN_ID, 2 }, { DOT1Q_CUSTOMER_VLAN_ID, 2 }
-/* clang-format on */
+#define IPFIX_IP_FIELDS                                                                            \
+	{ PROTOCOL_IDENTIFIER, 1 }, { SOURCE_TRANSPORT_PORT, 2 }, { DESTINATION_TRANSPORT_PORT, 2 }
 
-/* By the number of the set, IPFIX_IPV4 first. */
 static const struct ipfix_template {
 	__u16 scopes; /* the first fields, which say what the others are about; 0: no options */
 	struct ipfix_field fields[20];
 } ipfix_layouts[IPFIX_SETS_END - IPFIX_IPV4] = {
-	[0] = { 0,
-		{ IPFIX_FLOW_FIELDS,
-		  { SOURCE_IPV4_ADDRESS, 4 },
-		  { DESTINATION_IPV4_ADDRESS, 4 },
-		  { PROTOCOL_IDENTIFIER, 1 },
-		  { SOURCE_TRANSPORT_PORT, 2 },
-		  { DESTINATION_TRANSPORT_PORT, 2 },
-		  { ICMP_TYPE_CODE_IPV4, 2 } } },
-	[IPFIX_IPV6 - IPFIX_IPV4] = { 0,
-				      { IPFIX_FLOW_FIELDS,
-					{ SOURCE_IPV6_ADDRESS, 16 },
-					{ DESTINATION_IPV6_ADDRESS, 16 },
-					{ PROTOCOL_IDENTIFIER, 1 },
-					{ SOURCE_TRANSPORT_PORT, 2 },
-					{ DESTINATION_TRANSPORT_PORT, 2 },
-					{ ICMP_TYPE_CODE_IPV6, 2 } } },
-	[IPFIX_OTHER - IPFIX_IPV4] = { 0,
-				       { IPFIX_FLOW_FIELDS,
-					 { SOURCE_MAC_ADDRESS, 6 },
-					 { DESTINATION_MAC_ADDRESS, 6 },
-					 { ETHERNET_TYPE, 2 } } },
-	[IPFIX_NAME -
-		IPFIX_IPV4] = { 1, { { INGRESS_INTERFACE, 4 }, { INTERFACE_NAME, IF_NAMESIZE } } },
-	[IPFIX_IGNORED - IPFIX_IPV4] = { 3,
-					 { { INGRESS_INTERFACE, 4 },
-					   { EGRESS_INTERFACE, 4 },
-					   { FLOW_DIRECTION, 1 },
-					   { IGNORED_PACKET_TOTAL_COUNT, 8 },
-					   { IGNORED_OCTET_TOTAL_COUNT, 8 } } },
-	[IPFIX_NOT_SENT - IPFIX_IPV4] = { 1,
-					  { { EXPORTING_PROCESS_ID, 4 },
-					    { NOT_SENT_FLOW_TOTAL_COUNT, 8 },
-					    { NOT_SENT_PACKET_TOTAL_COUNT, 8 },
-					    { NOT_SENT_OCTET_TOTAL_COUNT, 8 } } },
+	[0] = { 0, { /* IPFIX_IPV4 */
+		IPFIX_FLOW_FIELDS, { SOURCE_IPV4_ADDRESS, 4 }, { DESTINATION_IPV4_ADDRESS, 4 },
+		IPFIX_IP_FIELDS, { ICMP_TYPE_CODE_IPV4, 2 } } },
+	[IPFIX_IPV6 - IPFIX_IPV4] = { 0, {
+		IPFIX_FLOW_FIELDS, { SOURCE_IPV6_ADDRESS, 16 }, { DESTINATION_IPV6_ADDRESS, 16 },
+		IPFIX_IP_FIELDS, { ICMP_TYPE_CODE_IPV6, 2 } } },
+	[IPFIX_OTHER - IPFIX_IPV4] = { 0, {
+		IPFIX_FLOW_FIELDS, { SOURCE_MAC_ADDRESS, 6 }, { DESTINATION_MAC_ADDRESS, 6 },
+		{ ETHERNET_TYPE, 2 } } },
+	[IPFIX_NAME - IPFIX_IPV4] = { 1, {
+		{ INGRESS_INTERFACE, 4 }, { INTERFACE_NAME, IF_NAMESIZE } } },
+	[IPFIX_IGNORED - IPFIX_IPV4] = { 3, {
+		{ INGRESS_INTERFACE, 4 }, { EGRESS_INTERFACE, 4 }, { FLOW_DIRECTION, 1 },
+		{ IGNORED_PACKET_TOTAL_COUNT, 8 }, { IGNORED_OCTET_TOTAL_COUNT, 8 } } },
+	[IPFIX_NOT_SENT - IPFIX_IPV4] = { 1, {
+		{ EXPORTING_PROCESS_ID, 4 }, { NOT_SENT_FLOW_TOTAL_COUNT, 8 },
+		{ NOT_SENT_PACKET_TOTAL_COUNT, 8 }, { NOT_SENT_OCTET_TOTAL_COUNT, 8 } } },
 };
+/* clang-format on */
 
 enum ipfix_set ipfix_set_of(const struct pm_key *key)
 {

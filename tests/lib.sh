@@ -327,6 +327,15 @@ lan()
 	done
 }
 
+# without_ipv6 HOST...: they send nothing of IPv6 by themselves
+without_ipv6()
+{
+	local host
+	for host; do
+		in_host "$host" sysctl -q -w net.ipv6.conf.all.disable_ipv6=1
+	done
+}
+
 # lan_of_the_mapping: hosts "client" (10.0.0.1) and "target" (10.0.0.138) on one link; nobody has
 # the address 10.0.0.10. The tools run in "client", on eth0.
 lan_of_the_mapping()

@@ -935,6 +935,15 @@ static void turns_back(const char *name, size_t len)
 	nat_run(name, RIG_EGRESS, len, want, TC_ACT_REDIRECT);
 }
 
+/* The same of a packet that is described, and of what becomes of it. */
+static void turns_into(const char *name, const struct spec *spec, const struct spec *back)
+{
+	size_t len = frame_build(in, spec);
+
+	frame_build(want, back);
+	turns_back(name, len);
+}
+
 /* A target that cannot be reached, by a device with the target's neighbour or by none. */
 static void unreachable_targets(void)
 {
@@ -1004,19 +1013,14 @@ static void echo_unreachable(void)
 static void echo_local(void)
 {
 	struct spec spec = ping_to(ping, "10.0.0.43", PING_ID), to, answer, back;
-	size_t len;
 
 	rig_clear(&rig);
 	rig_map(&rig, "10.0.0.43", 0, IP_ICMP_PROTO, CLIENT, 0, PROXY_MAPPING_LOCAL);
 	to = with(spec, "10.0.0.43", PING_ID, CLIENT, 0);
-	len = frame_build(in, &spec);
-	frame_build(want, &to);
-	turns_back("a ping of this host itself comes from the original", len);
+	turns_into("a ping of this host itself comes from the original", &spec, &to);
 	answer = ping_reply(to);
 	back = ping_reply(spec);
-	len = frame_build(in, &answer);
-	frame_build(want, &back);
-	turns_back("its reply comes from there, too", len);
+	turns_into("its reply comes from there, too", &answer, &back);
 }
 
 static void local_targets(void)
@@ -1028,14 +1032,10 @@ static void local_targets(void)
 	rig_clear(&rig);
 	rig_map(&rig, "10.0.0.30", 80, IPPROTO_UDP, CLIENT, 8080, PROXY_MAPPING_LOCAL);
 	to = with(spec, "10.0.0.30", CLIENT_PORT, CLIENT, 8080);
-	len = frame_build(in, &spec);
-	frame_build(want, &to);
-	turns_back("a packet to this host itself comes from the original", len);
+	turns_into("a packet to this host itself comes from the original", &spec, &to);
 	answer = reply(to);
 	back = reply(spec);
-	len = frame_build(in, &answer);
-	frame_build(want, &back);
-	turns_back("its answer comes from there, too", len);
+	turns_into("its answer comes from there, too", &answer, &back);
 
 	frame_build(about, &to);
 	len = frame_error(in, CLIENT, "10.0.0.30", 3, 3, about, QUOTE_MIN);
@@ -1051,13 +1051,9 @@ static void local_targets(void)
 	spec.fragment = FRAGMENT_MORE;
 	to.fragment = FRAGMENT_MORE;
 	spec.id = to.id = 9;
-	len = frame_build(in, &spec);
-	frame_build(want, &to);
-	turns_back("a first fragment", len);
+	turns_into("a first fragment", &spec, &to);
 	spec.fragment = to.fragment = 9;
-	len = frame_build(in, &spec);
-	frame_build(want, &to);
-	turns_back("and the last one", len);
+	turns_into("and the last one", &spec, &to);
 }
 
 static void full(void)

@@ -26,24 +26,24 @@ equal "the archive knows its version, without git" \
 
 check "make deb, lintian included" make -s deb
 package=$(ls "$BUILD"/deb/packet-tools_*.deb)
-mkdir -p "$TMP/tree/root/var/lib/dpkg"/{info,updates,triggers}
-touch "$TMP/tree/root/var/lib/dpkg"/{status,available}
+mkdir -p "$TMP/tree/system/var/lib/dpkg"/{info,updates,triggers}
+touch "$TMP/tree/system/var/lib/dpkg"/{status,available}
 on_root()
 {
-	dpkg --root="$TMP/tree/root" --force-depends --log=/dev/null "$@"
+	dpkg --root="$TMP/tree/system" --force-depends --log=/dev/null "$@"
 }
-find "$TMP/tree/root" ! -path '*/dpkg*' | sort > "$TMP/before"
+find "$TMP/tree/system" ! -path '*/dpkg*' | sort > "$TMP/before"
 check "dpkg installs it" on_root --install "$package"
 for tool in packet-monitor proxy; do
-	equal "$tool says which commit it is" "$("$TMP/tree/root/usr/sbin/$tool" --version)" "$tool $version"
-	check "and has a man page" test -s "$TMP/tree/root/usr/share/man/man8/$tool.8.gz"
+	equal "$tool says which commit it is" "$("$TMP/tree/system/usr/sbin/$tool" --version)" "$tool $version"
+	check "and has a man page" test -s "$TMP/tree/system/usr/share/man/man8/$tool.8.gz"
 	options=(-c 1 -I 0.1)
 	[ $tool = packet-monitor ] || options+=(-m 127.0.0.1:1=127.0.0.1:2)
-	check "and runs" "$TMP/tree/root/usr/sbin/$tool" "${options[@]}" lo
+	check "and runs" "$TMP/tree/system/usr/sbin/$tool" "${options[@]}" lo
 done
-check "so does the script" "$TMP/tree/root/usr/sbin/remove-filters-and-qdisc.sh"
-check "and has a man page" test -s "$TMP/tree/root/usr/share/man/man8/remove-filters-and-qdisc.sh.8.gz"
+check "so does the script" "$TMP/tree/system/usr/sbin/remove-filters-and-qdisc.sh"
+check "and has a man page" test -s "$TMP/tree/system/usr/share/man/man8/remove-filters-and-qdisc.sh.8.gz"
 check "dpkg removes it" on_root --purge packet-tools
-find "$TMP/tree/root" ! -path '*/dpkg*' | sort > "$TMP/after"
+find "$TMP/tree/system" ! -path '*/dpkg*' | sort > "$TMP/after"
 check "without a trace" diff "$TMP/before" "$TMP/after"
 finish

@@ -14,9 +14,7 @@ link near eth0 far eth0
 link near br-3f2a1bc0de12 far eth1
 echo "$V4A alpha.example" > "$TMP/hosts"
 mount --bind "$TMP/hosts" /etc/hosts
-for host in near far; do
-	in_host $host sysctl -q -w net.ipv6.conf.all.disable_ipv6=1
-done
+without_ipv6 near far
 
 # --- the terminal --------------------------------------------------------------------------------
 

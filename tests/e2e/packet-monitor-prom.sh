@@ -7,9 +7,7 @@ needs python3 promtool prometheus prometheus-node-exporter curl jq
 
 host near far
 link near eth0 far eth0
-for host in near far; do
-	in_host $host sysctl -q -w net.ipv6.conf.all.disable_ipv6=1
-done
+without_ipv6 near far
 address near eth0 10.0.0.1/24
 address far eth0 10.0.0.2/24
 ip -n near route add 10.9.0.0/16 via 10.0.0.2

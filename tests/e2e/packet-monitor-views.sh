@@ -7,9 +7,7 @@ needs jq python3
 
 host near far
 link near eth0 far eth0
-for host in near far; do
-	in_host $host sysctl -q -w net.ipv6.conf.all.disable_ipv6=1
-done
+without_ipv6 near far
 address near eth0 10.0.0.1/24
 address far eth0 10.0.0.2/24
 # One process for all datagrams: a server that forks may miss the next one while it does.
