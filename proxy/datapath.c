@@ -217,16 +217,31 @@ void datapath_leave(struct datapath *path)
 	path->attached = false;
 }
 
-int datapath_remove(struct datapath *path)
+bool datapath_idle(const struct datapath *path)
 {
-	static const __u8 mac[] = PROXY_MAC;
+	static const __u64 none[4];
+
+	/* Each original, each target and each flow has a bit there. */
+	return datapath_is_open(path) && !memcmp(path->maps.state->summary, none, sizeof(none));
+}
+
+int datapath_detach(struct datapath *path)
+{
 	int err = attach_stop(&path->at);
 
-	netlink_neigh_delete_mac(&path->hops.nl, path->iface->ifindex, mac);
 	path->attached = false;
 	return err ? log_refused(REFUSED_ATTACH, err, "cannot remove all filters from %s",
 				 path->iface->name)
 		   : 0;
+}
+
+int datapath_remove(struct datapath *path)
+{
+	static const __u8 mac[] = PROXY_MAC;
+	int err = datapath_detach(path);
+
+	netlink_neigh_delete_mac(&path->hops.nl, path->iface->ifindex, mac);
+	return err;
 }
 
 void datapath_undo(struct datapath *path)

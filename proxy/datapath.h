@@ -69,6 +69,12 @@ int datapath_start(struct datapath *path, const struct mapping_list *list, bool 
  */
 int datapath_open(struct datapath *path, bool change);
 
+/** datapath_idle - tell whether it is open without any mapping or flow, so that packets pass */
+bool datapath_idle(const struct datapath *path);
+
+/** datapath_detach - remove the filters; Return: 0 or a negative errno, said on stderr already */
+int datapath_detach(struct datapath *path);
+
 /** datapath_leave - leave the filters working, without anybody who looks after them */
 void datapath_leave(struct datapath *path);
 

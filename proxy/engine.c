@@ -18,6 +18,7 @@ void engine_init(struct engine *engine, const struct proxy_options *opt, const s
 	engine->iface = *iface;
 	engine->attached = false;
 	engine->solicit_fd = -1;
+	memset(engine->released, 0, sizeof(engine->released));
 	for (int i = 0; i < ENGINE_PATHS; i++)
 		datapath_init(&engine->paths[i], engine_layouts[i], opt, &engine->iface);
 }
@@ -196,19 +197,23 @@ const char *engine_missing(const struct engine *engine)
 	return NULL;
 }
 
-int engine_counters(const struct engine *engine, __u64 sums[PROXY_COUNTER_MAX])
+static int engine_add_counters(const struct datapath *path, __u64 sums[PROXY_COUNTER_MAX])
 {
 	__u64 counters[PROXY_COUNTER_MAX];
+	int err = maps_counters(&path->maps, counters);
+
+	for (int i = 0; i < PROXY_COUNTER_MAX && !err; i++)
+		sums[i] += counters[i];
+	return err;
+}
+
+int engine_counters(const struct engine *engine, __u64 sums[PROXY_COUNTER_MAX])
+{
 	const struct datapath *path;
 	int err = 0;
 
-	memset(sums, 0, PROXY_COUNTER_MAX * sizeof(*sums));
-	engine_for_each(path, engine)
-	{
-		err = err ?: maps_counters(&path->maps, counters);
-		for (int i = 0; i < PROXY_COUNTER_MAX && !err; i++)
-			sums[i] += counters[i];
-	}
+	memcpy(sums, engine->released, sizeof(engine->released));
+	engine_for_each(path, engine) err = err ?: engine_add_counters(path, sums);
 	return err;
 }
 
@@ -272,13 +277,34 @@ void engine_settle(struct engine *engine)
 	engine_for_each(path, engine) datapath_settle(path);
 }
 
+/*
+ * Remove a datapath whose last mapping has gone, once no flow needs it any more: its programs see
+ * the packets of the other family, too. One stays in any case: for other processes to find.
+ */
+static int engine_release(struct engine *engine)
+{
+	int open = 0, err = 0;
+	struct datapath *path;
+
+	engine_for_each(path, engine) open++;
+	for (int i = ENGINE_PATHS - 1; i >= 0 && open > 1 && !err; i--) {
+		path = &engine->paths[i];
+		if (!datapath_idle(path))
+			continue;
+		err = engine_add_counters(path, engine->released) ?: datapath_detach(path);
+		engine_reset(engine, path);
+		open--;
+	}
+	return err;
+}
+
 int engine_tick(struct engine *engine)
 {
 	struct datapath *path;
 	int err = 0;
 
 	engine_for_each(path, engine) err = datapath_tick(path) ?: err;
-	return err;
+	return err ?: engine_release(engine);
 }
 
 /* The earlier of two times, of which 0 is none. */

@@ -19,7 +19,8 @@ enum { ENGINE_PATHS = 2 };
 struct engine {
 	const struct proxy_options *opt;
 	struct iface iface;
-	struct datapath paths[ENGINE_PATHS]; /* IPv4, IPv6; not open: without mappings so far */
+	struct datapath paths[ENGINE_PATHS]; /* IPv4, IPv6; not open: without mappings */
+	__u64 released[PROXY_COUNTER_MAX];   /* counters of those that were open before */
 	int solicit_fd; /* opened before the capability for it is dropped; -1: none */
 	bool attached;
 };
@@ -98,7 +99,12 @@ void engine_flush(struct engine *engine);
 /** engine_warn - say which of the mappings in force will not do what they look like */
 void engine_warn(struct engine *engine);
 
-/** engine_tick - do the work of each second; Return: 0 or a negative errno */
+/**
+ * engine_tick - do the work of each second
+ *
+ * Removes the datapath of a family that has neither mappings nor flows any more, if there is one of
+ * the other family. Return: 0 or a negative errno.
+ */
 int engine_tick(struct engine *engine);
 
 /**

@@ -68,7 +68,7 @@ static void proxy_on_routes(void *arg)
 	proxy_set_timer(session, &session->routes_timer, engine_event(&session->engine));
 }
 
-/* Follow the routes of each family; a datapath may have been started since the last call. */
+/* Follow the routes of each family; datapaths may have come and gone since the last call. */
 static int proxy_watch_routes(struct proxy_session *session)
 {
 	int err = 0;
@@ -77,12 +77,14 @@ static int proxy_watch_routes(struct proxy_session *session)
 		const struct datapath *path = &session->engine.paths[i];
 		struct loop_fd *routes = &session->routes[i];
 
-		if (!datapath_is_open(path) || routes->fd == path->hops.watch_fd)
+		if (routes->fd == path->hops.watch_fd)
 			continue;
+		/* One that was there before is closed: the kernel has taken it from the loop. */
 		*routes = (struct loop_fd){ .fd = path->hops.watch_fd,
 					    .ready = proxy_on_routes,
 					    .arg = session };
-		err = err ?: loop_add(&session->loop, routes);
+		if (routes->fd >= 0)
+			err = err ?: loop_add(&session->loop, routes);
 	}
 	return err;
 }
@@ -208,7 +210,8 @@ static void proxy_on_tick(void *arg)
 	int err = engine_tick(&session->engine);
 
 	if (err)
-		loop_end(&session->loop, err);
+		return loop_end(&session->loop, err);
+	proxy_watch_routes(session);
 }
 
 static bool proxy_enough(const struct proxy_session *session, __u64 reports)

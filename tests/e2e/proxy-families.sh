@@ -62,10 +62,40 @@ equal "--status adds up" "$(proxy --status eth0 | grep -E '^(filters|mappings|ta
 mappings: 4
 targets: 2, 0 down"
 contains "--status adds up the tables" "$(proxy --status eth0)" " of 524288"
+# made: how many flows the tool has reported as made
+made()
+{
+	jq -n '[inputs | select(.type == "total").flows_new] | last' $TMP/proxy.out
+}
+reports()
+{
+	grep -c '"type":"total"' $TMP/proxy.out
+}
+reported()
+{
+	[ "$(reports)" -ge $1 ]
+}
+filters_are()
+{
+	[ "$(filters)" = "$1" ]
+}
+talk early6 client 'TCP:[fd00::10]:12345'
+says "a connection over IPv6" early6 one one
 check "--delete of the IPv6 mapping" proxy --delete '[fd00::10]:12345' eth0
 check_not "ends it" exchange '[fd00::10]:12345'
 check "and not the other" exchange 10.0.0.10:12345
+# The tool looks at all flows each second, and reports five times as often.
+check "the tool goes on" wait_for 10 reported $(($(reports) + 20))
+says "the open connection does, too" early6 two two
+equal "and has its filters" "$(filters)" "$BOTH"
+before=$(made)
+check "--kill --delete ends it" proxy --kill --delete '[fd00::10]:12345' eth0
+check "and nothing needs the filters of IPv6 any more" wait_for 10 filters_are "$IPV4"
+equal "--status has those of IPv4" "$(proxy --status eth0 | grep ^filters)" "filters: ingress, egress"
+check "the tool goes on" wait_for 10 reported $(($(reports) + 2))
+check "and counts what was, too" test "$(made)" -ge "$before"
 check "--add brings it back" proxy --add "$V6" eth0
+equal "with its filters" "$(filters)" "$BOTH"
 works "again"
 contains "a refused mapping of one family" \
 	"$(proxy --add '[fd00::138]:23456=[fd00::1]:1' eth0 2>&1)" "the target is mapped on"
