@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 # Undo what packet-monitor and proxy did to interfaces, after a kill -9 or proxy --keep.
-# Needs nothing but iproute2.
-set -uf # words of tc's output are split, but never taken for file name patterns
+# Needs nothing but iproute2. It asks and tells tc about all interfaces at once: with processes for
+# each of a thousand it took minutes.
+set -uf # lists are split into words, but never taken for file name patterns
 
 # Those of lib/programs.h; "scripts/lint.sh names" compares the two.
 PROGRAMS="pm_ingress pm_egress pm3_ingress pm3_egress proxy_ingress proxy_egress proxy3_ingress proxy3_egress proxy_direct proxy3_direct proxy6_ingress proxy6_egress proxy36_ingress proxy36_egress proxy6_direct proxy36_direct"
@@ -25,13 +26,8 @@ USAGE
 
 PROXY_MAC=02:70:72:6f:78:79
 PATH=$PATH:/usr/sbin:/sbin
-found=0 status=0
-programs='' # the ids of those whose filters were removed
-
-say()
-{
-	printf '%s\n' "$*"
-}
+TAB=$(printf '\t')
+found=no status=0
 
 # complain TEXT...: an error, and the exit status that goes with it
 complain()
@@ -40,174 +36,172 @@ complain()
 	status=1
 }
 
-# remove WHAT COMMAND...: run tc or ip; say what is gone, or why not
-remove()
-{
-	what=$1
-	shift
-	if error=$("$@" 2>&1); then
-		say "$dev: removed $what"
-	else
-		case $error in
-		*[Pp]ermi*) error="not permitted (needs CAP_NET_ADMIN)" ;;
-		esac
-		complain "cannot remove $what from $dev: $error"
-	fi
-}
-
-# is_ours DISPLAYED ID PROGRAM: whether a filter that tc displays as NAME:[ID] is one of ours. tc
-# says what the program behind it is really called, or else bpftool does; sets $why if it is not.
-is_ours()
-{
-	why="it is not of this project"
-	[ "$1" = "${1%%:*}:[$2]" ] || return 1
-	case " $PROGRAMS " in
-	*" ${1%%:*} "*) ;;
-	*) return 1 ;;
-	esac
-	program=$3
-	if [ -z "$program" ] && command -v bpftool > /dev/null; then
-		program=$(bpftool prog show id "$2" 2> /dev/null | sed -n '1s/.* name \([^ ]*\) .*/\1/p')
-	fi
-	why="it is displayed like one of ours, but its program is $program"
-	[ -z "$program" ] || [ "$program" = "${1%%:*}" ]
-}
-
-# clean_hook ingress|egress: remove our filters from $dev; counts those that stay in $others
-clean_hook()
-{
-	hook=$1
-	filters=$(tc filter show dev "$dev" "$hook" 2> /dev/null)
-	while read -r line; do
-		# tc prints a line for the classifier at a priority, and then one for each filter.
-		case $line in
-		"filter "*" ht divisor "*) continue ;;
-		"filter "*" handle "* | "filter "*" fh "*) ;;
-		*) continue ;;
-		esac
-		protocol=all priority='' kind='' chain=0 handle='' name='' id='' program=''
-		why="it is not of this project"
-		# shellcheck disable=SC2086
-		set -- $line
-		while [ $# -gt 1 ]; do
-			case $1 in
-			protocol) protocol=$2 ;;
-			pref) priority=$2 kind=${3:-} ;;
-			chain) chain=$2 ;;
-			handle | fh) handle=$2 name=${3:-} ;;
-			id) id=$2 ;;
-			name) program=$2 ;;
-			esac
-			shift
-		done
-		if [ "$kind" = bpf ] && is_ours "$name" "$id" "$program"; then
-			found=$((found + 1))
-			programs="$programs $id"
-			remove "filter ${name%%:*} ($hook, priority $priority, handle $handle, program $id)" \
-				tc filter del dev "$dev" "$hook" protocol "$protocol" pref "$priority" \
-				chain "$chain" handle "$handle" bpf
-			continue
-		fi
-		others=$((others + 1))
-		say "$dev: left alone the $kind filter with priority $priority, handle $handle at $hook: $why"
-	done <<FILTERS
-$filters
-FILTERS
-}
-
-# clean_qdisc: remove the clsact of $dev if nothing is left in it
-clean_qdisc()
-{
-	case $clsact in
-	*" $dev "*) ;;
-	*) return ;;
-	esac
-	case $shared in
-	*" $dev "*)
-		say "$dev: left alone the clsact qdisc: it shares a block of filters with other interfaces"
-		return
-		;;
-	esac
-	# Whatever clean_hook() may not know how to read is a filter, too.
-	if [ -n "$(tc filter show dev "$dev" ingress)$(tc filter show dev "$dev" egress)" ]; then
-		say "$dev: left alone the clsact qdisc: $others filters of others are in it"
-	else
-		found=$((found + 1))
-		remove "the clsact qdisc, which was empty" tc qdisc del dev "$dev" clsact
-	fi
-}
-
-# clean_neighbours: remove the entries of $dev that proxy's ARP replies made
-clean_neighbours()
-{
-	case $neighbours in
-	*" dev $dev lladdr $PROXY_MAC "*) ;;
-	*) return ;;
-	esac
-	while read -r address line; do
-		case " $line " in
-		*" lladdr $PROXY_MAC "*)
-			found=$((found + 1))
-			remove "neighbour $address ($PROXY_MAC)" ip neigh del "$address" dev "$dev"
-			;;
-		esac
-	done <<NEIGHBOURS
-$(ip neigh show dev "$dev" 2> /dev/null)
-NEIGHBOURS
-}
-
 # Interfaces that may hold something of ours: with clsact (or ingress), or with such a neighbour.
 all_interfaces()
 {
-	printf '%s\n' "$qdiscs" "$neighbours" | while read -r line; do
-		case $line in
-		"qdisc clsact "* | "qdisc ingress "* | *" lladdr $PROXY_MAC "*)
-			line=${line#* dev }
-			say "${line%% *}"
-			;;
-		esac
-	done | sort -u
+	{ tc qdisc show && ip neigh show; } | sed -n \
+		-e 's/^qdisc clsact [^ ]* dev \([^ ]*\) .*/\1/p' \
+		-e 's/^qdisc ingress [^ ]* dev \([^ ]*\) .*/\1/p' \
+		-e "s/^[^ ]* dev \([^ ]*\) lladdr $PROXY_MAC .*/\1/p" | sort -u
 }
 
-# complain_of_owners: a tool that runs has its programs open
+# look_at DEV...: what is on these interfaces, a line each, of fields divided by tabs:
+#	filter|neighbour|qdisc DEV WHAT COMMAND [PROGRAM]	ours; COMMAND of tc or ip removes it
+#	left DEV WHAT						not ours
+# Return: 1, and no qdisc, if tc does not show all filters.
+look_at()
+{
+	[ $# -gt 0 ] || return 0
+	{
+		printf '%s\n' "$@" ""
+		tc qdisc show
+		ip neigh show
+		# The answer to each question is an array, on a line of its own.
+		printf 'filter show dev %s\n' "$@" | sed 'h; s/$/ ingress/p; g; s/$/ egress/' |
+			tc -json -batch -
+	} | awk -v OFS="$TAB" -v programs=" $PROGRAMS " -v mac="$PROXY_MAC" '
+	# The value of a key of the object at hand, in which quotes within strings are escaped.
+	function value(key, text)
+	{
+		if (!match(object, "\"" key "\":\"?[^\",}]*"))
+			return ""
+		text = substr(object, RSTART + length(key) + 3, RLENGTH - length(key) - 3)
+		sub(/^"/, "", text)
+		return text
+	}
+	# @hook of @dev has an object: the classifier of a priority, a hash table, or a filter.
+	function show(dev, hook, name, id, handle, why)
+	{
+		objects[dev]++
+		if (object !~ /"options":/ || object ~ /"ht_divisor":/)
+			return
+		name = value("bpf_name")
+		sub(/:.*/, "", name)
+		id = value("id")
+		handle = value("handle") value("fh")
+		why = "it is not of this project"
+		if (value("kind") == "bpf" && value("bpf_name") == name ":[" id "]" &&
+		    index(programs, " " name " ")) {
+			# The name of the program itself; a tc of before 2021 does not tell it.
+			if (value("name") == "" || value("name") == name) {
+				print "filter", dev, "filter " name " (" hook ", priority " value("pref") \
+					", handle " handle ", program " id ")",
+					"filter del dev " dev " " hook " protocol " value("protocol") " pref " \
+					value("pref") " chain " value("chain") " handle " handle " bpf", id
+				return
+			}
+			why = "it is displayed like one of ours, but its program is " value("name")
+		}
+		others[dev]++
+		print "left", dev, "the " value("kind") " filter with priority " value("pref") \
+			", handle " handle " at " hook ": " why
+	}
+	!asked && NF == 0 { asked = 1 }
+	!asked { devs[++count] = $1; wanted[$1] = 1; next }
+	$1 == "qdisc" { qdiscs[$5] = qdiscs[$5] " " $2; shared[$5] = /_block / }
+	$2 == "dev" && $4 == "lladdr" && $5 == mac && $3 in wanted {
+		print "neighbour", $3, "neighbour " $1 " (" mac ")", "neigh del " $1 " dev " $3
+	}
+	/^\[/ {
+		dev = devs[int(answers / 2) + 1]
+		hook = answers++ % 2 ? "egress" : "ingress"
+		n = gsub(/\{[^{}]*"pref":/, "\n&") ? split($0, parts, "\n") : 0
+		# The qdisc ingress has the same filters at both.
+		for (i = 2; i <= n && !(qdiscs[dev] ~ / ingress/ && hook == "egress"); i++) {
+			object = parts[i]
+			show(dev, hook)
+		}
+	}
+	END {
+		if (answers != 2 * count)
+			exit 1
+		for (i = 1; i <= count; i++) {
+			dev = devs[i]
+			if (qdiscs[dev] !~ / clsact/)
+				continue
+			if (shared[dev])
+				why = "it shares a block of filters with other interfaces"
+			else
+				why = others[dev] + 0 " filters of others are in it"
+			if (shared[dev] || objects[dev])
+				print "left", dev, "the clsact qdisc: " why
+			else
+				print "qdisc", dev, "the clsact qdisc, which was empty",
+					"qdisc del dev " dev " clsact"
+		}
+	}'
+}
+
+# look DEV...: look_at() them, into $seen
+look()
+{
+	seen=$(look_at "$@") && return
+	complain "tc does not show all filters: have interfaces come or gone? Run it again"
+	exit 1
+}
+
+# remove tc|ip KIND LINES: run the commands of the LINES of that kind; say what is gone, or why not
+remove()
+{
+	plan=$(printf '%s\n' "$3" | sed -n "s/^$2$TAB//p")
+	[ -n "$plan" ] || return 0
+	found=yes
+	{
+		printf '%s\n' "$plan" ""
+		printf '%s\n' "$plan" | cut -f 3 | "$1" -force -batch - 2>&1 || echo "Command failed"
+	} | awk -F '\t' '
+	!planned && NF == 0 { planned = 1; next }
+	!planned { dev[++count] = $1; what[count] = $2; next }
+	# Behind what there is to say about line N: "Command failed -:N". Last, without a number.
+	/^Command failed/ {
+		number = substr($0, length("Command failed -:") + 1)
+		why[number] = text ~ /[Pp]ermi/ ? "not permitted (needs CAP_NET_ADMIN)" : text
+		numbers += number != ""
+		text = ""
+		next
+	}
+	{ text = text (text == "" ? "" : ": ") $0 }
+	END {
+		for (i = 1; i <= count; i++) {
+			number = numbers ? i : "" # no number: no command was run
+			if (number in why)
+				print "remove-filters-and-qdisc.sh: cannot remove " what[i] " from " \
+					dev[i] ": " why[number] | "cat >&2"
+			else
+				print dev[i] ": removed " what[i]
+		}
+		exit ("" in why)
+	}' || status=1
+}
+
+# complain_of_owners LINES: a tool that runs has its programs open
 complain_of_owners()
 {
-	set -- # one -e PATTERN for each program
-	for id in $programs; do
-		set -- "$@" -e "^prog_id:[[:space:]]*$id\$"
-	done
-	[ $# -gt 0 ] || return 0
+	programs=$(printf '%s\n' "$1" | sed -n "s/^filter$TAB.*$TAB\(.*\)/^prog_id:[[:space:]]*\1\$/p" | sort -u)
+	[ -n "$programs" ] || return 0
 	set +f
-	owners=$(grep -ls "$@" /proc/[0-9]*/fdinfo/* | cut -d / -f 3 | sort -nu)
-	set -f
-	for pid in $owners; do
-		tool=$(cat "/proc/$pid/comm" 2> /dev/null)
-		case $tool in
-		packet-monitor | proxy)
-			complain "$tool (pid $pid) runs and attaches its filters again: end it first (kill $pid)"
-			;;
-		esac
+	tools=$(grep -lsx -e packet-monitor -e proxy /proc/[0-9]*/comm)
+	for comm in $tools; do
+		pid=${comm#/proc/}
+		pid=${pid%/comm}
+		! grep -qs -e "$programs" "/proc/$pid/fdinfo"/* ||
+			complain "$(cat "$comm") (pid $pid) runs and attaches its filters again: end it first (kill $pid)"
 	done
+	set -f
 }
 
 # mention_others NAMED...: other interfaces that have filters of ours, such as the one by which the
 # target of a mapping is reached
 mention_others()
 {
-	for dev in $(all_interfaces); do
-		case " $* " in
-		*" $dev "*) continue ;;
-		esac
-		filters=$(tc filter show dev "$dev" ingress && tc filter show dev "$dev" egress)
-		for program in $PROGRAMS; do
-			case $filters in
-			*" $program:["*)
-				say "$dev: has filters of ours, too: name it as well, or no interface at all"
-				break
-				;;
+	# shellcheck disable=SC2046
+	look_at $(all_interfaces) | sed -n "s/^filter$TAB\([^$TAB]*\)$TAB.*/\1/p" | sort -u |
+		while read -r dev; do
+			case " $* " in
+			*" $dev "*) ;;
+			*) echo "$dev: has filters of ours, too: name it as well, or no interface at all" ;;
 			esac
 		done
-	done
 }
 
 case ${1:-} in
@@ -226,45 +220,31 @@ for program in tc ip; do
 		exit 1
 	fi
 done
-named=$#
-# Asked for once: a thousand questions would take minutes.
-qdiscs=$(tc qdisc show) neighbours=$(ip neigh show)
-clsact=' ' shared=' ' # interfaces with the qdisc; those whose filters are in a block
-while read -r _ kind _ _ dev line; do
-	[ "$kind" = clsact ] || continue
-	clsact="$clsact$dev "
-	case $line in
-	*_block*) shared="$shared$dev " ;;
-	esac
-done <<QDISCS
-$qdiscs
-QDISCS
+named=$*
 # Interface names hold neither white space nor a slash.
 # shellcheck disable=SC2046
-[ $# -gt 0 ] || set -- $(all_interfaces)
+[ -n "$named" ] || set -- $(all_interfaces)
 for dev; do
-	if [ "$named" -gt 0 ]; then
-		if ! link=$(ip -o link show dev "$dev" 2> /dev/null); then
-			complain "no such interface: $dev"
-			continue
-		fi
-		case $link in
-		*": $dev: "* | *": $dev@"*) ;;
-		*) # another name of it: the lists have the kernel's
-			dev=${link#*: }
-			dev=${dev%%: *}
-			dev=${dev%@*}
-			;;
-		esac
-	fi
-	others=0
-	clean_hook ingress
-	clean_hook egress
-	clean_neighbours
-	clean_qdisc
+	shift
+	name=$dev
+	# It may be another name of the interface: the lists have the kernel's.
+	[ -z "$named" ] || name=$(ip -json link show dev "$dev" 2> /dev/null |
+		sed -n 's/.*"ifname":"\([^"]*\)".*/\1/p')
+	case $name in
+	'') complain "no such interface: $dev" ;;
+	*[\#\"\'\\]*) complain "cannot look at $dev: tc -batch takes no such name" ;;
+	*) set -- "$@" "$name" ;;
+	esac
 done
-[ $found -gt 0 ] || [ $status -ne 0 ] ||
-	say "nothing of packet-monitor or proxy found$([ "$named" -eq 0 ] || echo " on $*")"
-[ "$named" -eq 0 ] || mention_others "$@"
-complain_of_owners
+look "$@"
+ours=$seen
+remove tc filter "$ours"
+remove ip neighbour "$ours"
+look "$@"
+printf '%s\n' "$seen" | sed -n "s/^left$TAB\([^$TAB]*\)$TAB/\1: left alone /p"
+remove tc qdisc "$seen"
+[ $found = yes ] || [ $status -ne 0 ] ||
+	echo "nothing of packet-monitor or proxy found${named:+ on $named}"
+[ -z "$named" ] || mention_others "$@"
+complain_of_owners "$ours"
 exit $status

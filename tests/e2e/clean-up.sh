@@ -97,8 +97,62 @@ contains "and the qdisc" "$first" "removed the clsact qdisc"
 check_not "which is gone" has_clsact target eth0
 contains "a second run finds nothing" "$(in_host target "$SCRIPT")" "nothing of packet-monitor or proxy found"
 
-start_tool monitor target packet-monitor eth0
+# killed_on DEV...: filters of a packet-monitor that was killed, on interfaces of target
+killed_on()
+{
+	start_tool monitor target packet-monitor "$@"
+	stop monitor KILL || true
+}
+ip -n target link add "odd#1" type veth peer name "odd#2"
+ip -n target link add in1 type veth peer name in2
+ip -n target link set in1 up
+
+# All deletions are one batch. Somebody else is faster with one of them.
+killed_on eth0 in1
+mkdir "$TMP/faster"
+cat > "$TMP/faster/tc" <<-TC
+	#!/bin/sh
+	[ "\$1" != -force ] || $(command -v tc) filter del dev eth0 ingress pref 1010
+	exec $(command -v tc) "\$@"
+TC
+chmod +x "$TMP/faster/tc"
+status=0
+PATH=$TMP/faster:$PATH in_host target "$SCRIPT" > "$TMP/faster.out" 2> "$TMP/faster.err" || status=$?
+equal "one of four deletions fails" "$status" 1
+equal "that one is named" "$(sed 's/ (.*)//; s/: Error.*/: WHY/' "$TMP/faster.err")" \
+	"remove-filters-and-qdisc.sh: cannot remove filter pm_ingress from eth0: WHY"
+equal "and the others are done" "$(sed 's/ (.*)//' "$TMP/faster.out" | sort | xargs)" \
+	"eth0: removed filter pm_egress eth0: removed the clsact qdisc, which was empty \
+in1: removed filter pm_egress in1: removed filter pm_ingress in1: removed the clsact qdisc, which was empty"
+
+# The qdisc ingress shows a filter at both hooks; it is removed once, and that qdisc is another's.
+in_host target tc qdisc add dev in1 ingress
+start_tool monitor target packet-monitor -Q in in1
 stop monitor KILL || true
+equal "the qdisc ingress stays" "$(in_host target "$SCRIPT" 2>&1 | sed 's/ (.*)//')" \
+	"in1: removed filter pm_ingress"
+in_host target tc qdisc del dev in1 ingress
+# A name that tc -batch takes for a comment.
+killed_on "odd#1"
+status=0
+odd=$(in_host target "$SCRIPT" 2>&1) || status=$?
+equal "a name that tc cannot be told: is said" "$status $odd" \
+	"1 remove-filters-and-qdisc.sh: cannot look at odd#1: tc -batch takes no such name"
+ip -n target link del "odd#1"
+# An interface that goes between two questions.
+killed_on eth0
+cat > "$TMP/faster/tc" <<-TC
+	#!/bin/sh
+	[ "\$1" != -json ] || $(command -v ip) link del in1 2> /dev/null
+	exec $(command -v tc) "\$@"
+TC
+status=0
+gone=$(PATH=$TMP/faster:$PATH in_host target "$SCRIPT" in1 eth0 2>&1) || status=$?
+contains "an interface goes meanwhile: is said" "$status $gone" "1 *have interfaces come or gone?"
+equal "and nothing is touched" "$(our_filters target eth0 | sort | xargs)" "pm_egress pm_ingress"
+in_host target "$SCRIPT" > "$TMP/clean"
+
+killed_on eth0
 status=0
 denied=$(in_host target setpriv --bounding-set -net_admin --inh-caps -net_admin "$SCRIPT" eth0 2>&1) || status=$?
 equal "without CAP_NET_ADMIN it fails" $status 1

@@ -180,6 +180,17 @@ equal "those that are gone are not in the last report" "$(jq -s -c 'map(.ts) as 
 	"$TMP/pm.out")" "[]"
 equal "nothing of ours is left" "$(our_filters near a$PAIRS)" ""
 
+# What a SIGKILL leaves, the script removes from all of them at once.
+start_tool pm near packet-monitor any
+stop pm KILL || true
+before=$EPOCHREALTIME
+in_host near "$ROOT/remove-filters-and-qdisc.sh" > "$TMP/clean"
+echo "# removed by remove-filters-and-qdisc.sh in $(awk "BEGIN { print $EPOCHREALTIME - $before }") s"
+equal "after a SIGKILL, the script removes two filters from each interface" \
+	"$(grep -c 'removed filter' "$TMP/clean")" $((2 * $(ip -n near -o link | wc -l)))
+equal "and all of them" "$(in_host near "$ROOT/remove-filters-and-qdisc.sh")" \
+	"nothing of packet-monitor or proxy found"
+
 # The same ifindex between two reports: the last one shows both interfaces.
 start_tool pm near packet-monitor 'x*' lo -j -I 3600
 ip -n near link add name x0 index 5000 type veth peer name y0
