@@ -7,8 +7,7 @@ BUILD      ?= build
 override BUILD := $(patsubst $(CURDIR)/%,%,$(abspath $(BUILD)))
 CLANG      ?= clang
 PKG_CONFIG ?= pkg-config
-# Debian keeps bpftool out of an ordinary user's PATH.
-BPFTOOL    ?= $(shell PATH="$$PATH:/usr/sbin:/sbin" command -v bpftool || echo bpftool)
+BPFTOOL    ?= $(shell PATH="$$(scripts/path.sh)" command -v bpftool || echo bpftool)
 CFLAGS     ?= -O2 -g
 
 PREFIX  ?= /usr/local
@@ -56,8 +55,8 @@ endif
 # The goals that compile something; only they ask for compilers, and note the flags in use.
 NO_BUILD := bench clean coverage deb demo deps dist format fuzz help lint soak test uninstall vm-test
 ifneq ($(filter-out $(NO_BUILD),$(or $(MAKECMDGOALS),all)),)
-need = $(if $(shell command -v $(firstword $(1))),,\
-	 $(error $(firstword $(1)) is missing: run scripts/install-deps.sh build))
+need = $(if $(shell $(1) --version 2>/dev/null),,\
+	 $(error $(firstword $(1)) is missing or does not run: run scripts/install-deps.sh build))
 $(foreach program,CC CLANG BPFTOOL PKG_CONFIG,$(call need,$($(program))))
 # What older ones make of the programs, verifiers do not accept.
 clang_version := $(shell $(CLANG) -dumpversion)

@@ -26,7 +26,7 @@ usage()
 
 # What is needed: SET[,SET...], how to see that it is there, and what it is called by apt, dnf,
 # pacman, zypper and apk ("-": comes with another one; "a/b": b where there is no a). "command:X"
-# is a program, "header:X" a file that the C compiler includes, "fuzzer:X" that X links libFuzzer.
+# is a program, "runs:X" one that tells its version, "header:X" a file that the C compiler includes, "fuzzer:X" that X links libFuzzer.
 needs()
 {
 	cat <<-'NEEDS'
@@ -35,7 +35,7 @@ needs()
 	build            header:stdio.h        libc6-dev        glibc-devel           glibc             glibc-devel       musl-dev
 	build            header:linux/bpf.h    linux-libc-dev   kernel-headers        linux-api-headers linux-glibc-devel linux-headers
 	build            command:clang         clang            clang                 clang             clang             clang
-	build            command:bpftool       bpftool/linux-tools-generic bpftool    bpf               bpftool           bpftool
+	build            runs:bpftool          bpftool/linux-tools-generic bpftool    bpf               bpftool           bpftool
 	build            command:pkg-config    pkgconf/pkg-config pkgconf-pkg-config  pkgconf           pkg-config        pkgconf
 	build            header:bpf/libbpf.h   libbpf-dev       libbpf-devel          libbpf            libbpf-devel      libbpf-dev
 	build            header:libelf.h       libelf-dev       elfutils-libelf-devel libelf            libelf-devel      elfutils-dev
@@ -161,6 +161,7 @@ present()
 {
 	case $1 in
 	command:*) command -v "${1#*:}" > /dev/null ;;
+	runs:*) PATH=$("$(dirname "$0")/path.sh") "${1#*:}" version > /dev/null 2>&1 ;;
 	fuzzer:*)
 		echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' |
 			"${1#*:}" -fsanitize=fuzzer,address,undefined -x c - -o /dev/null 2> /dev/null

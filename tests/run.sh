@@ -54,6 +54,7 @@ if [ ${#layers[@]} -eq 0 ]; then
 	[[ " ${patterns[*]-}" != *" fuzz/"* ]] || layers+=(fuzz)
 fi
 export BUILD=${BUILD:-build}
+PATH=$(scripts/path.sh)
 declare -A parts=() # test -> the only part of it that is wanted
 
 wanted()

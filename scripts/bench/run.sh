@@ -4,7 +4,7 @@
 # report. Works as the first command on a new machine. Options: bench.py -h.
 set -eu
 cd "$(dirname "$0")/../.."
-PATH=$PATH:/usr/sbin:/sbin
+PATH=$(scripts/path.sh)
 export BUILD=${BUILD:-build}
 
 case " $* " in

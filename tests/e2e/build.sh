@@ -103,8 +103,24 @@ check "and the unit knows" grep -q '^ExecStart=/opt/tools/sbin/tc-proxy ' \
 for variable in CC CLANG BPFTOOL PKG_CONFIG; do
 	contains "a missing $variable is named, with the cure" \
 		"$(make BUILD="$TMP/none" $variable=nosuch 2>&1 || true)" \
-		"nosuch is missing: run scripts/install-deps.sh build"
+		"nosuch is missing or does not run: run scripts/install-deps.sh build"
 done
+# Ubuntu's bpftool is a script that fails where the running kernel's own is not installed.
+mkdir -p "$TMP/ubuntu" "$TMP/linux-tools/6.8.0-1-generic"
+printf '#!/bin/sh\necho "WARNING: bpftool not found for kernel 6.8.0" >&2\nexit 2\n' > "$TMP/ubuntu/bpftool"
+chmod +x "$TMP/ubuntu/bpftool"
+# on_ubuntu COMMAND...: with that script before all others
+on_ubuntu()
+{
+	PATH=$TMP/ubuntu:$PATH LINUX_TOOLS=$TMP/linux-tools "$@" 2>&1
+}
+contains "a bpftool that fails is named" "$(on_ubuntu make BUILD="$TMP/none" || true)" \
+	"bpftool is missing or does not run: run scripts/install-deps.sh build"
+check "and installed" grep -qxE "bpftool|linux-tools-generic" <<< "$(on_ubuntu scripts/install-deps.sh -n build)"
+ln -s "$(command -v bpftool)" "$TMP/linux-tools/6.8.0-1-generic"
+contains "that of another kernel serves as well" "$(on_ubuntu make BUILD="$TMP/none" V=1 -n)" \
+	"$TMP/linux-tools/6.8.0-1-generic/bpftool gen skeleton"
+equal "and nothing is left to install" "$(on_ubuntu scripts/install-deps.sh -n build)" ""
 # What is there may be too old.
 mkdir "$TMP/old"
 printf '#!/bin/sh\necho 13.0.1\n' > "$TMP/old/clang-13"
