@@ -45,7 +45,6 @@ static int proxy_read_mappings(const struct proxy_options *opt, struct mapping_l
 
 	for (size_t i = 0; i < opt->maps.count && !err; i++)
 		err = mapping_list_append(list, &opt->maps.entries[i]);
-	list->texts = opt->maps.texts;
 	if (!err && opt->map_file)
 		return mapping_list_load(list, opt->map_file, error)
 			       ?: mapping_list_finish(list, error);
@@ -104,6 +103,7 @@ static void proxy_reload(struct proxy_session *session)
 	struct mapping_list list = { 0 };
 	struct mapping_error error;
 	int err = proxy_read_mappings(session->opt, &list, &error);
+	size_t pairs = mapping_list_pairs(&list);
 
 	if (!err && engine->attached)
 		err = engine_serve(engine, &list, session->opt->kill, &error);
@@ -112,8 +112,8 @@ static void proxy_reload(struct proxy_session *session)
 		mapping_list_free(&list);
 		return;
 	}
-	log_note("%s read again, %zu mapping%s", session->opt->map_file, list.texts,
-		 list.texts == 1 ? "" : "s");
+	log_note("%s read again, %zu mapping%s", session->opt->map_file, pairs,
+		 pairs == 1 ? "" : "s");
 	mapping_list_free(&session->list);
 	session->list = list;
 	if (engine->attached) {
@@ -289,7 +289,6 @@ static void proxy_keep_mappings(struct proxy_session *session)
 		mapping_list_free(&list);
 		return;
 	}
-	list.texts = list.count == session->list.count ? session->list.texts : list.count;
 	mapping_list_free(&session->list);
 	session->list = list;
 }
@@ -306,6 +305,7 @@ static void proxy_refuse_iface(int err, const char *ifname)
 static int proxy_serve(struct proxy_session *session, const struct iface *iface)
 {
 	const struct mapping_list *list = &session->list;
+	size_t pairs = mapping_list_pairs(list);
 	struct engine *engine = &session->engine;
 	int err, undo, written;
 
@@ -326,8 +326,8 @@ static int proxy_serve(struct proxy_session *session, const struct iface *iface)
 	err = owner_listen(&session->owner);
 	if (err)
 		log_err(err, "cannot take requests");
-	log_note("attached to %s (ingress, egress), %zu mapping%s", iface->name, list->texts,
-		 list->texts == 1 ? "" : "s");
+	log_note("attached to %s (ingress, egress), %zu mapping%s", iface->name, pairs,
+		 pairs == 1 ? "" : "s");
 	engine_warn(engine);
 	engine_settle(engine);
 	err = err ?: proxy_drop_privileges(session->opt);

@@ -339,7 +339,6 @@ int mapping_list_add(struct mapping_list *list, const char *text, int line,
 		mapping_refuse(error, "cannot hold the mappings: %s", strerror(-err));
 		return err;
 	}
-	list->texts++;
 	return 0;
 }
 
@@ -440,6 +439,33 @@ struct mapping *mapping_list_find(const struct mapping_list *list, const struct 
 	    mapping_compare_dest(&found->from, from))
 		return NULL;
 	return found;
+}
+
+/* Whether @mapping is the first of its pair, in the order of mapping_protos(). */
+static bool mapping_begins_pair(const struct mapping_list *list, const struct mapping *mapping)
+{
+	static const __u8 order[] = { IPPROTO_TCP, IPPROTO_UDP };
+	struct nat_dest from = mapping->from;
+
+	for (size_t i = 0; i < sizeof(order) && order[i] != mapping->from.proto; i++) {
+		const struct mapping *other;
+
+		from.proto = order[i];
+		other = mapping_list_find(list, &from);
+		if (other && addr_equal(&other->to.addr, &mapping->to.addr) &&
+		    other->to.port == mapping->to.port)
+			return false;
+	}
+	return true;
+}
+
+size_t mapping_list_pairs(const struct mapping_list *list)
+{
+	size_t pairs = 0;
+
+	for (size_t i = 0; i < list->count; i++)
+		pairs += mapping_begins_pair(list, &list->entries[i]);
+	return pairs;
 }
 
 /* The mapping that takes packets to @mapping's TO; for a TO of any port, one that takes some. */

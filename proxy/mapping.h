@@ -34,7 +34,6 @@ struct mapping_list {
 	struct mapping *entries;
 	size_t count;
 	size_t room;
-	size_t texts;	  /* how many mappings people would say these are */
 	const char *file; /* that the numbered lines are from; borrowed */
 };
 
@@ -71,6 +70,13 @@ int mapping_list_load(struct mapping_list *list, const char *path, struct mappin
  * Return: 0, or -EINVAL with @error set.
  */
 int mapping_list_finish(struct mapping_list *list, struct mapping_error *error);
+
+/**
+ * mapping_list_pairs - count the pairs of FROM and TO in a sorted list
+ *
+ * That is how many mappings people would say these are: a pair is one, for however many protocols.
+ */
+size_t mapping_list_pairs(const struct mapping_list *list);
 
 /** mapping_list_find - find the entry for exactly @from in a sorted list; Return: it, or NULL */
 struct mapping *mapping_list_find(const struct mapping_list *list, const struct nat_dest *from);

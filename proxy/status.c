@@ -17,7 +17,8 @@ enum { DROPPING = sizeof(dropping) / sizeof(*dropping) };
 
 /* What is added up for the lines. */
 struct facts {
-	__u32 mappings, flows;
+	size_t mappings;
+	__u32 flows;
 	struct table_target *targets;
 	size_t target_count, down_count;
 	__u64 counters[PROXY_COUNTER_MAX], dropped;
@@ -86,19 +87,22 @@ void status_look(struct status *status, const struct engine *engine, bool found)
 /* Return: 0 or a negative errno; free(@facts->targets) is right in either case. */
 static int status_gather(const struct engine *engine, struct facts *facts)
 {
+	struct mapping_list mappings = { 0 };
 	const struct datapath *path;
 	struct nat_flow flow;
-	int err = engine_counters(engine, facts->counters)
-			  ?: engine_targets(engine, &facts->targets, &facts->target_count);
+	int err = engine_counters(engine, facts->counters) ?:
+		  engine_targets(engine, &facts->targets, &facts->target_count) ?:
+		  engine_mappings(engine, &mappings);
 
+	mapping_list_sort(&mappings);
+	facts->mappings = mapping_list_pairs(&mappings);
+	mapping_list_free(&mappings);
 	if (err)
 		return err;
 	engine_for_each(path, engine)
 	{
 		__u32 limit = maps_flow_limit(&path->maps);
 
-		for (size_t i = 0; i < path->table.plan.count; i++)
-			facts->mappings += table_in_force(&path->table.plan.entries[i]);
 		for (__u32 slot = 0; slot < limit; slot++)
 			facts->flows += maps_flow(&path->maps, slot, &flow);
 	}
@@ -156,7 +160,7 @@ static void status_print_text(FILE *out, const struct status *status, const stru
 	else
 		fprintf(out, "heartbeat: %.1f s ago\n", (double)status->heartbeat / NSEC_PER_SEC);
 	status_print_filters(out, engine);
-	fprintf(out, "mappings: %u\ntargets: %zu, %zu down", facts->mappings, facts->target_count,
+	fprintf(out, "mappings: %zu\ntargets: %zu, %zu down", facts->mappings, facts->target_count,
 		facts->down_count);
 	status_print_down(out, facts, ": ", ", ", "");
 	fprintf(out, "\nflows: %u of %u\ndropped: %llu packets", facts->flows,
@@ -186,8 +190,8 @@ static void status_print_json(FILE *out, const struct status *status, const stru
 		if (status->heartbeat != ~0ULL)
 			fprintf(out, ",\"heartbeat\":%.1f",
 				(double)status->heartbeat / NSEC_PER_SEC);
-		fprintf(out, ",\"mappings\":%u,\"targets\":%zu,\"targets_down\":[", facts->mappings,
-			facts->target_count);
+		fprintf(out, ",\"mappings\":%zu,\"targets\":%zu,\"targets_down\":[",
+			facts->mappings, facts->target_count);
 		status_print_down(out, facts, "", ",", "\"");
 		fprintf(out, "],\"flows\":%u,\"max_flows\":%u,\"dropped\":%llu", facts->flows,
 			engine_max_flows(engine), facts->dropped);

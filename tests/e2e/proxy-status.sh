@@ -44,15 +44,30 @@ equal "a datapath that works" "$status $err" "0 "
 equal "a line a fact" "$(sed 's/[0-9.]* s ago/N s ago/' $TMP/status.out)" "owner: proxy (pid ${pids[proxy]})
 heartbeat: N s ago
 filters: ${LABEL}ingress, ${LABEL}egress
-mappings: 3
+mappings: 2
 targets: 2, 1 down: $DOWN_AT
 flows: 1 of 5000
 dropped: 0 packets"
 status -o jsonl
 equal "the same as JSON" \
 	"$(jq -c '[.type, .iface, .ok, .owner, .mappings, .targets, .targets_down, .flows, .max_flows, .dropped, .reason]' <<< "$out")" \
-	"[\"status\",\"eth0\",true,${pids[proxy]},3,2,[\"$DOWN_AT\"],1,5000,0,null]"
+	"[\"status\",\"eth0\",true,${pids[proxy]},2,2,[\"$DOWN_AT\"],1,5000,0,null]"
 check "with the heartbeat's age" test "$(jq '.heartbeat >= 0 and .heartbeat < 10' <<< "$out")" = true
+
+# --status has the number that the proxy has said itself.
+counts()
+{
+	status
+	equal "$1" "$(grep ^mappings <<< "$out")" "mappings: $2"
+}
+check "a mapping without a port is added" in_host client "$BIN/proxy" --add "$(at "$(ip_of 10.0.0.12)")=$TARGET_AT" eth0
+counts "it is one, though for three protocols" 3
+check "one of them gets another target" in_host client "$BIN/proxy" \
+	--add "$(at "$(ip_of 10.0.0.12)")=$DOWN_AT/tcp" eth0
+counts "then they are two" 4
+check "and is deleted" in_host client "$BIN/proxy" --delete "$(at "$(ip_of 10.0.0.12)")" eth0
+counts "which leaves those of before" 2
+contains "as the proxy has said" "$(cat $TMP/proxy.err)" ", 2 mappings"
 
 # An owner that does not run.
 kill -STOP "${pids[proxy]}"

@@ -68,6 +68,36 @@ static void together(const char *name, const char *const *texts, const char *wan
 	mapping_list_free(&list);
 }
 
+/* How many mappings people would say these are. */
+static void pairs_are(size_t want, const char *const *texts)
+{
+	struct mapping_list list = { 0 };
+	struct mapping_error error;
+	int err = 0;
+
+	for (; *texts && !err; texts++)
+		err = mapping_list_add(&list, *texts, 0, &error);
+	CHECK_EQ(err ?: mapping_list_finish(&list, &error), 0, "mappings to be counted");
+	CHECK_EQ(mapping_list_pairs(&list), want, "their number");
+	mapping_list_free(&list);
+}
+
+#define PAIRS(want, ...) pairs_are(want, (const char *const[]){ __VA_ARGS__, NULL })
+
+static void counts_pairs(void)
+{
+	pairs_are(0, (const char *const[]){ NULL });
+	PAIRS(1, "10.0.0.1:80=10.0.0.2:80/tcp");
+	PAIRS(1, "10.0.0.1:80=10.0.0.2:80");
+	PAIRS(1, "10.0.0.1=10.0.0.2");
+	PAIRS(1, "[fd00::1]=[fd00::2]");
+	PAIRS(1, "10.0.0.1:80=10.0.0.2:80/udp", "10.0.0.1:80=10.0.0.2:80/tcp");
+	PAIRS(2, "10.0.0.1:80=10.0.0.2:80/udp", "10.0.0.1:80=10.0.0.2:81/tcp");
+	PAIRS(2, "10.0.0.1:80=10.0.0.2:80/udp", "10.0.0.1:80=10.0.0.3:80/tcp");
+	PAIRS(3, "10.0.0.1:80=10.0.0.2:80", "10.0.0.1:81=10.0.0.2:81", "10.0.0.1=10.0.0.2");
+	PAIRS(2, "[fd00::1]=[fd00::2]", "10.0.0.1=10.0.0.2");
+}
+
 #define TOGETHER(name, want, ...) together(name, (const char *const[]){ __VA_ARGS__, NULL }, want)
 
 static void file(const char *name, const char *content, const char *want_error,
@@ -298,5 +328,6 @@ int main(void)
 	}
 	RUN(finds);
 	RUN(names);
+	RUN(counts_pairs);
 	return check_exit();
 }
