@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Judges packets with CHECKSUM_COMPLETE at ingress: skb->csum has to be the sum of what follows the
- * link layer, and the transport checksum has to be right.
+ * link layer, and the checksum of TCP, UDP or ICMP has to be right.
  */
 #include <stdbool.h>
 
@@ -55,6 +55,8 @@ static __u64 complete_pseudo(const struct scratch *scratch, __u32 len)
 	__be32 *words = (__be32 *)scratch;
 	__u32 sum;
 
+	if (ip->version == 4 && ip->protocol == IPPROTO_ICMP) /* has no pseudo header */
+		return 0;
 	if (ip->version == 4) /* whose header's sum is 0 */
 		return (__u64)ip->saddr + ip->daddr + bpf_htons(ip->protocol) +
 		       bpf_htons(bpf_ntohs(ip->tot_len) - ip->ihl * 4);
@@ -66,13 +68,17 @@ static __u64 complete_pseudo(const struct scratch *scratch, __u32 len)
 	       bpf_htons(len - sizeof(*ip6) - OPTIONS_LEN);
 }
 
-/* Hosts send others by themselves, such as what they belong to by IGMP and MLD. */
-static bool complete_is_transport(const struct scratch *scratch)
+/* Of ICMP: echo replies and errors. Hosts send more by themselves, such as MLD reports. */
+static bool complete_is_ours(const struct scratch *scratch)
 {
 	const struct iphdr *ip = (const void *)scratch;
 	const struct ipv6hdr *ip6 = (const void *)scratch;
 	__u8 proto = ip->version == 4 ? ip->protocol : ip6->nexthdr;
 
+	if (proto == IPPROTO_ICMP)
+		return scratch->data[sizeof(*ip)] == 0 || scratch->data[sizeof(*ip)] == 3;
+	if (proto == IPPROTO_ICMPV6)
+		return scratch->data[sizeof(*ip6)] == 129 || scratch->data[sizeof(*ip6)] < 128;
 	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_DSTOPTS;
 }
 
@@ -87,7 +93,7 @@ static __u32 complete_judge(struct __sk_buff *skb)
 	    (skb->protocol != bpf_htons(ETH_P_IP) && skb->protocol != bpf_htons(ETH_P_IPV6)))
 		return OTHER;
 	__builtin_memset(scratch, 0, sizeof(*scratch));
-	if (bpf_skb_load_bytes(skb, ETH_HLEN, scratch, len) || !complete_is_transport(scratch))
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, scratch, len) || !complete_is_ours(scratch))
 		return OTHER;
 	sum = bpf_csum_diff(NULL, 0, (__be32 *)scratch, sizeof(*scratch), 0);
 	if (fold(sum) != fold((__u32)csum))

@@ -5,7 +5,8 @@
 # checked the outer checksum by itself. Each is judged behind the proxy, by csum-complete-bpf.c.
 # Runs for both families.
 . "$(dirname "$0")/../lib.sh"
-needs socat ethtool jq bpftool tc python3
+PINGED=$(ip_of 10.0.0.11) # an original as well
+needs socat ethtool jq bpftool tc python3 ping
 
 host client target
 link client eth0 target eth0
@@ -45,9 +46,11 @@ wait_for 5 listening target udp $TARGET_PORT
 wait_for 5 listening target udp $((TARGET_PORT + 1))
 
 start proxy client "$BIN/proxy" -m "$ORIGINAL_AT:$ORIGINAL_PORT=$TARGET_AT:$TARGET_PORT" \
-	-m "$ORIGINAL_AT:$((ORIGINAL_PORT + 1))=$TARGET_AT:$((TARGET_PORT + 1))/udp" vx0
+	-m "$ORIGINAL_AT:$((ORIGINAL_PORT + 1))=$TARGET_AT:$((TARGET_PORT + 1))/udp" \
+	-m "$(at $PINGED)=$TARGET_AT" vx0
 wait_for 5 grep -q attached $TMP/proxy.err
-in_host client tc filter add dev vx0 ingress priority 2000 bpf direct-action \
+# Not "ip netns exec": tc wants a bpffs.
+nsenter --net=/run/netns/client tc filter add dev vx0 ingress priority 2000 bpf direct-action \
 	object-file "$BUILD/tests/e2e/csum-complete-bpf.o" section tc
 complete=$(map_of client vx0 ingress csum_judge complete)
 
@@ -72,6 +75,21 @@ exchanges()
 exchanges TCP TCP:$ORIGINAL_AT:$ORIGINAL_PORT
 exchanges UDP UDP:$ORIGINAL_AT:$ORIGINAL_PORT
 exchanges "UDP with IP options" UDP:$ORIGINAL_AT:$((ORIGINAL_PORT + 1))
+before=$(judged 1)
+# The target's own address first: then the second identifier has to be changed.
+for address in $TARGET $PINGED; do
+	for size in 0 1 2 7 100 150; do
+		check "ping of $address: $size bytes come back" \
+			in_host client ping -q -c 1 -W $((5 * PATIENCE)) -e 777 -s $size $address
+	done
+done
+check "ping: the replies had CHECKSUM_COMPLETE" test $(($(judged 1) - before)) -ge 12
+before=$(judged 1)
+for data in even odd; do
+	contains "an error about an $data number of bytes arrives" "$(echo -n $data | in_host client timeout $((10 * PATIENCE)) \
+		socat -t $((5 * PATIENCE)) - "UDP:$(at $PINGED 9)" 2>&1)" "Connection refused"
+done
+check "errors: they had CHECKSUM_COMPLETE" test $(($(judged 1) - before)) -ge 2
 equal "skb->csum is the sum of the translated packet" "$(judged 2)" 0
 equal "the transport checksums are right" "$(judged 3)" 0
 finish
