@@ -446,12 +446,12 @@ listening()
 }
 
 # answering HOST WORDS: servers for TCP and UDP on $TARGET_PORT of HOST, which answer each line with
-# WORDS and that line; their IDs are tcp-HOST and udp-HOST
+# WORDS and that line; their IDs are tcp4-HOST and udp4-HOST, or tcp6-HOST and udp6-HOST
 answering()
 {
 	local script="while read line; do echo $2 \\\$line; done"
-	start "tcp-$1" "$1" socat "TCP$FAMILY-LISTEN:$TARGET_PORT,reuseaddr,fork" SYSTEM:"$script"
-	start "udp-$1" "$1" socat -T 30 "UDP$FAMILY-LISTEN:$TARGET_PORT,reuseaddr,fork" SYSTEM:"$script"
+	start "tcp$FAMILY-$1" "$1" socat "TCP$FAMILY-LISTEN:$TARGET_PORT,reuseaddr,fork" SYSTEM:"$script"
+	start "udp$FAMILY-$1" "$1" socat -T 30 "UDP$FAMILY-LISTEN:$TARGET_PORT,reuseaddr,fork" SYSTEM:"$script"
 	wait_for 10 listening "$1" tcp $TARGET_PORT
 	wait_for 10 listening "$1" udp $TARGET_PORT
 }

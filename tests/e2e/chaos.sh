@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Do to both tools, at random and under traffic, what the world around them does: links that go
-# down, filters that others remove, kills, readers that stop, mappings and routes that change,
-# forged packets, an interface that is deleted, users who answer in proxy's place. After each
-# disturbance: traffic is right, counts are exact, filters of others are still there, no memory and
-# no descriptor is lost. SEED=N repeats a run.
+# down, filters that others remove, kills, readers that stop, mappings, addresses and routes that
+# change, forged packets, an interface that is deleted, users who answer in proxy's place. One proxy
+# has mappings of both families. After each disturbance: traffic of both is right, counts are exact,
+# filters of others are still there, no memory and no descriptor is lost. SEED=N repeats a run.
 . "$(dirname "$0")/../lib.sh"
-needs socat jq python3
+needs socat jq python3 ping
 
 SEED=${SEED:-$((RANDOM * 32768 + RANDOM))}
 LONG=60
@@ -18,20 +18,38 @@ lan_of_the_mapping
 host other
 link other eth0 switch p-other
 ip -n switch link set p-other master br0
-address other eth0 10.0.0.139/24
+address other eth0 10.0.0.139/24 fd00::139/64
+
+declare -A last_byte=([client]=1 [original]=10 [pinged]=11 [target]=138 [other]=139)
+
+# of NAME FAMILY: the address of a host or an original
+of()
+{
+	local FAMILY=$2
+	ip_of "10.0.0.${last_byte[$1]}"
+}
+
+# As servers see it.
+declare -A peer=([4]="$CLIENT" [6]="[fd00:0000:0000:0000:0000:0000:0000:0001]")
 for name in target other; do
-	answering $name "$name \\\$SOCAT_PEERADDR"
+	in_host $name sysctl -q -w net.ipv6.bindv6only=1
+	for FAMILY in 4 6; do
+		answering $name "$name \\\$SOCAT_PEERADDR"
+	done
 done
 
 MAP_FILE=$TMP/map
 server=target # where new connections belong
 
-# map_to SERVER: what the map file says
+# map_to SERVER [FAMILY]: what the map file says, of both families or one
 map_to()
 {
-	local address=$TARGET
-	[ $1 = target ] || address=10.0.0.139
-	echo "$ORIGINAL:$ORIGINAL_PORT=$address:$TARGET_PORT" > $MAP_FILE
+	local family to
+	for family in ${2:-4 6}; do
+		to=$(at "$(of $1 $family)")
+		echo "$(at "$(of original $family)" $ORIGINAL_PORT)=$to:$TARGET_PORT"
+		echo "$(at "$(of pinged $family)")=$to"
+	done > $MAP_FILE
 	server=$1
 }
 
@@ -57,12 +75,34 @@ monitor_runs()
 	runs monitor packet-monitor -j -I 0.2 --wait eth0
 }
 
-# answers PROTOCOL: whether the right server hears the client, and the client its answer
+# answers tcp|udp FAMILY: whether the right server hears the client, and the client its answer
 answers()
 {
 	local got
-	got=$(echo "$1" | in_host client timeout 3 socat -t 1 - "$1:$ORIGINAL:$ORIGINAL_PORT" 2> /dev/null)
-	[ "$got" = "$server $CLIENT $1" ]
+	# shellcheck disable=SC2016
+	got=$(in_host client timeout 3 bash -c 'exec 3<> "/dev/$0/$1/$2" && echo "$0" >&3 &&
+		head -n 1 <&3' $1 "$(of original $2)" $ORIGINAL_PORT 2> /dev/null)
+	[ "$got" = "$server ${peer[$2]} $1" ]
+}
+
+# steady_answer TEXT: what the server of the lasting connection answers, as grep wants it
+steady_answer()
+{
+	local answer="target ${peer[$family]} $1"
+	answer=${answer//\[/\\[}
+	echo "${answer//\]/\\]}"
+}
+
+# pinged FAMILY
+pinged()
+{
+	in_host client ping -n -c 1 -W 2 "$(of pinged $1)" 2> /dev/null |
+		grep -q "from $(of pinged $1): icmp_seq=1 "
+}
+
+filters_are_there()
+{
+	[ "$(our_filters client eth0 | sort)" = "$all_filters" ]
 }
 
 # offset: the device's packets and bytes less the monitor's totals, in and out, once both rest
@@ -110,28 +150,45 @@ foreign_attach()
 	foreign_filter client eth0 egress 60000
 }
 
-# --- what may happen. Sets "blind" if packets are not counted meanwhile, "restarted" to the tool
+# --- what may happen. Sets "blind" if packets are not counted meanwhile, "restarted" to the tool.
+# "family" is one of the two.
 
+# The kernel drops the IPv6 addresses of an interface that goes down.
 link_down()
 {
 	blind=yes
 	ip -n client link set eth0 down
 	sleep 0.$((RANDOM % 5 + 1))
 	ip -n client link set eth0 up
+	address client eth0 fd00::1/64
+}
+
+# The routes to the targets go with it.
+address_lost()
+{
+	local prefix=24
+	[ $family = 4 ] || prefix=64
+	ip -n client address del "$(of client $family)/$prefix" dev eth0
+	[ $((RANDOM % 2)) = 0 ] || in_host client timeout 15 "$BIN/proxy" --list eth0 > /dev/null
+	address client eth0 "$(of client $family)/$prefix"
 }
 
 filter_removed()
 {
-	local filters=("ingress pref 1010" "ingress pref 1020" "egress pref 1010" "egress pref 1020")
+	local filters hook
 	blind=yes
-	in_host client tc filter del dev eth0 ${filters[RANDOM % 4]}
+	mapfile -t filters < <(for hook in ingress egress; do
+		in_host client tc filter show dev eth0 $hook |
+			sed -n "s/.* pref \(10[0-9]*\) bpf .* handle .*/$hook pref \1/p"
+	done)
+	in_host client tc filter del dev eth0 ${filters[RANDOM % ${#filters[@]}]}
 }
 
 qdisc_removed()
 {
 	blind=yes
 	in_host client tc qdisc del dev eth0 clsact
-	wait_for 5 eval '[ "$(our_filters client eth0 | grep -c .)" = 4 ]'
+	wait_for 5 filters_are_there
 	foreign_attach
 }
 
@@ -167,10 +224,17 @@ monitor_killed()
 	monitor_runs
 }
 
+# unused NUMBER PORT[/PROTOCOL]: a mapping of an original that nobody talks to
+unused()
+{
+	local FAMILY=$family
+	echo "$(at "$(ip_of 10.0.0.$1)" ${2%/*})=$(at "$(of target $family)" $2)"
+}
+
 owner_frozen()
 {
 	kill -STOP "${pids[proxy]}"
-	in_host client timeout 15 "$BIN/proxy" --add 10.0.0.50:1=$TARGET:1 eth0 2> /dev/null || true
+	in_host client timeout 15 "$BIN/proxy" --add "$(unused 50 1)" eth0 2> /dev/null || true
 	kill -CONT "${pids[proxy]}"
 }
 
@@ -178,7 +242,7 @@ readers_stall()
 {
 	kill -STOP "${pids[proxy-reader]}" "${pids[monitor-reader]}"
 	sleep 1 # some reports long: what is dropped is only said afterwards
-	in_host client timeout 15 "$BIN/proxy" --add 10.0.0.51:1=$TARGET:1 eth0
+	in_host client timeout 15 "$BIN/proxy" --add "$(unused 51 1)" eth0
 	kill -CONT "${pids[proxy-reader]}" "${pids[monitor-reader]}"
 }
 
@@ -192,9 +256,21 @@ mapping_reloaded()
 	kill -HUP "${pids[proxy]}"
 }
 
+# All mappings of a family go, and come back. The flows of before last.
+family_leaves()
+{
+	local stays=$((10 - family))
+	map_to $server $stays
+	kill -HUP "${pids[proxy]}"
+	wait_for 15 eval '! pinged $family'
+	wait_for 15 answers tcp $stays
+	map_to $server
+	kill -HUP "${pids[proxy]}"
+}
+
 mapping_added()
 {
-	in_host client timeout 15 "$BIN/proxy" --add 10.0.0.$((RANDOM % 20 + 20)):80=$TARGET:80/tcp eth0
+	in_host client timeout 15 "$BIN/proxy" --add "$(unused $((RANDOM % 20 + 20)) 80/tcp)" eth0
 	in_host client timeout 15 "$BIN/proxy" --list eth0 > /dev/null
 }
 
@@ -212,26 +288,52 @@ target_moves()
 
 forged_reset()
 {
-	in_host target python3 - $TARGET $CLIENT $((RANDOM + 1024)) <<-'PYTHON'
+	in_host target python3 - "$(of target $family)" "$(of client $family)" $((RANDOM + 1024)) <<-'PYTHON'
 		import socket, struct, sys
 		source, dest, dport = sys.argv[1:]
+		family = socket.AF_INET6 if ":" in dest else socket.AF_INET
 		header = lambda check: struct.pack("!HHIIBBHHH", 23456, int(dport), 12345, 0, 5 << 4, 4, 0, check, 0)
-		addresses = socket.inet_aton(source) + socket.inet_aton(dest)
-		words = struct.unpack("!16H", addresses + struct.pack("!HH", 6, 20) + header(0))
-		raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
+		addresses = socket.inet_pton(family, source) + socket.inet_pton(family, dest)
+		covered = addresses + struct.pack("!HH", 6, 20) + header(0)
+		words = struct.unpack(f"!{len(covered) // 2}H", covered)
+		raw = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP)
 		raw.sendto(header(65535 - sum(words) % 65535), (dest, 0))
 	PYTHON
 }
 
-forged_arp()
+# An answer for an original that the kernel does not believe: ARP of an unknown hardware type; an
+# advertisement from another link, by its hop limit.
+forged_neighbour()
 {
-	in_host target python3 - $ORIGINAL <<-'PYTHON'
+	in_host target python3 - "$(of original $family)" <<-'PYTHON'
 		import socket, struct, sys
+		mac, all_nodes = bytes.fromhex("02aaaaaaaaaa"), bytes.fromhex("333300000001")
+		if ":" in sys.argv[1]:
+		    original = socket.inet_pton(socket.AF_INET6, sys.argv[1])
+		    addresses = original + socket.inet_pton(socket.AF_INET6, "ff02::1")
+		    message = lambda check: struct.pack("!BBHI", 136, 0, check, 0x20000000) + original + b"\2\1" + mac
+		    words = struct.unpack("!34H", addresses + struct.pack("!HH", 58, 32) + message(0))
+		    frame = (all_nodes + mac + struct.pack("!HIHBB", 0x86dd, 6 << 28, 32, 58, 64) + addresses +
+		             message(65535 - sum(words) % 65535))
+		else:
+		    original = socket.inet_aton(sys.argv[1])
+		    frame = (b"\xff" * 6 + mac + struct.pack("!HHHBBH", 0x806, 99, 0x800, 6, 4, 1) + mac + original +
+		             bytes(6) + original)
 		raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 		raw.bind(("eth0", 0))
-		mac, original = bytes.fromhex("02aaaaaaaaaa"), socket.inet_aton(sys.argv[1])
-		raw.send(b"\xff" * 6 + mac + struct.pack("!HHHBBH", 0x806, 99, 0x800, 6, 4, 1) + mac + original +
-		         bytes(6) + original)
+		raw.send(frame)
+	PYTHON
+}
+
+# A router of the link advertises itself, or says that it is one no longer.
+router_advertises()
+{
+	in_host target python3 - $((RANDOM % 2 * 1800)) <<-'PYTHON'
+		import socket, struct, sys
+		raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+		raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+		message = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, int(sys.argv[1]), 0, 0)
+		raw.sendto(message, ("ff02::1", 0, 0, socket.if_nametoindex("eth0")))
 	PYTHON
 }
 
@@ -243,7 +345,8 @@ interface_deleted()
 	blind=yes
 	map_to target
 	kill -HUP "${pids[proxy]}"
-	wait_for 15 answers TCP
+	wait_for 15 answers tcp 4
+	wait_for 15 answers tcp 6
 	mac=$(ip -n client -j link show eth0 | jq -r '.[0].address')
 	ip -n client link del eth0
 	wait_for 15 eval 'grep -q "eth0 is gone" <(tail -n 2 $TMP/proxy.err)'
@@ -251,7 +354,7 @@ interface_deleted()
 	ip -n client link set eth0 address $mac
 	ip -n switch link set p-client master br0
 	address client eth0 $CLIENT/24 fd00::1/64
-	wait_for 15 eval '[ "$(our_filters client eth0 | grep -c .)" = 4 ]'
+	wait_for 15 filters_are_there
 	foreign_attach
 }
 
@@ -279,36 +382,45 @@ while True:
 	stop squatter || true
 }
 
-DISTURBANCES=(link_down filter_removed qdisc_removed cleaned_up proxy_killed proxy_stopped monitor_killed
-	owner_frozen readers_stall mapping_reloaded mapping_added neighbours_flushed target_moves forged_reset forged_arp
-	interface_deleted name_squatted)
+DISTURBANCES=(link_down address_lost filter_removed qdisc_removed cleaned_up proxy_killed proxy_stopped
+	monitor_killed owner_frozen readers_stall mapping_reloaded family_leaves mapping_added neighbours_flushed
+	target_moves forged_reset forged_neighbour router_advertises interface_deleted name_squatted)
 
 # --- the run -------------------------------------------------------------------------------------
 
 map_to target
 monitor_runs
 proxy_runs
+all_filters=$(our_filters client eth0 | sort)
 foreign_attach
-talk steady client TCP:$ORIGINAL:$ORIGINAL_PORT
-says "a connection that lasts" steady start "target $CLIENT start"
+for family in 4 6; do
+	check "IPv$family reaches the server" wait_for 15 answers tcp $family
+	talk steady$family client "TCP:$(at "$(of original $family)" $ORIGINAL_PORT)"
+	says "a connection over IPv$family that lasts" steady$family start "$(steady_answer start)"
+done
 # Traffic all the time: short connections, whose outcome is judged below only.
 start load client bash -c "while :; do
-	echo load | socat -t 0.2 - TCP:$ORIGINAL:$ORIGINAL_PORT,connect-timeout=1 > /dev/null 2>&1
+	for original in $(at "$(of original 4)") $(at "$(of original 6)"); do
+		echo load | socat -t 0.2 - TCP:\$original:$ORIGINAL_PORT,connect-timeout=1 > /dev/null 2>&1
+	done
 	sleep 0.05
 done"
 declare -A first=()
 end=$((SECONDS + LONG)) round=0 baseline=
 while [ $SECONDS -lt $end ]; do
-	round=$((round + 1)) blind=no restarted=
+	round=$((round + 1)) blind=no restarted="" family=$((RANDOM % 2 * 2 + 4))
 	what=${DISTURBANCES[RANDOM % ${#DISTURBANCES[@]}]}
 	name="$round, $what"
 	$what || fail "$name" "cannot be done"
-	check "$name: TCP reaches the right server" wait_for 15 answers TCP
-	check "$name: UDP reaches the right server" wait_for 15 answers UDP
-	says "$name: the lasting connection goes on" steady $round "target $CLIENT $round"
+	for family in 4 6; do
+		check "$name: TCP over IPv$family reaches the right server" wait_for 15 answers tcp $family
+		check "$name: UDP over IPv$family reaches the right server" wait_for 15 answers udp $family
+		check "$name: ping over IPv$family is answered" wait_for 15 pinged $family
+		says "$name: the lasting connection over IPv$family goes on" steady$family $round \
+			"$(steady_answer $round)"
+	done
 	check "$name: both tools run" eval "running proxy && running monitor"
-	check "$name: all filters are there" wait_for 5 eval \
-		'[ "$(our_filters client eth0 | grep -c .)" = 4 ]'
+	check "$name: all filters are there" wait_for 5 filters_are_there
 	check "$name: the filters of others work" foreign_works
 	for tool in proxy monitor; do
 		if [ -z "${first[$tool]:-}" ] || [ "$restarted" = $tool ]; then
