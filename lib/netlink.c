@@ -397,7 +397,8 @@ int netlink_clsact_add(struct netlink *nl, int ifindex)
 
 struct filter_search {
 	__u32 priority;
-	bool (*left_out)(const char *name);
+	bool (*left_out)(const char *name, const void *arg);
+	const void *arg;
 	int count;
 };
 
@@ -430,14 +431,14 @@ static int netlink_filter_visit(struct nlmsghdr *msg, void *arg)
 		else if (a->rta_type == TCA_OPTIONS && bpf)
 			name = netlink_filter_name(a);
 	}
-	search->count += !name || !search->left_out(name);
+	search->count += !name || !search->left_out(name, search->arg);
 	return 0;
 }
 
 int netlink_filters_before(struct netlink *nl, int ifindex, __u32 parent, __u32 priority,
-			   bool (*left_out)(const char *name))
+			   bool (*left_out)(const char *name, const void *arg), const void *arg)
 {
-	struct filter_search search = { .priority = priority, .left_out = left_out };
+	struct filter_search search = { .priority = priority, .left_out = left_out, .arg = arg };
 	struct request req;
 	int err;
 

@@ -116,7 +116,7 @@ int netlink_clsact_add(struct netlink *nl, int ifindex);
  * Return: their number (what tc shows as a filter; u32 has more), or a negative errno.
  */
 int netlink_filters_before(struct netlink *nl, int ifindex, __u32 parent, __u32 priority,
-			   bool (*left_out)(const char *name));
+			   bool (*left_out)(const char *name, const void *arg), const void *arg);
 
 /**
  * netlink_links - have @visit see RTM_NEWLINK of each interface of this namespace

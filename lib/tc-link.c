@@ -3,7 +3,12 @@
 
 #include <errno.h>
 #include <linux/pkt_sched.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -284,31 +289,84 @@ static __u32 tc_link_new_programs(struct tc_link *link)
 	return found;
 }
 
-/* libbpf names a filter "PROGRAM:[ID]". */
-static bool tc_link_named_like_ours(const char *name)
+/* libbpf names a filter "PROGRAM:[ID]". Return: which program of ours that is, or PROGRAM_COUNT. */
+static int tc_link_program_of(const char *name)
 {
 	size_t len = strcspn(name, ":");
+	int i = 0;
 
-	for (int i = 0; i < PROGRAM_COUNT; i++)
-		if (strlen(programs[i].name) == len && !strncmp(name, programs[i].name, len))
-			return true;
-	return false;
+	while (i < PROGRAM_COUNT &&
+	       (strlen(programs[i].name) != len || strncmp(name, programs[i].name, len) != 0))
+		i++;
+	return i;
+}
+
+static bool tc_link_named_like_ours(const char *name, const void *arg)
+{
+	(void)arg;
+	return tc_link_program_of(name) < PROGRAM_COUNT;
+}
+
+/* Count the filters of clsact before @priority, except those that @left_out leaves out. */
+static int tc_link_count(const struct tc_link *link, __u32 priority,
+			 bool (*left_out)(const char *name, const void *link))
+{
+	__u32 parent = TC_H_MAKE(TC_H_CLSACT, link->point == BPF_TC_INGRESS ? TC_H_MIN_INGRESS
+									    : TC_H_MIN_EGRESS);
+	struct netlink nl = NETLINK_INIT;
+	int count = netlink_open(&nl, NETLINK_ROUTE);
+
+	if (!count)
+		count = netlink_filters_before(&nl, link->ifindex, parent, priority, left_out,
+					       link);
+	netlink_close(&nl);
+	return count;
 }
 
 /* Whether clsact has more filters of others before @link than the last time. */
 static bool tc_link_new_filters(struct tc_link *link)
 {
-	__u32 parent = TC_H_MAKE(TC_H_CLSACT, link->point == BPF_TC_INGRESS ? TC_H_MIN_INGRESS
-									    : TC_H_MIN_EGRESS);
-	struct netlink nl = NETLINK_INIT;
 	int before = link->filters_seen;
 
-	link->filters_seen = 0;
-	if (!link->tcx && !netlink_open(&nl, NETLINK_ROUTE))
-		link->filters_seen = netlink_filters_before(
-			&nl, link->ifindex, parent, link->priority, tc_link_named_like_ours);
-	netlink_close(&nl);
+	link->filters_seen =
+		link->tcx ? 0 : tc_link_count(link, link->priority, tc_link_named_like_ours);
 	return link->filters_seen > before;
+}
+
+int tc_link_hold(__u32 prog_id)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX }; /* @sun_path begins with 0: abstract */
+	int len = snprintf(addr.sun_path + 1, sizeof(addr.sun_path) - 1, "tc-link/%u", prog_id);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), err;
+
+	if (fd < 0)
+		return -errno;
+	if (!bind(fd, (struct sockaddr *)&addr,
+		  (socklen_t)offsetof(struct sockaddr_un, sun_path) + 1 + (socklen_t)len))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+/* Whether a filter is anything but one of @arg's kind that no process holds. */
+static bool tc_link_not_left_behind(const char *name, const void *arg)
+{
+	const struct tc_link *link = arg;
+	int i = tc_link_program_of(name), fd;
+
+	if (i == PROGRAM_COUNT || programs[i].point != link->point ||
+	    programs[i].priority != link->priority || !strchr(name, '['))
+		return true;
+	fd = tc_link_hold((__u32)strtoul(strchr(name, '[') + 1, NULL, 10));
+	if (fd >= 0)
+		close(fd);
+	return fd < 0;
+}
+
+bool tc_link_left_behind(const struct tc_link *link)
+{
+	return tc_link_count(link, link->priority + 1, tc_link_not_left_behind) > 0;
 }
 
 void tc_link_warn(struct tc_link *const *links, int count, const char *ifname)

@@ -133,4 +133,21 @@ int prog_name(__u32 id, char name[BPF_OBJ_NAME_LEN]);
  */
 void tc_link_warn(struct tc_link *const *links, int count, const char *ifname);
 
+/**
+ * tc_link_hold - show others in this network namespace that a process has program @prog_id
+ *
+ * It binds a socket to a name that the id is part of. The kernel frees the name when the process
+ * ends, however that happens. Nobody needs a privilege or /proc to see that.
+ * Return: a file descriptor, owned by the caller, to be kept open while the program is attached;
+ * -EADDRINUSE: a process holds it already; another negative errno.
+ */
+int tc_link_hold(__u32 prog_id);
+
+/**
+ * tc_link_left_behind - tell whether clsact has a filter like @link's that no process holds
+ *
+ * Only for programs whose processes all call tc_link_hold() before they attach them.
+ */
+bool tc_link_left_behind(const struct tc_link *link);
+
 #endif /* TC_LINK_H */

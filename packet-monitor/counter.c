@@ -6,12 +6,14 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 
 #include "log.h"
 #include "packet-monitor.skel.h"
 #include "refusal.h"
+#include "tc-link.h"
 
 /* One interface needs no hash: an array is found in less than half the time. */
 static int counter_single(struct bpf_map *untracked)
@@ -88,6 +90,23 @@ static int counter_open_object(struct counter *counter, const struct filter *fil
 	return err;
 }
 
+/* Have a packet-monitor that starts later see that filters with these programs are in use. */
+static void counter_hold(struct counter *counter)
+{
+	struct bpf_program *prog;
+	int i = 0;
+
+	bpf_object__for_each_program(prog, counter->skel->obj)
+	{
+		struct bpf_prog_info info = { 0 };
+		__u32 len = sizeof(info);
+		int fd = bpf_program__fd(prog);
+
+		if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) && i < COUNTER_PROGRAMS)
+			counter->holds[i++] = tc_link_hold(info.id);
+	}
+}
+
 int counter_open(struct counter *counter, const struct counter_config *config,
 		 const struct iface *only)
 {
@@ -107,6 +126,7 @@ int counter_open(struct counter *counter, const struct counter_config *config,
 			       config->max_flows);
 	if (err)
 		return log_refused(REFUSED_LOAD, err, "cannot load the BPF programs");
+	counter_hold(counter);
 	maps = (struct flow_table_maps){
 		.slots = bpf_map__fd(skel->maps.slots),
 		.origins = bpf_map__fd(skel->maps.origins),
@@ -127,6 +147,9 @@ void counter_close(struct counter *counter)
 	flow_table_close(&counter->table);
 	packet_monitor__destroy(counter->skel);
 	free(counter->room);
+	for (int i = 0; i < COUNTER_PROGRAMS; i++)
+		if (counter->holds[i] > 0)
+			close(counter->holds[i]);
 	memset(counter, 0, sizeof(*counter));
 }
 

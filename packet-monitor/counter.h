@@ -18,12 +18,15 @@ struct counter_config {
 	struct filter filter;
 };
 
+enum { COUNTER_PROGRAMS = 2 * PM_DIRECTIONS }; /* with and without a link layer */
+
 /* All zero: not open. */
 struct counter {
 	struct packet_monitor *skel;
 	struct flow_table table;
 	struct pm_untracked *room; /* for the kernel's answer: one for each possible CPU */
 	int cpus;
+	int holds[COUNTER_PROGRAMS]; /* of tc_link_hold(), where greater than 0 */
 };
 
 /**

@@ -81,6 +81,16 @@ void monitor_warn(struct monitor *monitor)
 	tc_link_warn(links, PM_DIRECTIONS, monitor->iface.name);
 }
 
+bool monitor_left_behind(const struct monitor *monitor)
+{
+	const bool *direction = monitor->config->counter.direction;
+
+	for (int dir = 0; dir < PM_DIRECTIONS; dir++)
+		if (direction[dir] && tc_link_left_behind(&monitor->links[dir]))
+			return true;
+	return false;
+}
+
 int monitor_keep(struct monitor *monitor, const struct tc_watch *watch)
 {
 	struct tc_link *links[] = { &monitor->links[0], &monitor->links[1] };

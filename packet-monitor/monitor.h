@@ -77,6 +77,9 @@ int monitor_detach(struct monitor *monitor);
 /** monitor_warn - say so if others see packets first, see tc_link_warn() */
 void monitor_warn(struct monitor *monitor);
 
+/** monitor_left_behind - tell whether a packet-monitor that was killed has left filters there */
+bool monitor_left_behind(const struct monitor *monitor);
+
 /**
  * monitor_keep - attach again the filters that somebody has removed, and say so
  * Return: 0 or a negative errno, reported.

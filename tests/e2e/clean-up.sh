@@ -152,6 +152,41 @@ contains "an interface goes meanwhile: is said" "$status $gone" "1 *have interfa
 equal "and nothing is touched" "$(our_filters target eth0 | sort | xargs)" "pm_egress pm_ingress"
 in_host target "$SCRIPT" > "$TMP/clean"
 
+# packet-monitor names what a killed one has left, and not what a running one has attached.
+ip -n target link add in1 type veth peer name in2
+ip -n target link set in1 up
+# start_beside ID ARGUMENT...: packet-monitor, until it has made a report
+start_beside()
+{
+	start_tool "$1" target packet-monitor -j -I 0.1 "${@:2}"
+	wait_for 10 test -s "$TMP/$1.out"
+}
+left_on()
+{
+	sed -n 's/.*a killed packet-monitor has left filters on \(.*\)/\1/p' "$TMP/$1.err"
+}
+start_beside first eth0
+start_beside second -Q in eth0 in1
+equal "filters of a packet-monitor that runs are not left behind" "$(left_on second)" ""
+stop first KILL || true
+start_beside third eth0 in1
+equal "those of a killed one are, beside those of a running one" "$(left_on third)" \
+	"eth0 (end this one, then run remove-filters-and-qdisc.sh eth0)"
+stop second KILL || true
+start_beside fourth -Q in --tcx any
+equal "on several interfaces: one line" "$(left_on fourth)" \
+	"eth0 and 1 more (end this one, then run remove-filters-and-qdisc.sh)"
+start_beside fifth -Q out in1
+equal "not at the other hook" "$(left_on fifth)" ""
+for id in third fourth fifth; do
+	stop $id
+done
+in_host target "$SCRIPT" > "$TMP/clean"
+start_beside sixth any
+equal "nothing is left after the script" "$(left_on sixth)" ""
+stop sixth
+in_host target "$SCRIPT" > "$TMP/clean"
+
 killed_on eth0
 status=0
 denied=$(in_host target setpriv --bounding-set -net_admin --inh-caps -net_admin "$SCRIPT" eth0 2>&1) || status=$?
