@@ -41,12 +41,12 @@ struct loop {
 
 #define LOOP_INIT ((struct loop){ .epoll_fd = -1, .signals.fd = -1 })
 
-/** loop_block_signals - from here on no signal ends the process without clean-up */
+/** loop_block_signals - from here on only SIGKILL ends the process without clean-up */
 void loop_block_signals(void);
 
 /**
  * loop_open - prepare to wait, and block signals; call before there is anything to clean up
- * @on_signal: called with @arg for each SIGINT, SIGTERM and SIGHUP
+ * @on_signal: called with @arg for each SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2
  * Return: 0 or a negative errno; loop_close() is right in either case.
  */
 int loop_open(struct loop *loop, void (*on_signal)(void *arg, int signal), void *arg);

@@ -12,14 +12,14 @@
 int live_open(struct live_view *live, struct loop *loop, void (*on_key)(void *arg),
 	      void (*on_message)(void *arg), void *arg)
 {
-	static const int signals[] = { SIGWINCH, SIGTSTP, SIGCONT, SIGQUIT };
+	static const int signals[] = { SIGWINCH, SIGTSTP, SIGCONT };
 	int err = 0;
 
 	live->loop = loop;
 	live->keys = (struct loop_fd){ .fd = STDIN_FILENO, .ready = on_key, .arg = arg };
 	live->message_timer = (struct loop_timer){ .expired = on_message, .arg = arg };
 	terminal_open(&live->terminal);
-	for (int i = 0; i < 4 && live->terminal.able && !err; i++)
+	for (int i = 0; i < 3 && live->terminal.able && !err; i++)
 		err = loop_take_signal(loop, signals[i]);
 	return err;
 }
@@ -259,10 +259,8 @@ enum live_action live_signal(struct live_view *live, int signal)
 			live_changed(live);
 		}
 		return live_check(live) ? LIVE_REPORT : LIVE_NOTHING;
-	case SIGQUIT:
-		return LIVE_QUIT;
 	default:
-		return LIVE_NOTHING;
+		return LIVE_QUIT;
 	}
 }
 

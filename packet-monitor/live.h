@@ -80,7 +80,7 @@ bool live_on_stderr(const struct live_view *live);
 /** live_key - obey the keys that have been pressed; Return: what is left to do */
 enum live_action live_key(struct live_view *live);
 
-/** live_signal - obey SIGWINCH, SIGTSTP, SIGCONT and SIGQUIT; Return: what is left to do */
+/** live_signal - obey SIGWINCH, SIGTSTP, SIGCONT; Return: what is left to do, for others: to end */
 enum live_action live_signal(struct live_view *live, int signal);
 
 /** live_begin - forget the flows of the last report */

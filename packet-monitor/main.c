@@ -216,10 +216,7 @@ static void pm_on_signal(void *arg, int signal)
 {
 	struct pm_session *session = arg;
 
-	if (signal == SIGINT || signal == SIGTERM ||
-	    (signal == SIGHUP && output_reopen(&session->output)))
-		pm_on_end(arg);
-	else if (signal != SIGHUP)
+	if (signal != SIGHUP || output_reopen(&session->output))
 		act(session, live_signal(&session->live, signal));
 }
 
