@@ -108,6 +108,22 @@ static int writer_open_beside(const char *path, char name[PATH_MAX])
 	return fd < 0 ? -errno : fd;
 }
 
+/* Find out whether there will be a file beside @path. Return: 0 or a negative errno, reported. */
+static int writer_try_beside(const char *path)
+{
+	char name[PATH_MAX];
+	int fd, err = writer_check_regular(path);
+
+	if (err)
+		return err;
+	fd = writer_open_beside(path, name);
+	if (fd < 0)
+		return log_err(fd, "cannot write %s", path);
+	close(fd);
+	unlink(name);
+	return 0;
+}
+
 /* Put the report into a file beside the old one, and that in its place. */
 static int writer_replace(struct writer *writer, const struct writer_text *text)
 {
@@ -150,7 +166,7 @@ int writer_open(struct writer *writer, struct loop *loop, const char *path, bool
 	};
 	if (path && replace) {
 		writer->watch.fd = -1;
-		return writer_check_regular(path);
+		return writer_try_beside(path);
 	}
 	if (path)
 		writer->watch.fd = writer_open_file(writer);
