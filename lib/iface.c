@@ -34,13 +34,18 @@ static int iface_l2_len(unsigned short arphrd)
 	}
 }
 
-/* A name that ioctl() takes: 15 characters. Other names of an interface may be longer. */
+/*
+ * A name that ioctl() takes: 15 characters. Other names of an interface may be longer. For eth0:1,
+ * an address of eth0, ioctl() would answer for eth0.
+ */
 static int iface_short_name(const char *name, char out[IF_NAMESIZE])
 {
 	struct netlink nl = NETLINK_INIT;
 	size_t len = strlen(name);
 	int err;
 
+	if (strchr(name, ':'))
+		return -ENODEV;
 	if (len < IF_NAMESIZE) {
 		memcpy(out, name, len + 1);
 		return 0;
