@@ -15,11 +15,43 @@ enum { OPTIONS_MAX = 64 };
 
 #define SECONDS_MAX 1000000000ULL
 
+static const char *option_table_name(const struct option_entry *table, int id)
+{
+	while (table->name && table->id != id)
+		table++;
+	return table->name;
+}
+
+/* How many options there are whose name begins with the @len bytes at @text. */
+static int option_table_like(const struct option_entry *table, const char *text, size_t len)
+{
+	int count = 0;
+
+	for (; table->name; table++)
+		count += !strncmp(table->name, text, len);
+	return count;
+}
+
+/* Say what is wrong with the word that getopt_long() has just refused with '?'. */
+static void option_table_complain(const struct option_entry *table, const char *word)
+{
+	const char *known = option_table_name(table, optopt), *name = word + strspn(word, "-");
+
+	if (known)
+		log_note("option '--%s' takes no argument (try --help)", known);
+	else if (optopt)
+		log_note("unknown option '-%c' (try --help)", optopt);
+	else if (option_table_like(table, name, strcspn(name, "=")) > 1)
+		log_note("'%s' may be one of several options (try --help)", word);
+	else
+		log_note("unknown option '%s' (try --help)", word);
+}
+
 int option_table_next(const struct option_entry *table, int argc, char **argv)
 {
 	static struct option longs[OPTIONS_MAX + 1];
 	static char shorts[3 * OPTIONS_MAX + 2];
-	int id, at = optind ? optind : 1;
+	int id;
 
 	if (!longs[0].name) {
 		char *s = shorts;
@@ -38,15 +70,14 @@ int option_table_next(const struct option_entry *table, int argc, char **argv)
 		opterr = 0;
 	}
 	id = getopt_long(argc, argv, shorts, longs, NULL);
-	if (id != '?' && id != ':')
-		return id;
 	if (id == ':')
 		log_note("option '%s' needs an argument (try --help)", argv[optind - 1]);
-	else if (optopt && optopt < 256 && argv[at][1] != '-')
-		log_note("unknown option '-%c' (try --help)", optopt);
-	else
-		log_note("wrong option '%s' (try --help)", argv[optind - 1]);
-	return '?';
+	else if (id == '?')
+		option_table_complain(table, argv[optind - 1]);
+	else if (id != -1 && optarg && !*optarg)
+		option_table_misuse("the argument of --%s is empty (try --help)",
+				    option_table_name(table, id));
+	return id == ':' ? '?' : id;
 }
 
 enum { HELP_COLUMN = 30, HELP_WIDTH = 80 - HELP_COLUMN };
@@ -69,6 +100,23 @@ __u64 option_table_seconds(const char *option, __u64 min_ns)
 		option_table_misuse("--%s must be %g to %llu seconds, not '%s'", option,
 				    (double)min_ns / NSEC_PER_SEC, SECONDS_MAX, optarg);
 	return value;
+}
+
+int option_table_choice(const char *option, const char *const *names, int count)
+{
+	char list[128] = "";
+	size_t len = 0;
+
+	for (int i = 0; i < count; i++) {
+		if (!strcmp(optarg, names[i]))
+			return i;
+		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s",
+					!i		? ""
+					: i + 1 < count ? ", "
+							: " or ",
+					names[i]);
+	}
+	option_table_misuse("--%s must be %s, not '%s'", option, list, optarg);
 }
 
 void option_table_misuse(const char *fmt, ...)

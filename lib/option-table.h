@@ -18,7 +18,8 @@ struct option_entry {
 /**
  * option_table_next - the next option of argv, as getopt_long() returns it
  *
- * A wrong option is reported on stderr ("tool: unknown option '--x' (try --help)").
+ * A wrong option is reported on stderr ("tool: unknown option '--x' (try --help)"). Leaves as
+ * option_table_misuse() does if the argument is empty: a variable of a script that is not set.
  * Return: an @id of the table, -1 at the end (optind is the first operand), '?' for a wrong option.
  */
 int option_table_next(const struct option_entry *table, int argc, char **argv);
@@ -35,6 +36,12 @@ __u64 option_table_number(const char *option, __u64 min, __u64 max);
  * Return: nanoseconds.
  */
 __u64 option_table_seconds(const char *option, __u64 min_ns);
+
+/**
+ * option_table_choice - the same for one of the @count @names
+ * Return: its index. The names take less than 128 bytes in the message.
+ */
+int option_table_choice(const char *option, const char *const *names, int count);
 
 /** option_table_misuse - say on one line what is wrong with the command line; exit with EXIT_USAGE
  */

@@ -65,7 +65,7 @@ static const struct option_entry table[] = {
 	{ "ends", OPT_ENDS, NULL,
 	  "jsonl: print an object of the type \"end\" for each flow that leaves the table, "
 	  "with its first and last time and the reason" },
-	{ "ipfix", OPT_IPFIX, "[tcp:]HOST[:PORT]",
+	{ "ipfix", OPT_IPFIX, "[udp:|tcp:]HOST[:PORT]",
 	  "send the flows to an IPFIX collector as well, over UDP or TCP (port 4739)" },
 	{ "active", OPT_ACTIVE, "SECONDS",
 	  "send a flow that goes on to the collector once in this time (default 60)" },
@@ -121,17 +121,10 @@ static void pm_help(void)
 	option_table_exit();
 }
 
-/* The index of @text in @names. */
-static int choice(const char *option, const char *text, const char *const *names, int count)
-{
-	for (int i = 0; i < count; i++)
-		if (!strcmp(text, names[i]))
-			return i;
-	option_table_misuse("--%s does not know '%s' (try --help)", option, text);
-}
-
 static void add_name(struct name_list *list, const char *name)
 {
+	if (!*name)
+		option_table_misuse("which interface? The name is empty (try --help)");
 	if (!name_list_add(list, name))
 		return;
 	log_err(-ENOMEM, "cannot read the command line");
@@ -155,7 +148,7 @@ static void check_interfaces(struct interfaces_config *config)
 static void set_direction(struct pm_options *opt)
 {
 	static const char *const names[] = { "in", "out", "both", "inout" };
-	int direction = choice("direction", optarg, names, 4);
+	int direction = option_table_choice("direction", names, 4);
 
 	opt->interfaces.monitor.counter.direction[PM_INGRESS] = direction != 1;
 	opt->interfaces.monitor.counter.direction[PM_EGRESS] = direction != 0;
@@ -261,13 +254,13 @@ static void set_option(struct pm_options *opt, struct filter_options *filters, i
 		set_direction(opt);
 		break;
 	case 'o':
-		opt->format = (enum output_format)choice("output", optarg, outputs, 5);
+		opt->format = (enum output_format)option_table_choice("output", outputs, 5);
 		break;
 	case 'j':
 		opt->format = OUTPUT_JSONL;
 		break;
 	case OPT_FILE:
-		opt->file = optarg;
+		opt->file = strcmp(optarg, "-") ? optarg : NULL;
 		break;
 	case 'I':
 		opt->interval_ns = option_table_seconds("interval", NSEC_PER_SEC / 10);
@@ -276,10 +269,10 @@ static void set_option(struct pm_options *opt, struct filter_options *filters, i
 		opt->count = option_table_number("count", 1, ~0ULL);
 		break;
 	case 't':
-		opt->duration_ns = option_table_seconds("duration", 1);
+		opt->duration_ns = option_table_seconds("duration", NSEC_PER_SEC / 1000);
 		break;
 	case 's':
-		opt->view.sort = (enum sort)choice("sort", optarg, sort_names, SORT_KEYS);
+		opt->view.sort = (enum sort)option_table_choice("sort", sort_names, SORT_KEYS);
 		opt->sort_given = true;
 		break;
 	case 'r':
@@ -306,7 +299,7 @@ static void set_option(struct pm_options *opt, struct filter_options *filters, i
 		set_group(opt, GROUP_BIFLOW);
 		break;
 	case OPT_BY:
-		set_group(opt, group_ids[choice("by", optarg, groups, 5)]);
+		set_group(opt, group_ids[option_table_choice("by", groups, 5)]);
 		break;
 	case OPT_RESOLVE:
 		opt->resolve = true;

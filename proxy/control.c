@@ -56,23 +56,6 @@ static int control_add(struct mapping_list *list, const char *text, struct mappi
 	return err;
 }
 
-/* @text: FROM[/PROTO], or a whole mapping, which then has to match. */
-static int control_parse_name(const char *text, struct mapping *name, struct mapping_error *error)
-{
-	struct mapping_list parsed = { 0 };
-	int err;
-
-	if (!strchr(text, '='))
-		return mapping_parse_dest(text, &name->from, error);
-	err = mapping_list_add(&parsed, text, 0, error);
-	if (!err)
-		*name = parsed.entries[0];
-	if (parsed.count > 1)
-		name->from.proto = 0;
-	mapping_list_free(&parsed);
-	return err;
-}
-
 /* Take a mapping from the list; with @kill, also the flows of one that has been deleted before. */
 static int control_delete(struct engine *engine, struct mapping_list *list, const char *text,
 			  bool kill, struct mapping_error *error)
@@ -80,7 +63,7 @@ static int control_delete(struct engine *engine, struct mapping_list *list, cons
 	struct mapping name = { 0 };
 	bool found = false;
 	size_t kept = 0;
-	int err = control_parse_name(text, &name, error);
+	int err = mapping_parse_name(text, &name, error);
 
 	if (err)
 		return err;
@@ -223,16 +206,13 @@ int control_verb(const struct proxy_options *opt, const struct iface *iface)
 {
 	char request[OWNER_TEXT_MAX], answer[OWNER_TEXT_MAX];
 	const char *arg = opt->verb_arg;
-	int err, len;
+	int err;
 
 	if (opt->verb == PROXY_LIST || opt->verb == PROXY_STATUS)
 		return control_look(opt, iface);
-	len = snprintf(request, sizeof(request), "%s%s%s%s", control_verb_text(opt->verb),
-		       opt->kill ? "!" : "", arg ? " " : "", arg ?: "");
-	if (len >= (int)sizeof(request)) {
-		log_note("the mapping is too long");
-		return EXIT_FAILURE;
-	}
+	/* options.c has made sure that it fits. */
+	snprintf(request, sizeof(request), "%s%s%s%s", control_verb_text(opt->verb),
+		 opt->kill ? "!" : "", arg ? " " : "", arg ?: "");
 	err = owner_request(iface->ifindex, request, answer);
 	if (err == -ECONNREFUSED)
 		return control_as_owner(opt, iface, request);

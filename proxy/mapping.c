@@ -46,6 +46,15 @@ static const char *mapping_cite(struct mapping_error *error, const char *before,
 	return error->cited;
 }
 
+/* As much of a path as leaves room for the rest of a message. */
+static const char *mapping_path_end(const char *path)
+{
+	enum { SHOWN = 100 };
+	size_t len = strlen(path);
+
+	return len > SHOWN ? path + len - SHOWN : path;
+}
+
 const char *mapping_proto_text(__u8 proto)
 {
 	switch (proto) {
@@ -65,7 +74,7 @@ static int mapping_refuse_many(const char *text, struct mapping_error *error)
 {
 	const char *slash = strchr(text, '/'), *dash = strchr(text, '-');
 
-	if (slash && isdigit((unsigned char)slash[1]))
+	if (*text == '*' || (slash && isdigit((unsigned char)slash[1])))
 		return mapping_refuse(error,
 				      "prefixes are not supported%s; map each address by itself",
 				      mapping_cite(error, ": ", text, ""));
@@ -76,6 +85,9 @@ static int mapping_refuse_many(const char *text, struct mapping_error *error)
 				      "ranges are not supported%s; map each address and port by "
 				      "itself",
 				      mapping_cite(error, ": ", text, ""));
+	if (strstr(text, ":*"))
+		return mapping_refuse(error, "%s: for every port, leave out ':*' on both sides",
+				      mapping_cite(error, "", text, "ADDR:*"));
 	if (strpbrk(text, ",*"))
 		return mapping_refuse(error, "several targets are not supported%s",
 				      mapping_cite(error, ": ", text, ""));
@@ -342,6 +354,23 @@ int mapping_list_add(struct mapping_list *list, const char *text, int line,
 	return 0;
 }
 
+int mapping_parse_name(const char *text, struct mapping *name, struct mapping_error *error)
+{
+	struct mapping_list parsed = { 0 };
+	int err;
+
+	*name = (struct mapping){ 0 };
+	if (!strchr(text, '='))
+		return mapping_parse_dest(text, &name->from, error);
+	err = mapping_list_add(&parsed, text, 0, error);
+	if (!err)
+		*name = parsed.entries[0];
+	if (parsed.count > 1)
+		name->from.proto = 0;
+	mapping_list_free(&parsed);
+	return err;
+}
+
 /* Cut a comment and the space around the rest. */
 static char *mapping_trim(char *line)
 {
@@ -365,7 +394,7 @@ int mapping_list_load(struct mapping_list *list, const char *path, struct mappin
 
 	if (!file) {
 		err = -errno;
-		mapping_refuse(error, "cannot read %s: %s", path, strerror(errno));
+		mapping_refuse(error, "cannot read %s: %s", mapping_path_end(path), strerror(-err));
 		return err;
 	}
 	list->file = path;
@@ -376,10 +405,10 @@ int mapping_list_load(struct mapping_list *list, const char *path, struct mappin
 			err = mapping_list_add(list, text, line, &why);
 	}
 	if (err) {
-		mapping_refuse(error, "%s:%d: %s", path, line, why.text);
+		mapping_refuse(error, "%s:%d: %s", mapping_path_end(path), line, why.text);
 	} else if (ferror(file)) {
 		err = -errno;
-		mapping_refuse(error, "cannot read %s: %s", path, strerror(errno));
+		mapping_refuse(error, "cannot read %s: %s", mapping_path_end(path), strerror(-err));
 	}
 	free(buf);
 	fclose(file);
@@ -490,7 +519,9 @@ const char *mapping_place_text(const struct mapping_list *list, const struct map
 {
 	*buf = 0;
 	if (mapping->line)
-		snprintf(buf, MAPPING_PLACE_LEN, "%s:%d: ", list->file ?: "line", mapping->line);
+		snprintf(buf, MAPPING_PLACE_LEN,
+			 "%s:%d: ", list->file ? mapping_path_end(list->file) : "line",
+			 mapping->line);
 	return buf;
 }
 
@@ -517,7 +548,9 @@ int mapping_list_finish(struct mapping_list *list, struct mapping_error *error)
 
 		if (mapping_next_in_chain(list, mapping))
 			return mapping_refuse(
-				error, "%s%s=%s: the target is mapped on; map to the final target",
+				error,
+				"%s%s=%s: the target is itself mapped, and a packet is translated "
+				"once; map to the final target",
 				mapping_place_text(list, mapping, place),
 				addr_text(&mapping->from.addr, mapping->from.port, from),
 				addr_text(&mapping->to.addr, mapping->to.port, to));

@@ -24,7 +24,7 @@ struct mapping {
 
 /* Why a mapping is refused: one line for people. */
 struct mapping_error {
-	char text[256];
+	char text[384];
 	bool in_file; /* what is refused must not be shown */
 	char cited[80];
 };
@@ -87,6 +87,13 @@ struct mapping *mapping_list_find(const struct mapping_list *list, const struct 
  * Return: 0, or -EINVAL with @error set.
  */
 int mapping_parse_dest(const char *text, struct nat_dest *dest, struct mapping_error *error);
+
+/**
+ * mapping_parse_name - parse FROM[/PROTO], or a whole mapping, which then has to match
+ * @name: for mapping_named()
+ * Return: 0; -EINVAL or -ENOMEM with @error set.
+ */
+int mapping_parse_name(const char *text, struct mapping *name, struct mapping_error *error);
 
 /**
  * mapping_named - tell whether @mapping is one that @name stands for

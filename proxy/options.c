@@ -91,15 +91,26 @@ static void options_help(void)
 
 static void options_set_verb(struct proxy_options *opt, enum proxy_verb verb, const char *arg)
 {
+	struct mapping_list parsed = { 0 };
+	struct mapping_error error;
+	struct mapping name;
+
 	if (opt->verb != PROXY_RUN)
 		option_table_misuse("only one of --list, --status, --add, --delete, --flush-flows");
 
+	if (verb == PROXY_ADD && mapping_list_add(&parsed, arg, 0, &error))
+		option_table_misuse("--add: %s", error.text);
+	if (verb == PROXY_DELETE && mapping_parse_name(arg, &name, &error))
+		option_table_misuse("--delete: %s", error.text);
+	mapping_list_free(&parsed);
 	opt->verb = verb;
 	opt->verb_arg = arg;
 }
 
 static void options_set_interface(struct proxy_options *opt, const char *name)
 {
+	if (!*name)
+		option_table_misuse("which interface? The name is empty (try --help)");
 	if (opt->ifname) {
 		option_table_misuse("one interface only, not '%s' and '%s'; run one proxy for each",
 				    opt->ifname, name);
@@ -115,7 +126,7 @@ static void options_add_map(struct proxy_options *opt, const char *text)
 		option_table_misuse("--map: %s", error.text);
 }
 
-static void options_set_output(struct proxy_options *opt, const char *text)
+static void options_set_output(struct proxy_options *opt)
 {
 	static const char *const names[] = {
 		[PROXY_TEXT] = "text",
@@ -123,12 +134,7 @@ static void options_set_output(struct proxy_options *opt, const char *text)
 		[PROXY_PROM] = "prom",
 	};
 
-	for (int i = PROXY_TEXT; i <= PROXY_PROM; i++) {
-		opt->format = (enum proxy_format)i;
-		if (!strcmp(text, names[i]))
-			return;
-	}
-	option_table_misuse("--output must be text, jsonl or prom, not '%s'", text);
+	opt->format = (enum proxy_format)option_table_choice("output", names, PROXY_PROM + 1);
 }
 
 static void options_apply(struct proxy_options *opt, int id, const char *arg)
@@ -138,7 +144,7 @@ static void options_apply(struct proxy_options *opt, int id, const char *arg)
 		options_add_map(opt, arg);
 		break;
 	case 'f':
-		opt->map_file = arg;
+		opt->map_file = strcmp(arg, "-") ? arg : "/dev/stdin";
 		break;
 	case 'i':
 		options_set_interface(opt, arg);
@@ -147,7 +153,7 @@ static void options_apply(struct proxy_options *opt, int id, const char *arg)
 		opt->keep = true;
 		break;
 	case 'o':
-		options_set_output(opt, arg);
+		options_set_output(opt);
 		break;
 	case 'I':
 		opt->interval_ns = option_table_seconds("interval", INTERVAL_MIN_NS);
@@ -156,13 +162,13 @@ static void options_apply(struct proxy_options *opt, int id, const char *arg)
 		opt->count = option_table_number("count", 1, ~0U);
 		break;
 	case 't':
-		opt->duration_ns = option_table_seconds("duration", INTERVAL_MIN_NS);
+		opt->duration_ns = option_table_seconds("duration", NSEC_PER_SEC / 1000);
 		break;
 	case 'v':
 		opt->verbose = true;
 		break;
 	case OPT_FILE:
-		opt->file = arg;
+		opt->file = strcmp(arg, "-") ? arg : NULL;
 		break;
 	case OPT_TCX:
 		opt->tcx = true;
@@ -243,9 +249,10 @@ void options_parse(struct proxy_options *opt, int argc, char **argv)
 
 	if (opt->verb != PROXY_RUN && opt->format == PROXY_PROM)
 		option_table_misuse("--output prom belongs to a proxy that runs; use jsonl");
-	if (opt->verb != PROXY_RUN && (opt->maps.count || opt->map_file)) {
+	if (opt->verb != PROXY_RUN && (opt->maps.count || opt->map_file))
 		option_table_misuse("--map and --map-file belong to a proxy that runs; use --add");
-	}
+	if (opt->verb != PROXY_RUN && opt->file)
+		option_table_misuse("--file belongs to a proxy that runs; write '> FILE'");
 }
 
 void options_free(struct proxy_options *opt)

@@ -76,6 +76,14 @@ for tool in packet-monitor proxy; do
 	refused "no interface" 2 '*interface*'
 	run_tool $tool --nosuch eth0
 	refused "an unknown option" 2 '*--nosuch*'
+	run_tool $tool eth0 --verbose=1
+	refused "an option with an argument too many" 2 "option '--verbose' takes no argument*"
+	run_tool $tool --in 1 eth0
+	refused "a word that begins several options" 2 "'--in' may be one of several options*"
+	run_tool $tool ''
+	refused "an interface whose name is empty" 2 '*The name is empty*'
+	run_tool $tool -i '' eth0
+	refused "an option whose argument is empty" 2 'the argument of --interface is empty*'
 	for count in 0 -1 x 1x '' 99999999999999999999999; do
 		run_tool $tool --count "$count" eth0
 		refused "--count '$count'" 2 '*count*'
@@ -100,6 +108,8 @@ for tool in packet-monitor proxy; do
 	run_tool $tool -i nosuch0
 	equal "$tool: an unknown interface, by -i" "$status: $err" \
 		"1: $tool: cannot attach to nosuch0: no such interface"
+	run_tool $tool eth0:1
+	refused "an address of an interface" 1 'cannot attach to eth0:1: no such interface'
 	run_tool $tool sixteen-or-more-characters
 	refused "too long a name" 1 '*no such interface'
 	run_tool $tool --max-flows 4000000000 eth0
@@ -158,7 +168,7 @@ for tool in packet-monitor proxy; do
 	run_tool $tool -t 0.2 -I 3600 -o jsonl eth0
 	contains "$tool: the last report is printed before leaving" "$out" '"type":"total"'
 	check "$tool: each line is an object of JSON" jq -es 'length > 0' "$TMP/run.out"
-	for signal in INT TERM HUP; do
+	for signal in INT TERM HUP QUIT USR1 USR2; do
 		start_tool tool client $tool -I 3600 -o jsonl eth0
 		status=0
 		stop tool $signal || status=$?

@@ -45,8 +45,8 @@ refused "unknown option" 2 "--nonsense" --nonsense eth0
 refused "count 0" 2 "--count must be 1 to" -c 0 eth0
 refused "negative interval" 2 "--interval must be 0.1 to" -I -1 eth0
 refused "interval too short" 2 "--interval must be 0.1 to" -I 0.05 eth0
-refused "unknown sort key" 2 "--sort does not know 'size'" -s size eth0
-refused "unknown output" 2 "--output does not know 'xml'" -o xml eth0
+refused "unknown sort key" 2 "or age, not 'size'" -s size eth0
+refused "unknown output" 2 "--output must be table, classic, jsonl, csv or prom, not 'xml'" -o xml eth0
 refused "no protocol" 2 "'nonsense' is no protocol" --proto nonsense eth0
 refused "port 65536" 2 "'65536' is no port" --port 65536 eth0
 refused "no address" 2 "'10.0.0.300' is no IPv4 or IPv6 address" --host 10.0.0.300 eth0

@@ -103,7 +103,7 @@ equal "moves it" "$(tcp 81)" second
 check_not "--add refuses a chain" proxy --add $SECOND_AT:$TARGET_PORT=$TARGET_AT:1 eth0
 check_not "--add refuses nonsense" proxy --add nonsense eth0
 contains "in one line" "$(proxy --add $ORIGINAL_AT:0=$TARGET_AT:1 eth0 2>&1)" \
-	"proxy: port must be 1 to 65535, not '0'"
+	"proxy: --add: port must be 1 to 65535, not '0'"
 check_not "--delete refuses what is not there" proxy --delete $ORIGINAL_AT:82 eth0
 check_not "--delete refuses a mapping with another target" \
 	proxy --delete $ORIGINAL_AT:81=$TARGET_AT:1/tcp eth0

@@ -98,7 +98,7 @@ check "--add brings it back" proxy --add "$V6" eth0
 equal "with its filters" "$(filters)" "$BOTH"
 works "again"
 contains "a refused mapping of one family" \
-	"$(proxy --add '[fd00::138]:23456=[fd00::1]:1' eth0 2>&1)" "the target is mapped on"
+	"$(proxy --add '[fd00::138]:23456=[fd00::1]:1' eth0 2>&1)" "the target is itself mapped"
 contains "a mapping of both" "$(proxy --add '10.0.0.10=[fd00::1]' eth0 2>&1)" "mixes IPv4 and IPv6"
 contains "loopback" "$(proxy --add '[fd00::20]=[::1]' eth0 2>&1)" "loopback addresses can be mapped on"
 works "after refusals"

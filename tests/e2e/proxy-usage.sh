@@ -28,17 +28,20 @@ refused()
 }
 
 refused "no interface" 2 "proxy: which interface? (try --help)"
-refused "an unknown option" 2 "wrong option '--frobnicate'" --frobnicate eth0
+refused "an unknown option" 2 "unknown option '--frobnicate'" --frobnicate eth0
 refused "two interfaces" 2 "one interface only, not 'eth0' and 'eth1'" eth0 eth1
 refused "two verbs" 2 "only one of --list" --list --flush-flows eth0
 refused "a verb with --map" 2 "use --add" --list -m "$ORIGINAL_AT:1=$TO:1" eth0
+refused "a verb with --file" 2 "--file belongs to a proxy that runs" --list --file $TMP/x eth0
+refused "--add of a malformed mapping" 2 "--add: 'nonsense' is not FROM=TO" --add nonsense eth0
+refused "--delete of one" 2 "--delete: 'nonsense' is not an IPv4 address" --delete nonsense eth0
 refused "a malformed mapping" 2 "'nonsense' is not FROM=TO" -m nonsense eth0
 refused "port 0" 2 "port must be 1 to 65535, not '0'" -m "$ORIGINAL_AT:0=$TO:1" eth0
 refused "port 65536" 2 "not '65536'" -m "$ORIGINAL_AT:1=$TO:65536" eth0
 refused "the same FROM twice" 2 "$ORIGINAL_AT:1/udp is mapped twice" \
 	-m "$ORIGINAL_AT:1=$TO:1" -m "$ORIGINAL_AT:1=$TARGET_AT:1/udp" eth0
 refused "FROM equal to TO" 2 "maps an address to itself" -m "$ORIGINAL_AT:1=$ORIGINAL_AT:1" eth0
-refused "a chain" 2 "the target is mapped on" \
+refused "a chain" 2 "the target is itself mapped" \
 	-m "$ORIGINAL_AT:1=$TO:1" -m "$TO:1=$TARGET_AT:1" eth0
 refused "the wildcard address" 2 "wildcard" -m "$(at $ANY 1)=$TO:1" eth0
 refused "a multicast address" 2 "multicast" -m "$(at $MULTICAST 1)=$TO:1" eth0
@@ -67,6 +70,9 @@ refused "a prefix" 2 "prefixes are not supported: '10.0.0.0/24'; map each addres
 	-m 10.0.0.0/24=10.1.0.0/24 eth0
 refused "a range" 2 "ranges are not supported: '10.0.0.10:80-90'" \
 	-m 10.0.0.10:80-90=10.0.0.138:80-90 eth0
+refused "a star for every port" 2 "for every port, leave out ':*' on both sides" \
+	-m "$ORIGINAL_AT:*=$TARGET_AT:*" eth0
+refused "a star for every address" 2 "map each address by itself" -m "*:80=$TARGET_AT:80" eth0
 refused "interval 0" 2 "--interval must be 0.1 to" -I 0 eth0
 refused "a negative interval" 2 "--interval must be" -I -1 eth0
 refused "a huge interval" 2 "--interval must be" -I 99999999999999999999 eth0
@@ -78,7 +84,13 @@ refused "a name that is too long" 1 "no such interface" an-interface-name-of-man
 refused "a missing file" 1 "cannot read $TMP/none: No such file or directory" -f $TMP/none eth0
 printf '%s\n' "$ORIGINAL_AT:1=$TO:1" "" rubbish > $TMP/maps
 refused "a broken file" 1 "$TMP/maps:3: it is not FROM=TO" -f $TMP/maps eth0
+folder=$TMP/$(printf '%0150d' 0)
+mkdir -p $folder
+cp $TMP/maps $folder/maps
+refused "a broken file in a folder with a long name" 1 "/maps:3: it is not FROM=TO" -f $folder/maps eth0
 printf '%s\n' "$ORIGINAL_AT:1=$TO:1" "$TARGET_AT:1=$LOOPBACK_AT:1" > $TMP/maps
+cp $TMP/maps $folder/maps
+refused "its mapping that cannot work here" 1 "/maps:2: $TARGET_AT:1=$LOOPBACK_AT:1: " -f $folder/maps eth0
 refused "a file with a mapping that cannot work here" 1 \
 	"$TMP/maps:2: $TARGET_AT:1=$LOOPBACK_AT:1: " \
 	-f $TMP/maps eth0
@@ -156,6 +168,10 @@ if has_tcx "tcx programs"; then
 	warns "tcx programs" "2 tcx programs on eth0 may take packets" "${MAP[@]}" eth0
 	stop tcx || true
 fi
+
+# --- standard input
+check "mappings from standard input" grep -qF "$ORIGINAL_AT:1 -> $TARGET_AT:1 udp" \
+	<(echo "$ORIGINAL_AT:1=$TARGET_AT:1" | proxy -f - -c 1 -I 0.1 eth0 2> /dev/null)
 
 # --- help, version
 contains "--help" "$(proxy --help)" "Usage: proxy "

@@ -52,6 +52,8 @@ for tool in packet-monitor proxy; do
 	refused "$tool: a folder that is not there" $tool --file $TMP/nowhere/x eth0
 
 	# --- standard output ---
+	in_host box "$BIN/$tool" -o jsonl -c 1 -I 0.1 --file - eth0 > $TMP/out 2> $TMP/err
+	check "$tool: --file - is standard output" jq -es 'length > 0' $TMP/out
 	for option in --help --version; do
 		status=0
 		"$BIN/$tool" $option > /dev/full 2> $TMP/err || status=$?
@@ -91,6 +93,7 @@ for tool in packet-monitor proxy; do
 		rm $FILE
 	done
 	ln -s $TMP/precious $FILE
+	refused "$tool, prom: a folder that is not there" $tool -o prom --file $TMP/nowhere/x eth0
 	refused "$tool, prom: a link" $tool -o prom --file $FILE eth0
 	check "$tool, prom: it is still there" test -L $FILE
 	rm $FILE

@@ -2,6 +2,7 @@
 #include "option-table.h"
 
 #include <getopt.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -14,6 +15,7 @@ static const struct option_entry table[] = {
 	{ "verbose", 'v', NULL, "say more" },
 	{ "rather-a-long-name", OPT_LONG_ONLY, "SECONDS", "has no letter" },
 	{ "hidden", OPT_HIDDEN, NULL, NULL },
+	{ "version", 'V', NULL, NULL },
 	{ 0 },
 };
 
@@ -76,6 +78,19 @@ static void option_test_help(void *arg)
 	option_table_help(table);
 }
 
+/* The exit status of reading "--count ''". */
+static int option_test_empty(void)
+{
+	struct parse p = { .argc = 3, .argv = (char *[]){ "tool", "--count", "", NULL } };
+	int status;
+
+	if (!fork()) {
+		capture(stderr, option_test_parse, &p);
+		_exit(0);
+	}
+	return wait(&status) < 0 ? -1 : WEXITSTATUS(status);
+}
+
 int main(void)
 {
 	const char *text;
@@ -97,12 +112,21 @@ int main(void)
 
 	CHECK_STR(PARSE("-x"), "tool: unknown option '-x' (try --help)\n", "an unknown letter");
 	CHECK_EQ(p.ids[0], '?', "is reported as wrong");
-	CHECK_STR(PARSE("--nosuch"), "tool: wrong option '--nosuch' (try --help)\n",
+	CHECK_STR(PARSE("--nosuch"), "tool: unknown option '--nosuch' (try --help)\n",
 		  "an unknown word");
+	CHECK_STR(PARSE("--ver"), "tool: '--ver' may be one of several options (try --help)\n",
+		  "a word that begins several options");
+	CHECK_STR(PARSE("--verbose", "-xv"), "tool: unknown option '-x' (try --help)\n",
+		  "an unknown letter before a known one");
 	CHECK_STR(PARSE("-c"), "tool: option '-c' needs an argument (try --help)\n",
 		  "a missing argument");
-	CHECK_STR(PARSE("--verbose=1"), "tool: wrong option '--verbose=1' (try --help)\n",
+	CHECK_STR(PARSE("--verbose=1"), "tool: option '--verbose' takes no argument (try --help)\n",
 		  "an argument too many");
+	CHECK_STR(PARSE("eth0", "--hidden=1"),
+		  "tool: option '--hidden' takes no argument (try --help)\n",
+		  "an argument too many, behind an operand");
+
+	CHECK_EQ(option_test_empty(), EXIT_USAGE, "an argument that is empty");
 
 	text = capture(stdout, option_test_help, NULL);
 	CHECK_STR(

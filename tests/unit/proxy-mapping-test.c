@@ -278,21 +278,21 @@ int main(void)
 		 "10.0.0.1:80=10.0.0.2:80", "10.0.0.1:80=10.0.0.3:80/udp");
 	TOGETHER("the same mapping twice", "is mapped twice", "10.0.0.1:80=10.0.0.2:80/tcp",
 		 "10.0.0.1:80=10.0.0.2:80/tcp");
-	TOGETHER("a chain", "10.0.0.1:80=10.0.0.2:80: the target is mapped on",
+	TOGETHER("a chain", "10.0.0.1:80=10.0.0.2:80: the target is itself mapped",
 		 "10.0.0.1:80=10.0.0.2:80", "10.0.0.2:80=10.0.0.3:80");
-	TOGETHER("a circle", "the target is mapped on", "10.0.0.1:80=10.0.0.2:80",
+	TOGETHER("a circle", "the target is itself mapped", "10.0.0.1:80=10.0.0.2:80",
 		 "10.0.0.2:80=10.0.0.1:80");
-	TOGETHER("a chain into any port", "the target is mapped on", "10.0.0.1:80=10.0.0.2:80",
+	TOGETHER("a chain into any port", "the target is itself mapped", "10.0.0.1:80=10.0.0.2:80",
 		 "10.0.0.2=10.0.0.3");
-	TOGETHER("a chain out of any port", "the target is mapped on", "10.0.0.1=10.0.0.2",
+	TOGETHER("a chain out of any port", "the target is itself mapped", "10.0.0.1=10.0.0.2",
 		 "10.0.0.2:80=10.0.0.3:80");
-	TOGETHER("any port of an address to one of its own", "the target is mapped on",
+	TOGETHER("any port of an address to one of its own", "the target is itself mapped",
 		 "10.0.0.1=10.0.0.1:80");
 	TOGETHER("both families", NULL, "10.0.0.1:80=10.0.0.2:80", "[fd00::1]:80=[fd00::2]:80",
 		 "10.0.0.3=10.0.0.4", "[fd00::3]=[fd00::4]");
 	TOGETHER("the same FROM twice in IPv6", "[fd00::1]:80/tcp is mapped twice",
 		 "[fd00::1]:80=[fd00::2]:80", "[fd00:0::1]:80=[fd00::3]:80");
-	TOGETHER("a chain in IPv6", "[fd00::1]:80=[fd00::2]:80: the target is mapped on",
+	TOGETHER("a chain in IPv6", "[fd00::1]:80=[fd00::2]:80: the target is itself mapped",
 		 "[fd00::1]:80=[fd00::2]:80", "[fd00::2]=[fd00::3]");
 	TOGETHER("a chain of different protocols", NULL, "10.0.0.1:80=10.0.0.2:80/tcp",
 		 "10.0.0.2:80=10.0.0.3:80/udp");
