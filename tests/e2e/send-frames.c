@@ -5,7 +5,8 @@
  *	send-frames DEV VLAN SRC SPORT DST DPORT COUNT BYTES
  *
  * COUNT frames of BYTES each, FCS not counted, between two IPv4 or two IPv6 addresses; VLAN 0: no
- * tag. Few BYTES end within the headers. The MAC addresses are made up.
+ * tag; SPORT FIRST-LAST: COUNT frames from each of these ports. Few BYTES end within the headers.
+ * The MAC addresses are made up.
  */
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
@@ -68,12 +69,23 @@ static size_t put_ip(int vlan, const char *src, const char *dst, size_t len)
 	return at + sizeof(ip6);
 }
 
+/* Read a port, or FIRST-LAST. Return: the first one */
+static int ports(char *text, int *last)
+{
+	char *dash = strchr(text, '-');
+
+	if (dash)
+		*dash = '\0';
+	*last = number(dash ? dash + 1 : text, 0, 65535);
+	return number(text, 0, 65535);
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_ll to = { .sll_family = AF_PACKET };
 	struct udphdr udp = { 0 };
+	int fd, count, port, last;
 	size_t at, len;
-	int fd;
 
 	if (argc != 9) {
 		fprintf(stderr, "usage: send-frames DEV VLAN SRC SPORT DST DPORT COUNT BYTES\n");
@@ -85,16 +97,19 @@ int main(int argc, char **argv)
 		fprintf(stderr, "send-frames: %s and %s are no addresses\n", argv[3], argv[5]);
 		return 2;
 	}
-	udp.source = htons((uint16_t)number(argv[4], 0, 65535));
 	udp.dest = htons((uint16_t)number(argv[6], 0, 65535));
 	udp.len = htons((uint16_t)(len - at));
-	memcpy(frame + at, &udp, sizeof(udp));
+	count = number(argv[7], 1, 1000000);
 	to.sll_ifindex = (int)if_nametoindex(argv[1]);
 	fd = socket(AF_PACKET, SOCK_RAW, 0);
-	for (int i = number(argv[7], 1, 1000000); i > 0; i--) {
-		if (sendto(fd, frame, len, 0, (struct sockaddr *)&to, sizeof(to)) != (ssize_t)len) {
-			perror("send-frames: cannot send");
-			return 1;
+	for (port = ports(argv[4], &last); port <= last; port++) {
+		udp.source = htons((uint16_t)port);
+		memcpy(frame + at, &udp, sizeof(udp));
+		for (int i = 0; i < count; i++) {
+			if (sendto(fd, frame, len, 0, (struct sockaddr *)&to, sizeof(to)) < 0) {
+				perror("send-frames: cannot send");
+				return 1;
+			}
 		}
 	}
 	close(fd);
