@@ -280,7 +280,11 @@ void owner_answer(int request_fd, const char *text)
 	close(request_fd);
 }
 
-int owner_request(int ifindex, const char *request, char *answer)
+/*
+ * Ask once. Return: as owner_request() does; or -EPIPE if the owner has closed the connection
+ * without reading the request: it had waited for that long enough.
+ */
+static int owner_ask(int ifindex, const char *request, char *answer)
 {
 	enum { ANSWER_PATIENCE_MS = 10000 };
 	struct token token = { 0 }, wanted;
@@ -302,8 +306,21 @@ int owner_request(int ifindex, const char *request, char *answer)
 	close(fd);
 	if (err == -EAGAIN) /* it does not even take more requests */
 		err = -ETIMEDOUT;
+	if (got == -ECONNRESET) /* what was sent has not been read */
+		err = -EPIPE;
 	if (err || got <= 0)
 		return err ?: got ? (int)got : -ECONNRESET;
 	memmove(answer, answer + 1, (size_t)got);
 	return 0;
+}
+
+int owner_request(int ifindex, const char *request, char *answer)
+{
+	int err, attempts = 10;
+
+	/* On a busy machine, this process may not have run between connecting and sending. */
+	do
+		err = owner_ask(ifindex, request, answer);
+	while (err == -EPIPE && --attempts);
+	return err;
 }

@@ -100,6 +100,27 @@ check "--add" proxy --add $ORIGINAL_AT:81=$TARGET_AT:$TARGET_PORT/tcp eth0
 equal "an added mapping works" "$(tcp 81)" target
 check "--add with another target" proxy --add $ORIGINAL_AT:81=$SECOND_AT:$TARGET_PORT/tcp eth0
 equal "moves it" "$(tcp 81)" second
+# A client that does not run for a while, as on a busy machine.
+cc -D_GNU_SOURCE -shared -fPIC -x c - -o $TMP/slow.so <<-'C'
+	#include <dlfcn.h>
+	#include <sys/socket.h>
+	#include <unistd.h>
+
+	int connect(int fd, const struct sockaddr *addr, socklen_t len)
+	{
+		int (*next)(int, const struct sockaddr *, socklen_t) = dlsym(RTLD_NEXT, "connect");
+		static int calls;
+		int err = next(fd, addr, len);
+
+		if (!calls++)
+			usleep(500000);
+		return err;
+	}
+C
+asan=$(ldd "$BIN/proxy" | sed -n 's/.* => \(.*libasan[^ ]*\) .*/\1/p')
+check "a request that comes late is sent again" in_host client \
+	env "LD_PRELOAD=${asan:+$asan }$TMP/slow.so" "$BIN/proxy" \
+	--add $ORIGINAL_AT:81=$SECOND_AT:$TARGET_PORT/tcp eth0
 check_not "--add refuses a chain" proxy --add $SECOND_AT:$TARGET_PORT=$TARGET_AT:1 eth0
 check_not "--add refuses nonsense" proxy --add nonsense eth0
 contains "in one line" "$(proxy --add $ORIGINAL_AT:0=$TARGET_AT:1 eth0 2>&1)" \
