@@ -42,9 +42,10 @@ static __always_inline int socket_is_to(const struct bpf_sock *sk, const struct 
 
 /*
  * Tell whether a socket of this host talks to the target directly with the 5-tuple of @key. If it
- * began before the proxy and has sent nothing since, it has no flow.
+ * began before the proxy and has sent nothing since, it has no flow. A function of its own, so that
+ * its variables are not on the stack of flow_publish().
  */
-static __always_inline int socket_has(struct __sk_buff *skb, const struct proxy_reply *key)
+static __noinline int socket_has(struct __sk_buff *skb, const struct proxy_reply *key)
 {
 	/* Not all of the union, whose IPv6 part is longer: the stack is tight here. */
 	typeof(((struct bpf_sock_tuple *)NULL)->SOCK_TUPLE) ends = {
