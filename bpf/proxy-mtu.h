@@ -26,44 +26,77 @@ enum { ICMP_HOST_UNREACH = 1, ICMP_FRAG_NEEDED = 4 };
 enum { ICMP_ADDR_UNREACH = 3 };
 #endif
 
-/* The error, up to the end of the quote: a header without options and 8 bytes. */
+/*
+ * The headers of an error. The packet that it is about follows, cut off where the error would be
+ * longer than ERROR_MAX (RFC 1812, 4.3.2.3; RFC 4443, 2.4 (c)).
+ */
 struct unreachable {
 	struct ip_head ip;
 	struct icmphdr icmp;
-	struct ip_head quoted;
-	__u8 l4[8];
 };
-_Static_assert(sizeof(struct unreachable) == PROXY_SIZE(56, 96), "summed up in words");
+_Static_assert(sizeof(struct unreachable) == PROXY_SIZE(28, 48), "summed up in words");
 
-/* Where the transport header of @p begins, which has ports or is an echo request. */
-static __always_inline __u32 transport_header(const struct packet *p)
+#define ERROR_MAX PROXY_SIZE(576, 1280)
+#define QUOTE_MAX (ERROR_MAX - sizeof(struct unreachable))
+
+/*
+ * Add up the words of a packet from @off to @end, QUOTE_MAX bytes at most. A global function: the
+ * verifier goes through its loop once. Return: the one's complement sum, in 16 bits.
+ */
+__noinline int quote_sum(struct __sk_buff *skb, __u32 off, __u32 end)
 {
-	return p->l4 - (p->proto == IP_ICMP ? offsetof(struct icmphdr, id) : 0);
+	__be32 word;
+	__u64 sum = 0;
+
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < QUOTE_MAX / sizeof(word) && off < end; i++, off += sizeof(word)) {
+		if (bpf_skb_load_bytes(skb, off, &word, sizeof(word)))
+			break;
+		sum += word;
+	}
+	return csum_fold(sum);
 }
 
-#define UNREACHABLE_ICMP_LEN (sizeof(struct unreachable) - offsetof(struct unreachable, icmp))
+/*
+ * Sum up the quote of @p, which ends at @end.
+ *
+ * @gso: the kernel has to complete the transport checksum when the packet leaves by a device. It
+ * has not forgotten that when the packet is an error: it would change the quote, and so make the
+ * ICMP checksum wrong. With this value in the field, it changes nothing: the complement of the sum
+ * of the rest, and so also of itself, by halves.
+ */
+static __always_inline int quote_finish(struct __sk_buff *skb, const struct packet *p, __u32 end,
+					__u32 gso, __u64 *sum)
+{
+	__u32 check = quoted_check(p);
+	__be16 old, new;
+
+	*sum = quote_sum(skb, p->l4, end);
+	if (gso) {
+		if (bpf_skb_load_bytes(skb, check, &old, sizeof(old)))
+			return -1;
+		new = csum_half(~csum_fold(csum_add(*sum, old, 0)));
+		if (bpf_skb_store_bytes(skb, check, &new, sizeof(new), 0))
+			return -1;
+		*sum = csum_add(*sum, old, new);
+	}
+	*sum += quote_sum(skb, cfg_l2_len, p->l4);
+	return 0;
+}
 
 #if PROXY_FAMILY == 4
 
-/* Read what is quoted of @p. Return: whether there is all of it. */
-static __always_inline int unreachable_quote(struct __sk_buff *skb, const struct packet *p,
-					     struct unreachable *error)
-{
-	return transport_header(p) == cfg_l2_len + sizeof(error->quoted) &&
-	       !bpf_skb_load_bytes(skb, cfg_l2_len, &error->quoted,
-				   sizeof(error->quoted) + sizeof(error->l4));
-}
-
-/* Fill in the headers of an error about @p, with what is quoted there already. */
+/* Fill in the headers of an error about @p, of which @len bytes with the sum @quote follow. */
 static __always_inline void unreachable_heads(struct unreachable *error, const struct packet *p,
-					      enum proxy_counter reason, __u32 mtu)
+					      enum proxy_counter reason, __u32 mtu, __u32 len,
+					      __u64 quote)
 {
-	__u32 sum;
+	__u64 sum;
 
 	error->ip = (struct ip_head){
 		.version = 4,
 		.ihl = sizeof(error->ip) / 4,
-		.tot_len = bpf_htons(sizeof(*error)),
+		.tot_len = bpf_htons(sizeof(*error) + len),
 		.ttl = 64,
 		.protocol = IPPROTO_ICMP,
 		.saddr = p->from.daddr,
@@ -74,33 +107,24 @@ static __always_inline void unreachable_heads(struct unreachable *error, const s
 		.code = reason == PROXY_TOO_BIG ? ICMP_FRAG_NEEDED : ICMP_HOST_UNREACH,
 		.rest = bpf_htonl(mtu),
 	};
-	sum = bpf_csum_diff(NULL, 0, (__be32 *)&error->icmp, UNREACHABLE_ICMP_LEN, 0);
-	error->icmp.checksum = ~csum_fold(sum);
+	sum = bpf_csum_diff(NULL, 0, (__be32 *)&error->icmp, sizeof(error->icmp), 0);
+	error->icmp.checksum = ~csum_fold(sum + quote);
 	sum = bpf_csum_diff(NULL, 0, (__be32 *)&error->ip, sizeof(error->ip), 0);
 	error->ip.check = ~csum_fold(sum);
 }
 
 #else
 
-/* Extension headers are left out, so that what is behind them is in the quote. */
-static __always_inline int unreachable_quote(struct __sk_buff *skb, const struct packet *p,
-					     struct unreachable *error)
-{
-	if (bpf_skb_load_bytes(skb, cfg_l2_len, &error->quoted, sizeof(error->quoted)) ||
-	    bpf_skb_load_bytes(skb, transport_header(p), error->l4, sizeof(error->l4)))
-		return 0;
-	error->quoted.protocol = p->proto;
-	return 1;
-}
-
 static __always_inline void unreachable_heads(struct unreachable *error, const struct packet *p,
-					      enum proxy_counter reason, __u32 mtu)
+					      enum proxy_counter reason, __u32 mtu, __u32 len,
+					      __u64 quote)
 {
-	__u32 sum;
+	__u64 sum;
 
+	len += sizeof(error->icmp);
 	error->ip = (struct ip_head){
 		.flow = bpf_htonl(0x60000000),
-		.payload_len = bpf_htons(UNREACHABLE_ICMP_LEN),
+		.payload_len = bpf_htons(len),
 		.protocol = IPPROTO_ICMPV6,
 		.hop_limit = 64,
 		.saddr = p->from.daddr,
@@ -111,10 +135,10 @@ static __always_inline void unreachable_heads(struct unreachable *error, const s
 		.code = reason == PROXY_TOO_BIG ? 0 : ICMP_ADDR_UNREACH,
 		.rest = bpf_htonl(mtu),
 	};
-	sum = bpf_csum_diff(NULL, 0, (__be32 *)&error->icmp, UNREACHABLE_ICMP_LEN,
-			    bpf_htonl(UNREACHABLE_ICMP_LEN + IPPROTO_ICMPV6));
-	sum = bpf_csum_diff(NULL, 0, (__be32 *)&error->ip.saddr, 2 * sizeof(proxy_addr), sum);
-	error->icmp.checksum = ~csum_fold(sum);
+	sum = bpf_csum_diff(NULL, 0, (__be32 *)&error->ip.saddr,
+			    2 * sizeof(proxy_addr) + sizeof(error->icmp),
+			    bpf_htonl(len + IPPROTO_ICMPV6));
+	error->icmp.checksum = ~csum_fold(sum + quote);
 }
 
 #endif
@@ -126,12 +150,20 @@ static __always_inline void unreachable_heads(struct unreachable *error, const s
 static __always_inline int make_unreachable(struct __sk_buff *skb, const struct packet *p,
 					    enum proxy_counter reason, __u32 mtu)
 {
+	__u32 len = p->end - cfg_l2_len, end, gso = skb->gso_size;
 	struct unreachable error;
+	__u64 sum;
 
-	if (!unreachable_quote(skb, p, &error))
+	if (len > QUOTE_MAX)
+		len = QUOTE_MAX;
+	end = cfg_l2_len + len;
+	/* First without what is behind the quote, then with zeros up to a whole word. */
+	if (bpf_skb_change_tail(skb, end, 0) ||
+	    bpf_skb_change_tail(skb, cfg_l2_len + (len + 3) / 4 * 4, 0) ||
+	    quote_finish(skb, p, end, gso, &sum))
 		return -1;
-	unreachable_heads(&error, p, reason, mtu);
-	if (bpf_skb_change_tail(skb, cfg_l2_len + sizeof(error), 0))
+	unreachable_heads(&error, p, reason, mtu, len, sum);
+	if (bpf_skb_adjust_room(skb, sizeof(error), BPF_ADJ_ROOM_MAC, 0))
 		return -1;
 	return bpf_skb_store_bytes(skb, cfg_l2_len, &error, sizeof(error), 0);
 }

@@ -13,6 +13,7 @@
 
 /* Offsets and lengths in a frame without options. */
 enum { L4 = L2_LEN + IP_LEN, QUOTE_MIN = IP_LEN + 8 };
+enum { ERROR_MAX = PROXY_SIZE(576, 1280), QUOTE_MAX = ERROR_MAX - IP_LEN - 8 };
 
 static struct rig rig;
 static __u8 in[FRAME_MAX], out[FRAME_MAX], want[FRAME_MAX];
@@ -944,12 +945,38 @@ static void turns_into(const char *name, const struct spec *spec, const struct s
 	turns_back(name, len);
 }
 
+/*
+ * @spec turns back as host unreachable. Its quote is as long as is allowed, also if it ends between
+ * two words.
+ */
+static void unreachable(const char *name, struct spec spec)
+{
+	size_t len = frame_build(in, &spec), out_len, quoted = len - L2_LEN;
+	int verdict = rig_run(&rig, RIG_EGRESS, in, len, out, &out_len);
+
+	if (quoted > QUOTE_MAX)
+		quoted = QUOTE_MAX;
+	check_begin(name);
+	EXPECT(verdict == TC_ACT_REDIRECT, "verdict %d", verdict);
+	EXPECT(addr_get(out + L2_LEN + IP_SRC) == addr_get(in + L2_LEN + IP_DST) &&
+		       addr_get(out + L2_LEN + IP_DST) == ip(CLIENT),
+	       "not from the original to the client");
+	EXPECT(get16(out + L4) == PROXY_SIZE(0x0301, 0x0103), "type and code %04x",
+	       get16(out + L4));
+	EXPECT(out_len == (L4 + 8 - L2_LEN + quoted + 3) / 4 * 4 + L2_LEN, "length %zu", out_len);
+	EXPECT(!memcmp(out + L4 + 8, in + L2_LEN, quoted), "the quote is not the packet as it was");
+	EXPECT(!frame_wrong(out, L4 + 8 + quoted), "a checksum is wrong: %s",
+	       frame_wrong(out, L4 + 8 + quoted));
+	check_end();
+}
+
 /* A target that cannot be reached, by a device with the target's neighbour or by none. */
 static void unreachable_targets(void)
 {
 	const proxy_addr addr = rig_addr(ip(TARGET));
 	struct proxy_nexthop *entry;
 	int verdict = TC_ACT_REDIRECT, tries;
+	struct spec spec;
 	struct proxy_host host;
 	size_t len, out_len;
 	__u64 before;
@@ -963,17 +990,22 @@ static void unreachable_targets(void)
 						 .via = addr };
 		rig_changed(&rig);
 		before = rig_counter(&rig, PROXY_UNREACHABLE);
-		len = frame_build(in, &udp);
-		CHECK_EQ(rig_run(&rig, RIG_EGRESS, in, len, out, &out_len), TC_ACT_REDIRECT,
-			 "a packet to a target that is down turns back");
-		CHECK(addr_get(out + L2_LEN + IP_SRC) == ip(ORIGINAL) &&
-			      addr_get(out + L2_LEN + IP_DST) == ip(CLIENT) &&
-			      get16(out + L4) == PROXY_SIZE(0x0301, 0x0103),
-		      "as host unreachable from the original to the client");
-		CHECK(!memcmp(out + L4 + 8, in + L2_LEN, QUOTE_MIN), "about the packet as it was");
-		CHECK(!frame_wrong(out, out_len), "with right checksums");
+		unreachable("a packet to a target that is down turns back", udp);
 		CHECK_EQ(rig_counter(&rig, PROXY_UNREACHABLE) - before, 1, "and is counted");
 	}
+	for (spec = udp; spec.payload < 5; spec.payload++)
+		unreachable("a short datagram, with all of it", spec);
+	spec.payload = QUOTE_MAX - QUOTE_MIN;
+	unreachable("one that has room in an error", spec);
+	spec.payload++;
+	unreachable("one that has not", spec);
+	spec.payload = 1400;
+	spec.options = 2;
+	unreachable("one with options", spec);
+	spec = tcp_syn;
+	spec.payload = 1400;
+	unreachable("a TCP segment", spec);
+	len = frame_build(in, &udp);
 	before = rig_counter(&rig, PROXY_UNREACHABLE);
 	for (tries = 0; tries < 1000000 && verdict == TC_ACT_REDIRECT; tries++)
 		verdict = rig_run(&rig, RIG_EGRESS, in, len, out, &out_len);
@@ -995,19 +1027,13 @@ static void echo_unreachable(void)
 	const proxy_addr addr = rig_addr(ip(PING_TARGET));
 	struct proxy_nexthop *entry;
 	struct proxy_host host;
-	size_t len, out_len;
 
 	rig_clear(&rig);
 	bpf_map_lookup_elem(bpf_map__fd(rig.skel->maps.hosts), &addr, &host);
 	entry = maps_nexthop(&rig.maps, host.nexthop);
 	*entry = (struct proxy_nexthop){ .flags = PROXY_NEXTHOP_DOWN, .oif = 1, .via = addr };
 	rig_changed(&rig);
-	len = frame_build(in, &ping);
-	CHECK_EQ(rig_run(&rig, RIG_EGRESS, in, len, out, &out_len), TC_ACT_REDIRECT,
-		 "a ping of a target that is down turns back");
-	CHECK(get16(out + L4) == PROXY_SIZE(0x0301, 0x0103) &&
-		      !memcmp(out + L4 + 8, in + L2_LEN, QUOTE_MIN) && !frame_wrong(out, out_len),
-	      "as host unreachable, about the request as it was");
+	unreachable("a ping of a target that is down turns back", ping);
 }
 
 static void echo_local(void)

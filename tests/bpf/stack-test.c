@@ -491,6 +491,7 @@ static void stack_call_helper(struct program *p, struct state *state, const stru
 	case BPF_FUNC_csum_update:
 	case BPF_FUNC_skb_change_head:
 	case BPF_FUNC_skb_change_tail:
+	case BPF_FUNC_skb_adjust_room:
 	case BPF_FUNC_skb_pull_data:
 	case BPF_FUNC_clone_redirect:
 	case BPF_FUNC_redirect:
