@@ -89,9 +89,12 @@ static struct twin_flow flows[FLOWS];
 static uint64_t steps, packets, compared, ported, ported_once, failures;
 static uint16_t next_id, next_port = 20000;
 static bool ipv6;
-/* Ports that a translator has chosen for a client: they are taken when the client uses them later.
- */
-static bool chosen[TWINS][2][COUNT(clients)][UINT16_MAX + 1];
+/* The flow that has a port of a client at the target, by what the client itself uses. */
+struct holder {
+	uint32_t server;
+	uint16_t sport, cport; /* 0: none has it */
+};
+static struct holder holders[TWINS][2][COUNT(clients)][UINT16_MAX + 1];
 
 static void twin_die(const char *what)
 {
@@ -557,10 +560,40 @@ static void hide_fragment_ids(const char *what, int twin, struct outputs *out)
 	}
 }
 
-/* Where chosen[] has whether @twin has given @port to the client of @flow. */
-static bool *chosen_at(int twin, const struct twin_flow *flow, uint16_t port)
+/* Where holders[] has the flow to the target that @twin has given @port of the client of @flow. */
+static struct holder *holder_at(int twin, const struct twin_flow *flow, uint16_t port)
 {
-	return &chosen[twin][flow->proto == IPPROTO_TCP][flow->client == clients[1]][port];
+	return &holders[twin][flow->proto == IPPROTO_TCP][flow->client == clients[1]][port];
+}
+
+static bool holder_is(const struct holder *holder, const struct twin_flow *flow)
+{
+	return holder->server == flow->server && holder->sport == flow->sport &&
+	       holder->cport == flow->cport;
+}
+
+/*
+ * @flow has come out of @twin with source port @port. A translator changes the port only if another
+ * flow of the client has it at the target. Which other port that gets, each picks at random, so
+ * what is taken later differs between the two. Return: whether the port was kept.
+ */
+static bool port_judge(const char *what, int twin, struct twin_flow *flow, uint16_t port)
+{
+	const struct holder *taken = holder_at(twin, flow, flow->cport);
+	struct holder *before = holder_at(twin, flow, flow->port[twin]);
+	bool kept = port == flow->cport;
+
+	if (!kept && (port < 1024) != (flow->cport < 1024))
+		differ(what, "%s translator: port %d for %d", twin_names[twin], port, flow->cport);
+	if (!kept && (!taken->cport || holder_is(taken, flow)))
+		differ(what, "%s translator: port %d for %d, which is free", twin_names[twin], port,
+		       flow->cport);
+	if (flow->answers != target)
+		return kept;
+	if (flow->port[twin] && flow->port[twin] != port && holder_is(before, flow))
+		before->cport = 0;
+	*holder_at(twin, flow, port) = (struct holder){ flow->server, flow->sport, flow->cport };
+	return kept;
 }
 
 /*
@@ -583,6 +616,7 @@ static void twin_compare(const char *what, enum side at, struct twin_flow *flow,
 			struct twin_packet *packet = &out[twin].packets[i];
 			struct twin_ip it = twin_ip(packet->data);
 			const char *wrong = verify ? packet_wrong(packet) : NULL;
+			uint16_t port;
 
 			if (wrong && differ(what, "%s translator: %s", twin_names[twin], wrong))
 				hex("out", packet);
@@ -593,22 +627,14 @@ static void twin_compare(const char *what, enum side at, struct twin_flow *flow,
 			if (at == CLIENT || !twin_has_ports(it.proto) || it.offset ||
 			    packet->len < it.len + 8)
 				continue;
-			flow->port[twin] = twin_get16(packet->data + it.len);
-			kept[twin] = flow->port[twin] == flow->cport;
-			if (!kept[twin] && (flow->port[twin] < 1024) != (flow->cport < 1024))
-				differ(what, "%s translator: port %d for %d", twin_names[twin],
-				       flow->port[twin], flow->cport);
-			if (!kept[twin])
-				*chosen_at(twin, flow, flow->port[twin]) = true;
+			port = twin_get16(packet->data + it.len);
+			kept[twin] = port_judge(what, twin, flow, port);
+			flow->port[twin] = port;
 			replace_port(packet, 0, flow->cport);
 		}
 	}
 	ported += !kept[0];
 	ported_once += kept[0] != kept[1];
-	/* kept[0] is the number of the translator that has changed it. */
-	if (kept[0] != kept[1] && !*chosen_at(kept[0], flow, flow->cport))
-		differ(what, "the port was %s by the first, %s by the second",
-		       kept[0] ? "kept" : "changed", kept[1] ? "kept" : "changed");
 	if (out[0].n != out[1].n) {
 		if (differ(what, "%zu packets from the first, %zu from the second", out[0].n,
 			   out[1].n)) {
