@@ -11,8 +11,10 @@ TAKEOVER=net_admin,sys_admin
 
 lan_of_the_mapping
 in_host client ping -q -c 1 -W 5 $TARGET > $TMP/ping
-start server target socat TCP4-LISTEN:$TARGET_PORT,fork,reuseaddr EXEC:cat
+start server target socat TCP6-LISTEN:$TARGET_PORT,fork,reuseaddr EXEC:cat # of both families
 wait_for 5 listening target tcp $TARGET_PORT
+# Each proxy has both.
+MAPS=(-m "10.0.0.10:12345=10.0.0.138:23456" -m "[fd00::10]:12345=[fd00::138]:23456")
 
 # user CAPABILITIES: as an ordinary user with these only
 user()
@@ -44,10 +46,14 @@ refused()
 	fi
 }
 
-# works NAME: what is sent to the original comes back from the target
+# works NAME: what is sent to the originals comes back from the target
 works()
 {
-	equal "$1" "$(echo hello | in_host client socat -t $((5 * PATIENCE)) - TCP4:$ORIGINAL:$ORIGINAL_PORT)" hello
+	local original
+	for original in 10.0.0.10 "[fd00::10]"; do
+		equal "$1 ($original)" \
+			"$(echo hello | in_host client socat -t $((5 * PATIENCE)) - "TCP:$original:$ORIGINAL_PORT")" hello
+	done
 }
 
 # start_as ID CAPABILITIES TOOL ARGUMENT...
@@ -84,21 +90,22 @@ ends "packet-monitor: and ends well" monitor
 check "packet-monitor: and has counted" grep -q '"proto":"icmp"' $TMP/monitor.out
 equal "packet-monitor: its filters are gone" "$(our_filters client eth0)" ""
 
-start_as proxy $RUN proxy -I 0.2 eth0
+start_as proxy $RUN proxy -I 0.2 "${MAPS[@]}" eth0
 works "proxy: and translates"
 ends "proxy: and ends well" proxy
 equal "proxy: its filters are gone" "$(our_filters client eth0)" ""
 
 # --- with one of them missing ---
 for tool in packet-monitor proxy; do
+	[ $tool = proxy ] && options=("${MAPS[@]}") || options=()
 	for cap in ${RUN//,/ }; do
 		user "$(without "$cap" $RUN)"
-		run "$BIN/$tool" -c 1 eth0
+		run "$BIN/$tool" -c 1 ${options[@]+"${options[@]}"} eth0
 		refused "$tool names CAP_${cap^^} if that is missing" \
 			"not permitted: this needs CAP_${cap^^} (root has it all)"
 	done
 	user ""
-	run "$BIN/$tool" -c 1 eth0
+	run "$BIN/$tool" -c 1 ${options[@]+"${options[@]}"} eth0
 	refused "$tool names all that are missing" \
 		"not permitted: this needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON (root has it all)"
 	by=(unshare --user --map-root-user)
@@ -108,17 +115,18 @@ for tool in packet-monitor proxy; do
 done
 
 # --- what another process has made ---
-start_as kept $RUN proxy --keep eth0
+start_as kept $RUN proxy --keep "${MAPS[@]}" eth0
 ends "proxy --keep ends well" kept
 user $RUN
-run "$BIN/proxy" -c 1 eth0
+run "$BIN/proxy" -c 1 "${MAPS[@]}" eth0
 equal "proxy does not take over without CAP_SYS_ADMIN" $status 1
 contains "and names it" "$err" "this needs CAP_SYS_ADMIN (root has it all)"
 # change_others WHEN: all that is done to the datapath of another process
 change_others()
 {
 	local action
-	for action in --list "--add 10.0.0.20:1=10.0.0.138:2" "--delete 10.0.0.20:1" --flush-flows; do
+	for action in --list "--add 10.0.0.20:1=10.0.0.138:2" "--delete 10.0.0.20:1" \
+		"--add [fd00::20]:1=[fd00::138]:2" "--delete [fd00::20]:1" --flush-flows; do
 		user $RUN
 		run "$BIN/proxy" $action eth0
 		equal "$1, proxy ${action%% *} does not work without CAP_SYS_ADMIN" $status 1
@@ -126,20 +134,22 @@ change_others()
 		user $OTHERS
 		run "$BIN/proxy" $action eth0
 		equal "$1, proxy ${action%% *} works with it ($err)" $status 0
-		[ "$action" != --list ] || contains "and lists" "$out" "$ORIGINAL:$ORIGINAL_PORT"
+		[ "$action" != --list ] || contains "and lists both families" "$out" "10.0.0.10:12345*[[]fd00::10]:12345"
 	done
 }
 
 change_others "after --keep"
 works "and the datapath goes on"
 user $OTHERS
-run "$BIN/proxy" -c 1 eth0
+run "$BIN/proxy" -c 1 "${MAPS[@]}" eth0
 equal "proxy does not take over without CAP_NET_ADMIN" $status 1
 contains "and names it" "$err" "this needs CAP_NET_ADMIN (root has it all)"
 works "and the datapath goes on"
-start_as taken $TAKEOVER proxy -I 0.2 eth0
+start_as taken $TAKEOVER proxy -I 0.2 "${MAPS[@]}" eth0
 works "proxy takes over with $TAKEOVER"
-check "and has kept the flow" wait_for 5 grep -q "$TARGET:$TARGET_PORT : $CLIENT:" $TMP/taken.out
+for flow in "10.0.0.138:23456 : 10.0.0.1:" "[fd00::138]:23456 : [fd00::1]:"; do
+	check "and has kept the flow $flow" wait_for 5 grep -qF "$flow" $TMP/taken.out
+done
 change_others "beside a proxy that runs"
 ends "and ends well" taken
 equal "and has removed the filters" "$(our_filters client eth0)" ""

@@ -7,7 +7,7 @@ needs socat
 
 lan_of_the_mapping
 in_host client ping -q -c 1 -W 5 $TARGET > $TMP/ping
-start server target socat TCP4-LISTEN:$TARGET_PORT,fork,reuseaddr EXEC:cat
+start server target socat TCP6-LISTEN:$TARGET_PORT,fork,reuseaddr EXEC:cat # of both families
 wait_for 5 listening target tcp $TARGET_PORT
 
 # Numbers of the capabilities, from <linux/capability.h>.
@@ -62,10 +62,16 @@ ends()
 	equal "$1: its filters are gone" "$(our_filters client eth0)" ""
 }
 
+# through NAME PORT: what is sent to originals of both families comes back from the target
 through()
 {
-	equal "$1" "$(echo hello | in_host client socat -t $((5 * PATIENCE)) - TCP4:"$2")" hello
+	local original
+	for original in 10.0.0.10 "[fd00::10]"; do
+		equal "$1 ($original)" \
+			"$(echo hello | in_host client socat -t $((5 * PATIENCE)) - "TCP:$original:$2")" hello
+	done
 }
+MAPS=(-m "10.0.0.10:12345=10.0.0.138:23456" -m "[fd00::10]:12345=[fd00::138]:23456")
 
 # --- packet-monitor ---
 start_tool pm client packet-monitor -I 0.1 eth0
@@ -101,39 +107,42 @@ check "packet-monitor --file writes it anew" wait_for 5 test -s $TMP/foreign/pm.
 ends "packet-monitor --file" pm
 
 # --- proxy ---
+# By --add, without the privileges that IPv6 from the beginning would have.
 start_tool px client proxy -I 0.1 eth0
 has "proxy" px 65534 $NET_ADMIN $BPF $PERFMON
-through "proxy: translates" $ORIGINAL:$ORIGINAL_PORT
-in_host client ip route add 10.0.0.11 dev eth0
-check "proxy --add reaches it" in_host client "$BIN/proxy" --add \
-	10.0.0.11:80=$TARGET:$TARGET_PORT/tcp eth0
-through "and is obeyed" 10.0.0.11:80
+check "proxy --add reaches it" in_host client "$BIN/proxy" --add "${MAPS[3]}" eth0
+through "proxy: translates" 12345
+for map in 10.0.0.10:80=10.0.0.138:23456/tcp "[fd00::10]:80=[fd00::138]:23456/tcp"; do
+	check "proxy --add $map" in_host client "$BIN/proxy" --add "$map" eth0
+done
+through "and is obeyed" 80
 check "proxy --list works beside it" in_host client "$BIN/proxy" --list eth0
 ends proxy px
 
-echo "$ORIGINAL:$ORIGINAL_PORT=$TARGET:$TARGET_PORT" > $TMP/maps
+printf '%s\n' "${MAPS[1]}" "${MAPS[3]}" > $TMP/maps
 chown 1000:1000 $TMP/maps
 chmod 600 $TMP/maps
 start_tool px client proxy -I 0.1 -f $TMP/maps eth0
 has "proxy --map-file" px 65534 $DAC_READ_SEARCH $NET_ADMIN $BPF $PERFMON
-echo "10.0.0.11:81=$TARGET:$TARGET_PORT/tcp" >> $TMP/maps
+printf '%s\n' 10.0.0.10:81=10.0.0.138:23456/tcp "[fd00::10]:81=[fd00::138]:23456/tcp" >> $TMP/maps
 kill -HUP "${pids[px]}"
-check "proxy --map-file: reads it again" wait_for 5 grep -q "read again, 2 mappings" $TMP/px.err
-through "and translates by it" 10.0.0.11:81
+check "proxy --map-file: reads it again" wait_for 5 grep -q "read again, 4 mappings" $TMP/px.err
+through "and translates by it" 81
 ends "proxy --map-file" px
 
-start_tool px client proxy --wait -I 0.1 eth0
+start_tool px client proxy --wait -I 0.1 "${MAPS[@]}" eth0
 has "proxy --wait" px 65534 $NET_ADMIN $NET_RAW $BPF $PERFMON
+through "proxy --wait: translates" 12345
 ends "proxy --wait" px
 
-start_tool px client proxy --keep -I 0.1 eth0
+start_tool px client proxy --keep -I 0.1 "${MAPS[@]}" eth0
 wait_for 5 dropped px
 status=0
 stop px || status=$?
 equal "proxy --keep: ends well" $status 0
-through "proxy --keep: the datapath goes on" $ORIGINAL:$ORIGINAL_PORT
-start_tool px client proxy -I 0.1 eth0
+through "proxy --keep: the datapath goes on" 12345
+start_tool px client proxy -I 0.1 "${MAPS[@]}" eth0
 has "proxy after it has taken over" px 65534 $NET_ADMIN $BPF $PERFMON
-through "and translates" $ORIGINAL:$ORIGINAL_PORT
+through "and translates" 12345
 ends "proxy after it has taken over" px
 finish
