@@ -1,21 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # What both tools promise alike: how they start, complain, report and end, and that nothing of
-# theirs stays behind.
+# theirs stays behind. proxy has mappings of both families.
 . "$(dirname "$0")/../lib.sh"
 needs setpriv ping jq
 
 lan_of_the_mapping
 
-# run_tool TOOL ARGUMENT...: run to the end in client (at most 20 s); sets status, out and err.
-# Before it: "prefix=(COMMAND...)" to run it by way of another command.
+# run_tool TOOL ARGUMENT...: run to the end in client (at most 20 s) with "options"; sets status, out
+# and err. Before it: "prefix=(COMMAND...)" to run it by way of another command.
 prefix=()
+options=()
+MAPS=(-m "10.0.0.10:12345=10.0.0.138:23456" -m "[fd00::10]:12345=[fd00::138]:23456")
 run_tool()
 {
 	local tool=$1
 	shift
 	status=0
-	in_host client timeout -k 1 20 ${prefix[@]+"${prefix[@]}"} "$BIN/$tool" "$@" \
+	in_host client timeout -k 1 20 ${prefix[@]+"${prefix[@]}"} "$BIN/$tool" ${options[@]+"${options[@]}"} "$@" \
 		> "$TMP/run.out" 2> "$TMP/run.err" < /dev/null || status=$?
 	out=$(cat "$TMP/run.out")
 	err=$(cat "$TMP/run.err")
@@ -62,6 +64,7 @@ echo 'int bpf_tc_attach(void *h, void *o); int bpf_tc_attach(void *h, void *o) {
 	cc -shared -fPIC -x c - -o "$TMP/no-clsact.so"
 
 for tool in packet-monitor proxy; do
+	[ $tool = proxy ] && options=("${MAPS[@]}") || options=()
 	# --- information ---
 	run_tool $tool --help
 	equal "$tool: --help ends with 0" $status 0
@@ -146,14 +149,14 @@ for tool in packet-monitor proxy; do
 
 	# --- output that cannot be written ---
 	status=0
-	in_host client timeout -k 1 20 "$BIN/$tool" -c 2 -I 0.1 eth0 > /dev/full 2> "$TMP/tool.err" || status=$?
+	in_host client timeout -k 1 20 "$BIN/$tool" ${options[@]+"${options[@]}"} -c 2 -I 0.1 eth0 > /dev/full 2> "$TMP/tool.err" || status=$?
 	err=$(grep "^$tool: " "$TMP/tool.err" | grep -v attached || true)
 	refused "stdout is full" 1 '*No space left on device*'
 	status=0
-	in_host client timeout -k 1 20 "$BIN/$tool" -c 2 -I 0.1 eth0 >&- 2> "$TMP/tool.err" || status=$?
+	in_host client timeout -k 1 20 "$BIN/$tool" ${options[@]+"${options[@]}"} -c 2 -I 0.1 eth0 >&- 2> "$TMP/tool.err" || status=$?
 	err=$(grep "^$tool: " "$TMP/tool.err" | grep -v attached || true)
 	refused "stdout is closed" 1 '*Bad file descriptor*'
-	in_host client timeout -k 1 20 "$BIN/$tool" -I 0.1 eth0 2> "$TMP/tool.err" | head -n 1 > "$TMP/head"
+	in_host client timeout -k 1 20 "$BIN/$tool" ${options[@]+"${options[@]}"} -I 0.1 eth0 2> "$TMP/tool.err" | head -n 1 > "$TMP/head"
 	ended "$tool: a reader that goes away ends it well" "${PIPESTATUS[0]}" 0
 
 	# --- ends ---
@@ -169,14 +172,14 @@ for tool in packet-monitor proxy; do
 	contains "$tool: the last report is printed before leaving" "$out" '"type":"total"'
 	check "$tool: each line is an object of JSON" jq -es 'length > 0' "$TMP/run.out"
 	for signal in INT TERM HUP QUIT USR1 USR2; do
-		start_tool tool client $tool -I 3600 -o jsonl eth0
+		start_tool tool client $tool ${options[@]+"${options[@]}"} -I 3600 -o jsonl eth0
 		status=0
 		stop tool $signal || status=$?
 		ended "$tool: SIG$signal" $status 0
 		contains "$tool: SIG$signal is followed by a last report" "$(cat "$TMP/tool.out")" '"type":"total"'
 	done
 	check "$tool: clsact stays" eval 'in_host client tc qdisc show dev eth0 | grep -q clsact'
-	start_tool tool client $tool -v eth0
+	start_tool tool client $tool ${options[@]+"${options[@]}"} -v eth0
 	stop tool
 	check "$tool: -v shows what libbpf says" grep -q libbpf "$TMP/tool.err"
 
@@ -184,8 +187,8 @@ for tool in packet-monitor proxy; do
 	host brief
 	ip -n brief link add gone0 type veth peer name other0
 	ip -n brief link set gone0 up
-	address brief gone0 10.0.0.1/24
-	start_tool tool brief $tool -I 3600 -o jsonl gone0
+	address brief gone0 10.0.0.1/24 fd00::1/64
+	start_tool tool brief $tool ${options[@]+"${options[@]}"} -I 3600 -o jsonl gone0
 	name=gone0
 	! rename_up "$tool: ends with its last name" brief gone0 renamed0 || name=renamed0
 	ip -n brief link del $name
@@ -198,10 +201,11 @@ for tool in packet-monitor proxy; do
 done
 
 # --- several on one interface ---
-all="pm_egress pm_ingress proxy_egress proxy_ingress"
+all="pm_egress pm_ingress proxy6_egress proxy6_ingress proxy_egress proxy_ingress"
 for order in "packet-monitor proxy" "proxy packet-monitor"; do
 	for tool in $order; do
-		start_tool "$tool" client "$tool" eth0
+		[ $tool = proxy ] && options=("${MAPS[@]}") || options=()
+		start_tool "$tool" client "$tool" ${options[@]+"${options[@]}"} eth0
 	done
 	equal "both: $order" "$(our_filters client eth0 | sort | xargs)" "$all"
 	for tool in $order; do

@@ -5,7 +5,7 @@
 needs jq bpftool python3 socat
 
 lan_of_the_mapping
-start server target socat UDP-RECVFROM:$TARGET_PORT,reuseaddr,fork EXEC:cat
+start server target socat UDP6-RECVFROM:$TARGET_PORT,reuseaddr,fork EXEC:cat # of both families
 wait_for 10 listening target udp $TARGET_PORT
 
 # small_pipe NAME: a pipe, $TMP/NAME.pipe, that holds one page; the shell keeps it as ${kept[NAME]}
@@ -56,7 +56,7 @@ goes_on()
 
 attached()
 {
-	[ "$(our_filters client eth0 | wc -l)" = 2 ]
+	[ "$(our_filters client eth0 | wc -l)" -ge 2 ]
 }
 
 detached()
@@ -122,10 +122,11 @@ for tool in packet-monitor proxy; do
 done
 
 # --- a reader who stops, and goes on; reports that are larger than the pipe ---
-for i in $(seq 1 300); do
-	echo "10.0.1.1:$i=$TARGET:$TARGET_PORT"
+for i in $(seq 1 150); do
+	echo "10.0.1.1:$i=10.0.0.138:23456"
+	echo "[fd00::1:1]:$i=[fd00::138]:23456"
 done > $TMP/maps
-echo "$ORIGINAL:$ORIGINAL_PORT=$TARGET:$TARGET_PORT" >> $TMP/maps
+printf '%s\n' 10.0.0.10:12345=10.0.0.138:23456 "[fd00::10]:12345=[fd00::138]:23456" >> $TMP/maps
 
 # flows: 100 of them, for packet-monitor
 flows()
@@ -139,14 +140,14 @@ listed()
 	in_host client timeout 10 "$BIN/proxy" --list -o jsonl eth0 | jq -s "map(.$1) | add"
 }
 
+# heartbeat: of the family whose last one is longer ago
 heartbeat()
 {
-	local program map
-	program=$(in_host client tc filter show dev eth0 egress | sed -n 's/.* id \([0-9]*\) .*/\1/p')
-	for map in $(bpftool -j prog show id $program | jq '.map_ids[]'); do
-		[ "$(bpftool -j map show id $map | jq -r .name)" != .data.state ] ||
-			bpftool -j map dump id $map | jq 'first(.. | .heartbeat? // empty)'
-	done
+	local name map
+	for name in proxy_egress proxy6_egress; do
+		map=$(map_of client eth0 egress $name .data.state)
+		bpftool -j map dump id $map | jq 'first(.. | .heartbeat? // empty)'
+	done | sort -n | head -n 1
 }
 
 for tool in packet-monitor proxy; do
@@ -157,8 +158,11 @@ for tool in packet-monitor proxy; do
 	start_stalled out $tool -I 0.1 -o jsonl ${options[@]+"${options[@]}"} eth0
 	flows
 	if [ $tool = proxy ]; then
-		echo x | in_host client socat -t $PATIENCE - UDP:$ORIGINAL:$ORIGINAL_PORT > $TMP/answer
-		equal "a mapped flow" "$(cat $TMP/answer)" x
+		wait_for 10 grep -q "attached to" $TMP/stalled.err
+		for original in 10.0.0.10 "[fd00::10]"; do
+			equal "a mapped flow ($original)" x \
+				"$(echo x | in_host client socat -t $PATIENCE - UDP:$original:$ORIGINAL_PORT)"
+		done
 	fi
 	check "$tool, stopped reader: reports come" wait_for 10 grep -q '"type":"total"' $TMP/reader.out
 	kill -STOP "${pids[reader]}"
@@ -171,7 +175,7 @@ for tool in packet-monitor proxy; do
 			"$BIN/proxy" --add 10.0.2.1:1=$TARGET:1 eth0
 		sed -i 1d $TMP/maps
 		kill -HUP "${pids[stalled]}"
-		check "proxy, stopped reader: SIGHUP is obeyed" wait_for 10 grep -q "read again, 300 mappings" $TMP/stalled.err
+		check "proxy, stopped reader: SIGHUP is obeyed" wait_for 10 grep -q "read again, 301 mappings" $TMP/stalled.err
 	fi
 	check "$tool, stopped reader: it goes on" goes_on stalled
 	kill -CONT "${pids[reader]}"
