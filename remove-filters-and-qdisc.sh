@@ -121,8 +121,10 @@ look_at()
 				continue
 			if (shared[dev])
 				why = "it shares a block of filters with other interfaces"
+			else if (others[dev])
+				why = others[dev] " filters of others are in it"
 			else
-				why = others[dev] + 0 " filters of others are in it"
+				why = "filters of ours are still in it"
 			if (shared[dev] || objects[dev])
 				print "left", dev, "the clsact qdisc: " why
 			else
@@ -204,23 +206,27 @@ mention_others()
 		done
 }
 
-case ${1:-} in
--h | --help)
-	usage
-	exit 0
-	;;
--?*)
-	usage >&2
-	exit 2
-	;;
-esac
+for arg; do
+	case $arg in
+	-h | --help)
+		usage
+		exit 0
+		;;
+	--) break ;;
+	-*)
+		complain "unknown option '$arg' (try --help)"
+		exit 2
+		;;
+	esac
+done
+[ "${1:-}" != -- ] || shift
 for program in tc ip; do
 	if ! command -v $program > /dev/null; then
 		complain "$program is missing: install iproute2"
 		exit 1
 	fi
 done
-named=$*
+named=${1+ on $*}
 # Interface names hold neither white space nor a slash.
 # shellcheck disable=SC2046
 [ -n "$named" ] || set -- $(all_interfaces)
@@ -231,7 +237,7 @@ for dev; do
 	[ -z "$named" ] || name=$(ip -json link show dev "$dev" 2> /dev/null |
 		sed -n 's/.*"ifname":"\([^"]*\)".*/\1/p')
 	case $name in
-	'') complain "no such interface: $dev" ;;
+	'') complain "no such interface: ${dev:-''}" ;;
 	*[\#\"\'\\]*) complain "cannot look at $dev: tc -batch takes no such name" ;;
 	*) set -- "$@" "$name" ;;
 	esac
@@ -244,7 +250,7 @@ look "$@"
 printf '%s\n' "$seen" | sed -n "s/^left$TAB\([^$TAB]*\)$TAB/\1: left alone /p"
 remove tc qdisc "$seen"
 [ $found = yes ] || [ $status -ne 0 ] ||
-	echo "nothing of packet-monitor or proxy found${named:+ on $named}"
+	echo "nothing of packet-monitor or proxy found$named"
 [ -z "$named" ] || mention_others "$@"
 complain_of_owners "$ours"
 exit $status

@@ -192,11 +192,16 @@ status=0
 denied=$(in_host target setpriv --bounding-set -net_admin --inh-caps -net_admin "$SCRIPT" eth0 2>&1) || status=$?
 equal "without CAP_NET_ADMIN it fails" $status 1
 contains "and says why" "$denied" "not permitted (needs CAP_NET_ADMIN)"
+contains "and why the qdisc stays" "$denied" "left alone the clsact qdisc: filters of ours are still in it"
 status=0
 unknown=$("$SCRIPT" nosuch 2>&1) || status=$?
 equal "an unknown interface is a failure" "$status: $unknown" \
 	"1: remove-filters-and-qdisc.sh: no such interface: nosuch"
 status=0
-"$SCRIPT" --nosuch 2> /dev/null || status=$?
-equal "an unknown option is wrong usage" $status 2
+unknown=$("$SCRIPT" eth0 --nosuch 2>&1) || status=$?
+equal "an unknown option is wrong usage" "$status: $unknown" \
+	"2: remove-filters-and-qdisc.sh: unknown option '--nosuch' (try --help)"
+contains "--help behind a name" "$("$SCRIPT" eth0 --help)" "Usage: remove-filters-and-qdisc.sh "
+equal "an empty name is none" "$("$SCRIPT" '' 2>&1)" "remove-filters-and-qdisc.sh: no such interface: ''"
+equal "-- ends the options" "$("$SCRIPT" -- lo -x 2>&1)" "remove-filters-and-qdisc.sh: no such interface: -x"
 finish
