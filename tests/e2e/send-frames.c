@@ -70,7 +70,7 @@ static size_t put_ip(int vlan, const char *src, const char *dst, size_t len)
 }
 
 /* Read a port, or FIRST-LAST. Return: the first one */
-static int read_ports(char *text, int *last)
+static int source_ports(char *text, int *last)
 {
 	char *dash = strchr(text, '-');
 
@@ -102,7 +102,7 @@ int main(int argc, char **argv)
 	count = number(argv[7], 1, 1000000);
 	to.sll_ifindex = (int)if_nametoindex(argv[1]);
 	fd = socket(AF_PACKET, SOCK_RAW, 0);
-	for (port = read_ports(argv[4], &last); port <= last; port++) {
+	for (port = source_ports(argv[4], &last); port <= last; port++) {
 		udp.source = htons((uint16_t)port);
 		memcpy(frame + at, &udp, sizeof(udp));
 		for (int i = 0; i < count; i++) {
