@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Random mappings and packets: where they go, and what changes for a flow, is what a model says. */
+/* Random mappings and packets of both families: where they go, and what changes for a flow, is what
+ * a model says. */
 #include "../../proxy/resolve.h"
 
 #include <arpa/inet.h>
@@ -23,6 +24,18 @@ struct resolve_plan {
 static __u32 random_addr(void)
 {
 	return 0x0a000000 + random_below(ADDRS);
+}
+
+/* The address with this number: every second host is one of IPv6. */
+static struct addr resolve_addr(__u32 number)
+{
+	struct addr addr = addr_ipv4(htonl(number));
+
+	if (number % 2) {
+		addr.word[0] = htonl(0xfd000000);
+		addr.word[2] = 0;
+	}
+	return addr;
 }
 
 static __u8 resolve_random_proto(void)
@@ -63,11 +76,11 @@ static void resolve_random_plan(struct resolve_plan *plan)
 	while (plan->list.count < wanted) {
 		struct model_mapping one = random_mapping();
 		const struct mapping mapping = {
-			.from = { .addr = addr_ipv4(htonl(one.from)),
+			.from = { .addr = resolve_addr(one.from),
 				  .port = htons(one.from_port),
 				  .proto = one.proto,
 				  .deleted = one.deleted },
-			.to = { .addr = addr_ipv4(htonl(one.to)), .port = htons(one.to_port) },
+			.to = { .addr = resolve_addr(one.to), .port = htons(one.to_port) },
 		};
 		size_t i = 0;
 
@@ -86,7 +99,7 @@ static void resolve_random_plan(struct resolve_plan *plan)
 
 static struct nat_dest random_dest(void)
 {
-	struct nat_dest dest = { .addr = addr_ipv4(htonl(random_addr())),
+	struct nat_dest dest = { .addr = resolve_addr(random_addr()),
 				 .port = htons((__u16)(1 + random_below(PORTS))),
 				 .proto = resolve_random_proto() };
 
@@ -107,7 +120,7 @@ static struct nat_dest resolve_model_answer(const struct resolve_plan *plan, str
 	__u16 port = ntohs(dest.port);
 
 	model_target(plan->model, plan->list.count, dest.proto, &addr, &port);
-	dest.addr = addr_ipv4(htonl(addr));
+	dest.addr = resolve_addr(addr);
 	dest.port = htons(port);
 	return dest;
 }
