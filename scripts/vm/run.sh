@@ -341,6 +341,8 @@ else
 	packages+=(kmod)
 	root=root
 fi
+# Of the programs that Debian chooses by a link, only awk is needed: by the tests.
+packages+=("$(dpkg -S "$(realpath "$(command -v awk)")" | cut -d : -f 1)")
 make_root $root "${packages[@]}"
 pack_project "$scratch/project.cpio"
 
