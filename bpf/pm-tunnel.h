@@ -24,6 +24,7 @@
 #define VXLAN_PORT_LINUX 8472 /* the kernel's default, older than the assignment */
 #define GENEVE_PORT 6081
 #define VXLAN_VNI_VALID 0x08
+#define VXLAN_GPE 0x04 /* the byte before the network identifier says what is inside */
 #define GENEVE_VERSION 0xc0
 #define GENEVE_OPTIONS 0x3f
 #define GRE_CHECKSUM 0x8000
@@ -40,9 +41,15 @@ struct udp_tunnel {
 	__be16 dport;
 	__be16 len;
 	__be16 checksum;
-	__u8 first;	  /* VXLAN: flags; GENEVE: version and the options' length in words */
-	__u8 flags;	  /* GENEVE */
-	__be16 ethertype; /* GENEVE */
+	union {
+		struct {
+			__u8 first;	  /* VXLAN: flags; GENEVE: version and the options' words */
+			__u8 flags;	  /* GENEVE */
+			__be16 ethertype; /* GENEVE; the second byte: VXLAN-GPE's protocol */
+			__be32 vni;
+		};
+		__u64 start; /* all of them */
+	};
 };
 
 static __always_inline bool is_tunnel_port(__u16 port)
@@ -65,6 +72,20 @@ static __always_inline bool pm_gso_fits(struct __sk_buff *skb, __u32 headers)
 	       (skb->len - headers + size - 1) / size == skb->gso_segs;
 }
 
+/*
+ * Whether the segments of a GSO packet, whose UDP header is at @off, are whole datagrams of a
+ * tunnel: then the second begins like the first. In a packet that the kernel segments inside the
+ * tunnel, the bytes there are payload.
+ */
+static __always_inline bool pm_gso_repeats(struct __sk_buff *skb, __u32 off,
+					   const struct udp_tunnel *udp)
+{
+	__u64 second;
+
+	return !bpf_skb_load_bytes(skb, off + 8 + skb->gso_size, &second, sizeof(second)) &&
+	       second == udp->start;
+}
+
 /* Whether a UDP socket of this host has sent the packet itself, to whatever port. */
 static __always_inline bool pm_from_udp_socket(struct __sk_buff *skb, __be16 sport)
 {
@@ -74,12 +95,30 @@ static __always_inline bool pm_from_udp_socket(struct __sk_buff *skb, __be16 spo
 	return sk && sk->protocol == IPPROTO_UDP && sk->src_port == bpf_ntohs(sport);
 }
 
+/* What is inside VXLAN; 0 if it is not IP or Ethernet. */
+static __always_inline __be16 pm_vxlan_ethertype(const struct udp_tunnel *udp)
+{
+	if (!(udp->first & VXLAN_GPE))
+		return bpf_htons(ETH_P_TEB);
+	switch (bpf_ntohs(udp->ethertype) & 0xff) {
+	case 1:
+		return bpf_htons(ETH_P_IP);
+	case 2:
+		return bpf_htons(ETH_P_IPV6);
+	case 3:
+		return bpf_htons(ETH_P_TEB);
+	default:
+		return 0;
+	}
+}
+
 /*
  * Find the packet in the UDP datagram at @off. Known ports with a valid header lead to tunnels,
- * unless a socket of this host has sent the datagram. With @guess, a datagram to any other port
- * that cannot be plain is in a tunnel: the segments that the kernel counts do not fit into it
- * without further headers.
- * Return: the offset of the inner packet, with its EtherType in @ethertype; 0 if it is plain.
+ * unless a socket of this host has sent the datagram. With @guess, it is a GSO packet whose
+ * segments repeat the headers: not so if they are whole datagrams. One to any other port that
+ * cannot be plain is in a tunnel: the segments that the kernel counts do not fit into it without
+ * further headers. Return: the offset of the inner packet, with its EtherType in @ethertype; 0 if
+ * it is plain.
  */
 static __always_inline __u32 pm_udp_tunnel(struct __sk_buff *skb, __u32 off,
 					   const struct udp_tunnel *udp, bool guess,
@@ -91,6 +130,8 @@ static __always_inline __u32 pm_udp_tunnel(struct __sk_buff *skb, __u32 off,
 		if (!guess || pm_gso_fits(skb, off + 8))
 			return 0;
 		geneve = udp->ethertype == bpf_htons(ETH_P_TEB);
+	} else if (guess && pm_gso_repeats(skb, off, udp)) {
+		return 0;
 	}
 	if (pm_from_udp_socket(skb, udp->sport))
 		return 0;
@@ -99,8 +140,8 @@ static __always_inline __u32 pm_udp_tunnel(struct __sk_buff *skb, __u32 off,
 		return udp->first & GENEVE_VERSION ? 0
 						   : off + 16 + (udp->first & GENEVE_OPTIONS) * 4;
 	}
-	*ethertype = bpf_htons(ETH_P_TEB);
-	return udp->first & VXLAN_VNI_VALID ? off + 16 : 0;
+	*ethertype = pm_vxlan_ethertype(udp);
+	return *ethertype && udp->first & VXLAN_VNI_VALID ? off + 16 : 0;
 }
 
 /*

@@ -35,11 +35,13 @@ __noinline __u32 pm_gso_headers(struct __sk_buff *skb, struct pm_packet *pkt)
 {
 	struct ipv6hdr ip6;
 	struct iphdr ip;
+	__u32 outer;
 	__u8 doff;
 
 	if (!pkt)
 		return 0;
 	for (int depth = 0; depth < TUNNELS_MAX; depth++) {
+		outer = pkt->off;
 		if (!pm_enter_tunnel(skb, pkt, true))
 			break;
 		if (pkt->ethertype == bpf_htons(ETH_P_IP)) {
@@ -53,7 +55,8 @@ __noinline __u32 pm_gso_headers(struct __sk_buff *skb, struct pm_packet *pkt)
 			pkt->off += sizeof(ip6);
 			pkt->proto = ip6.nexthdr;
 		} else {
-			return pkt->off;
+			pkt->off = outer; /* no tunnel, whatever its port */
+			break;
 		}
 	}
 	switch (pkt->proto) {

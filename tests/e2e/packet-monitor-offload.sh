@@ -6,6 +6,12 @@
 . "$(dirname "$0")/../lib.sh"
 needs ethtool iperf3 python3 jq bpftool
 
+# The headers of VXLAN and of a packet of TCP inside it.
+VXLAN=0800000000002a00 # VXLAN
+VXLAN+=0200000000020200000000010800 # Ethernet
+VXLAN+=4500048e000100004006000006060606070707071a2b3c4d # IPv4, ports
+VXLAN+=00000001000000025010040000000000 # the rest of TCP
+
 # Less is under way than a veth queues (256 packets): what it drops has passed the hook, too.
 AMOUNT=30M DATAGRAMS=20000
 [ "$SOAK" = 1 ] && AMOUNT=1G DATAGRAMS=700000
@@ -22,6 +28,7 @@ set_up()
 		start_tool "$host" "$host" packet-monitor eth0 --wait -j -I 0.2 -r 1
 	done
 	foreign_filter "$near" eth0 egress 5
+	foreign_filter "$far" eth0 ingress 5
 	# With a queue, a veth whose peer is busy makes the sender wait (Linux 6.16); without one it
 	# drops behind the hook, which has counted the packet already.
 	for host in "$near" "$far"; do
@@ -31,6 +38,14 @@ set_up()
 	ip -n "$near" link set eth0 up
 	address "$near" eth0 10.0.0.1/24 fd00::1/64
 	address "$far" eth0 10.0.0.2/24 fd00::2/64
+	# A host behind "near": no socket of this host is known for its packets.
+	host "user-$1"
+	link "user-$1" eth0 "$near" eth1
+	address "user-$1" eth0 10.0.9.2/24 fd00:0:0:9::2/64
+	address "$near" eth1 10.0.9.1/24 fd00:0:0:9::1/64
+	ip -n "user-$1" route add default via 10.0.9.1
+	ip -n "user-$1" route add default via fd00:0:0:9::1
+	forwarding "$near"
 	start iperf3 "$far" iperf3 -s
 	wait_for 5 listening "$far" tcp 5201
 	# With GRO, a veth counts received frames without their Ethernet headers, as those sent.
@@ -80,6 +95,18 @@ for gro in off on; do
 		check "UDP in segments to VXLAN's port" in_host "$near" \
 			python3 "$ROOT/tests/e2e/udp-segments.py" "$server" $DATAGRAMS 1200 4789
 		exact "IPv$family, GRO $gro: UDP in segments to VXLAN's port"
+		# What passes through: the whole datagrams of a tunnel, each with all headers.
+		before=$(foreign_count "$far" eth0 ingress) sent=$(counted_by_device "$near" tx $uncounted)
+		[ $gro = off ] || in_host "$far" ethtool -K eth0 rx-udp-gro-forwarding on
+		check "VXLAN of another host" in_host "user-$gro" \
+			python3 "$ROOT/tests/e2e/udp-segments.py" "$server" $DATAGRAMS 1200 4789 "$VXLAN"
+		[ $gro = off ] || in_host "$far" ethtool -K eth0 rx-udp-gro-forwarding off
+		exact "IPv$family, GRO $gro: VXLAN of another host"
+		hook=$(($(foreign_count "$far" eth0 ingress) - before))
+		now=$(counted_by_device "$near" tx $uncounted)
+		wire=$((${now% *} - ${sent% *}))
+		[ $gro = off ] || check "the receiver has aggregated $wire packets to $hook" \
+			test $((hook * 2)) -lt $wire
 	done
 	stop iperf3 || true
 	for host in $near $far; do

@@ -252,12 +252,45 @@ static void make_frames(void)
 	frame_inner(f, 1 << 16 | 2, IPPROTO_TCP, PM_KIND_IPV4, 0);
 
 	f = add_tunnel("ARP in VXLAN", IPPROTO_UDP);
+	f->payload = f->len + 8; /* the kernel aggregates no such packets: these are datagrams */
 	frame_udp(f, 40000, 8472);
 	frame_put(f, "\x08\0\0\0\0\0\x2a\0", 8);
 	frame_fill(f, 12, 2);
 	frame_put16(f, ETH_P_ARP);
 	frame_end(f, 40000u << 16 | 8472, IPPROTO_UDP, PM_KIND_IPV4, 0);
 	frame_inner(f, ETH_P_ARP, 0, PM_KIND_OTHER, 0);
+
+	f = add_tunnel("TCP in VXLAN-GPE", IPPROTO_UDP);
+	frame_udp(f, 40000, 4789);
+	frame_put(f, "\x0c\0\0\x01\0\0\x2a\0", 8);
+	frame_ipv4(f, IPPROTO_TCP, 0, 0);
+	frame_tcp(f, 1, 2, 0);
+	frame_end(f, 40000u << 16 | 4789, IPPROTO_UDP, PM_KIND_IPV4, 0);
+	frame_inner(f, 1 << 16 | 2, IPPROTO_TCP, PM_KIND_IPV4, 0);
+
+	f = add_tunnel("TCP over IPv6 in VXLAN-GPE", IPPROTO_UDP);
+	frame_udp(f, 40000, 4789);
+	frame_put(f, "\x0c\0\0\x02\0\0\x2a\0", 8);
+	frame_ipv6(f, IPPROTO_TCP);
+	frame_tcp(f, 1, 2, 0);
+	frame_end(f, 40000u << 16 | 4789, IPPROTO_UDP, PM_KIND_IPV4, 0);
+	frame_inner(f, 1 << 16 | 2, IPPROTO_TCP, PM_KIND_IPV6, 0);
+
+	f = add_tunnel("UDP over Ethernet in VXLAN-GPE at another port", IPPROTO_UDP);
+	frame_udp(f, 40000, 4790);
+	frame_put(f, "\x0c\0\0\x03\0\0\x2a\0", 8);
+	frame_fill(f, 12, 2);
+	frame_put16(f, ETH_P_IP);
+	frame_ipv4(f, IPPROTO_UDP, 0, 0);
+	frame_udp(f, 1, 2);
+	frame_end(f, 40000u << 16 | 4790, IPPROTO_UDP, PM_KIND_IPV4, 0);
+
+	f = add_tunnel("a service header in VXLAN-GPE", IPPROTO_UDP);
+	f->payload = f->len + 8;
+	frame_udp(f, 40000, 4789);
+	frame_put(f, "\x0c\0\0\x04\0\0\x2a\0", 8);
+	frame_fill(f, 12, 2);
+	frame_end(f, 40000u << 16 | 4789, IPPROTO_UDP, PM_KIND_IPV4, 0);
 
 	f = add_tunnel("VXLAN without a valid VNI", IPPROTO_UDP);
 	f->payload = f->len + 8;
@@ -591,10 +624,28 @@ static void check_own_datagram(void)
 	native_skb_free(&skb);
 }
 
+/* Datagrams of a tunnel in one packet: only the headers up to UDP are what the packet repeats. */
+static void check_whole_datagrams(void)
+{
+	struct udp_tunnel udp = { .dport = bpf_htons(4789), .first = 8 };
+	__u8 bytes[34 + 8 + 2 * 30] = { [42] = 8, [42 + 30] = 8 };
+	__be16 ethertype;
+	struct native_skb skb;
+
+	native_skb_init(&skb, bytes, sizeof(bytes), 50);
+	skb.gso_size = 30;
+	CHECK_EQ(pm_udp_tunnel(&skb, 34, &udp, true, &ethertype), 0, "whole datagrams");
+	CHECK_EQ(pm_udp_tunnel(&skb, 34, &udp, false, &ethertype), 50, "the flow in the first");
+	skb.bytes[42 + 30 + 7] = 1;
+	CHECK_EQ(pm_udp_tunnel(&skb, 34, &udp, true, &ethertype), 50, "segments of one datagram");
+	native_skb_free(&skb);
+}
+
 int main(void)
 {
 	make_frames();
 	check_own_datagram();
+	check_whole_datagrams();
 	check_begin("frames that end early have the flow of what is there, linear or not");
 	for (__u32 i = 0; i < frame_count; i++)
 		check_cut(&frames[i]);
