@@ -165,6 +165,24 @@ static __always_inline int echo_csum_change(struct __sk_buff *skb, const struct 
 	return bpf_l4_csum_replace(skb, check, 0, change->addr_sum, BPF_F_PSEUDO_HDR | sizeof(sum));
 }
 
+/*
+ * As packet_rewrite(), for packets that are not plain. A function of its own: inlined, it would
+ * take registers from the other way.
+ */
+static __noinline int packet_rewrite_other(struct __sk_buff *skb, const struct packet *p,
+					   const struct change *change, const void *dmac)
+{
+	if (dmac && bpf_skb_store_bytes(skb, 0, dmac, ETH_ALEN, 0))
+		return -EFAULT;
+	if (ip_store(skb, cfg_l2_len, p, &change->to, change->addr_sum, BPF_F_RECOMPUTE_CSUM) ||
+	    ports_store(skb, p, &change->to))
+		return -EFAULT;
+	if (p->proto == IP_ICMP)
+		return echo_csum_change(skb, p, change);
+	return l4_csum_change(skb, p, csum_add16(change->ports_half, change->ports_half), 0)
+		       ?: l4_csum_change(skb, p, change->addr_sum, BPF_F_PSEUDO_HDR);
+}
+
 /**
  * packet_rewrite - do the same for any TCP or UDP packet that is not a later fragment, and for any
  * ICMP echo message
@@ -182,15 +200,7 @@ static __noinline int packet_rewrite(struct __sk_buff *skb, const struct packet 
 	 */
 	if (likely(p->l4 == ETH_HLEN + sizeof(struct ip_head) && data + plain_len <= end))
 		return packet_rewrite_plain(skb, p, change, dmac);
-	if (dmac && bpf_skb_store_bytes(skb, 0, dmac, ETH_ALEN, 0))
-		return -EFAULT;
-	if (ip_store(skb, cfg_l2_len, p, &change->to, change->addr_sum, BPF_F_RECOMPUTE_CSUM) ||
-	    ports_store(skb, p, &change->to))
-		return -EFAULT;
-	if (p->proto == IP_ICMP)
-		return echo_csum_change(skb, p, change);
-	return l4_csum_change(skb, p, csum_add16(change->ports_half, change->ports_half), 0)
-		       ?: l4_csum_change(skb, p, change->addr_sum, BPF_F_PSEUDO_HDR);
+	return packet_rewrite_other(skb, p, change, dmac);
 }
 
 #endif /* BPF_PROXY_REWRITE_H */
