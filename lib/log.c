@@ -79,8 +79,9 @@ static void log_occupy_stdio(void)
 void log_setup(const char *tool, bool verbose)
 {
 	log_occupy_stdio();
-	/* A write to a reader that has gone fails with EPIPE instead. */
+	/* A write to a reader that has gone fails with EPIPE instead; beyond ulimit -f: EFBIG. */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	log_tool = tool;
 	log_verbose = verbose;
 	libbpf_set_print(log_libbpf);

@@ -217,6 +217,7 @@ int writer_end(struct writer *writer, int err)
 		err = writer_replace(writer, &writer->next);
 	if (err || writer->replace) {
 		writer_forget(&writer->next);
+		writer->err = err; /* no report after this one: it would be said once more */
 		return err;
 	}
 	if (waiting)

@@ -51,6 +51,16 @@ for tool in packet-monitor proxy; do
 	rm $FILE
 	refused "$tool: a folder that is not there" $tool --file $TMP/nowhere/x eth0
 
+	# --- beyond ulimit -f ---
+	for format in jsonl prom; do
+		status=0
+		in_host box bash -c 'ulimit -f 1; exec "$@"' - "$BIN/$tool" -o $format -I 0.1 --file $FILE eth0 \
+			> $TMP/out 2> $TMP/err || status=$?
+		equal "$tool, $format: a file that has grown too large ends it, with a line" \
+			"$status $(grep -c 'File too large' $TMP/err) $(our_filters box eth0)" "1 1 "
+		rm -f $FILE
+	done
+
 	# --- standard output ---
 	in_host box "$BIN/$tool" -o jsonl -c 1 -I 0.1 --file - eth0 > $TMP/out 2> $TMP/err
 	check "$tool: --file - is standard output" jq -es 'length > 0' $TMP/out
