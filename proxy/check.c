@@ -158,7 +158,7 @@ static bool check_suspect(struct nexthops *hops, const struct iface *iface,
 		 if_indextoname((unsigned int)hop->route.oif, device))
 		snprintf(text, size,
 			 "replies of %s come in by %s, where rp_filter=1 drops them (sysctl "
-			 "net.ipv4.conf.%s.rp_filter=2)",
+			 "net/ipv4/conf/%s/rp_filter=2)",
 			 to, device, device);
 	else
 		return false;

@@ -154,6 +154,18 @@ warns "a target without a route" "the target $ELSEWHERE cannot be reached: Netwo
 	-m "$ORIGINAL_AT:1=$(at $ELSEWHERE 1)" eth0
 [ "$FAMILY" = 6 ] || # which has no rp_filter
 	warns "rp_filter" "where rp_filter=1 drops them" -m 10.0.0.10:1=10.1.0.2:1 eth0
+if [ "$FAMILY" = 4 ]; then
+	link client eth1.7 other eth1.7
+	address client eth1.7 10.2.0.1/24
+	warns "rp_filter of a device with a dot in its name" "come in by eth1.7" \
+		-m 10.0.0.10:1=10.2.0.2:1 eth0
+	# shellcheck disable=SC2046
+	check "the command that the line names" in_host client \
+		$(sed -n 's/.*(\(sysctl [^)]*\)).*/\1/p' $TMP/warn)
+	proxy -t 0.1 -m 10.0.0.10:1=10.2.0.2:1 eth0 2> $TMP/warn > /dev/null
+	equal "leaves no reason for the warning" "$(grep -c rp_filter $TMP/warn)" 0
+	ip -n client link del eth1.7
+fi
 for i in $(seq 8); do
 	echo "$(at "$(ip_of 10.9.0.$i)" 1)=$TARGET_AT:1"
 done > $TMP/maps
