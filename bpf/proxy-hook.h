@@ -279,6 +279,18 @@ static __always_inline int egress_missed(struct __sk_buff *skb, const proxy_addr
 	return TC_ACT_UNSPEC;
 }
 
+/* The same where the summary has been wrong. Read again, the address need not be kept until here.
+ */
+static __always_inline int egress_missed_late(struct __sk_buff *skb, __u32 l2_len)
+{
+	proxy_addr daddr;
+
+	if (PROXY_FAMILY == 6 &&
+	    !pkt_read(skb, l2_len + offsetof(struct ip_head, daddr), &daddr, sizeof(daddr)))
+		return egress_missed(skb, &daddr);
+	return TC_ACT_UNSPEC;
+}
+
 /*
  * Translate packet @p if it is plain and its flow is in the cache of this CPU. Otherwise @p is
  * read, or its @l4 is PACKET_UNREAD. @l2_len: a constant, of the device's kind. Return: whether it
@@ -321,7 +333,7 @@ static __always_inline int at_egress(struct __sk_buff *skb, __u32 l2_len)
 	if (fast_path(skb, egress_packet(&space), l2_len, CACHE_EGRESS, generation, &verdict))
 		return verdict;
 	if (!known_address(&daddr))
-		return TC_ACT_UNSPEC;
+		return egress_missed_late(skb, l2_len);
 	if (skb->vlan_present)
 		return untouched(PROXY_VLAN);
 	req = egress_request(&space);

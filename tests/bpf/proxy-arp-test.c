@@ -290,6 +290,14 @@ int main(void)
 	EXPECT(!arp_run(RIG_EGRESS), "a reply");
 	check_end();
 
+	check_begin("a request is answered however many addresses are known");
+	host_set(SECOND, 0);
+	memset(rig.maps.state->summary, 0xff, sizeof(rig.maps.state->summary));
+	EXPECT(arp_request(ORIGINAL), "not answered when every bit of the summary is set");
+	memset(rig.maps.prefilter->words, 0xff, sizeof(rig.maps.prefilter->words));
+	EXPECT(arp_request(ORIGINAL), "not answered when every bit of the prefilter is set");
+	check_end();
+
 	rig_close(&rig);
 	return check_exit();
 }
