@@ -159,6 +159,15 @@ struct pm_untracked {
 };
 _Static_assert(sizeof(struct pm_untracked) == 512, "pm_untracked is shared with user space");
 
+/* Value of "filtered", per CPU. */
+struct pm_filtered {
+	struct pm_count count[PM_DIRECTIONS];
+};
+_Static_assert(sizeof(struct pm_filtered) == 32, "pm_filtered is shared with user space");
+
+/* Interfaces that "filtered" has room for, if several are watched: up to this ifindex. */
+enum { PM_FILTERED_MAX = 4096 };
+
 /*
  * Room for the filter in the programs: PM_FILTER_ROOM instructions, each of which moves
  * PM_FILTER_PLACE to r0.

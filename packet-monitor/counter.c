@@ -15,14 +15,6 @@
 #include "refusal.h"
 #include "tc-link.h"
 
-/* One interface needs no hash: an array is found in less than half the time. */
-static int counter_single(struct bpf_map *untracked)
-{
-	return bpf_map__set_type(untracked, BPF_MAP_TYPE_PERCPU_ARRAY)
-		       ?: bpf_map__set_map_flags(untracked, 0)
-		       ?: bpf_map__set_max_entries(untracked, 1);
-}
-
 /* Settings and sizes: between open and load, since both are frozen then. */
 static int counter_configure(struct counter *counter, const struct counter_config *config)
 {
@@ -45,8 +37,8 @@ static int counter_configure(struct counter *counter, const struct counter_confi
 		err = err ?: bpf_map__set_max_entries(skel->maps.firsts, size.slots);
 	err = err ?: bpf_map__set_max_entries(skel->maps.buckets, size.buckets);
 	err = err ?: bpf_map__set_max_entries(skel->maps.free_slots, size.lines);
-	if (!config->shared)
-		err = err ?: counter_single(skel->maps.untracked);
+	if (config->shared && config->filter.count)
+		err = err ?: bpf_map__set_max_entries(skel->maps.filtered, PM_FILTERED_MAX);
 	counter->cpus = libbpf_num_possible_cpus();
 	if (counter->cpus < 0)
 		return counter->cpus;
@@ -174,6 +166,11 @@ static int counter_untracked_fd(const struct counter *counter)
 	return bpf_map__fd(counter->skel->maps.untracked);
 }
 
+static int counter_filtered_fd(const struct counter *counter)
+{
+	return bpf_map__fd(counter->skel->maps.filtered);
+}
+
 /* A millisecond each. */
 enum { ADD_ATTEMPTS = 1000 };
 
@@ -202,6 +199,22 @@ void counter_remove(const struct counter *counter, const struct iface *iface)
 	__u32 key = counter_key(counter, iface);
 
 	bpf_map_delete_elem(counter_untracked_fd(counter), &key);
+	/* Elements of an array stay. */
+	memset(counter->room, 0, (size_t)counter->cpus * sizeof(*counter->room));
+	bpf_map_update_elem(counter_filtered_fd(counter), &key, counter->room, BPF_EXIST);
+}
+
+/* Add the packets in "filtered", where there is room for so high a number. */
+static void counter_filtered(struct counter *counter, __u32 key, struct pm_untracked *sum)
+{
+	const struct pm_filtered *room = (const void *)counter->room;
+
+	if (!counter->skel->rodata->cfg_filtered ||
+	    bpf_map_lookup_elem(counter_filtered_fd(counter), &key, counter->room))
+		return;
+	for (int cpu = 0; cpu < counter->cpus; cpu++)
+		for (int dir = 0; dir < PM_DIRECTIONS; dir++)
+			pm_count_add(&sum->count[dir][PM_FILTERED], &room[cpu].count[dir]);
 }
 
 int counter_untracked(struct counter *counter, const struct iface *iface, struct pm_untracked *sum)
@@ -218,5 +231,6 @@ int counter_untracked(struct counter *counter, const struct iface *iface, struct
 				pm_count_add(&sum->partial[dir][reason],
 					     &counter->room[cpu].partial[dir][reason]);
 			}
+	counter_filtered(counter, key, sum);
 	return 0;
 }
