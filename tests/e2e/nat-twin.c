@@ -86,13 +86,16 @@ struct twin_flow {
 
 static int sockets[TWINS][2];
 static struct twin_flow flows[FLOWS];
-static uint64_t steps, packets, compared, ported, ported_once, failures;
+static uint64_t steps, packets, compared, ported, failures;
+/* Ports that one translator has changed and the other has not, by the reason. */
+static uint64_t once_picked, once_refused, once_otherwise;
 static uint16_t next_id, next_port = 20000;
 static bool ipv6;
 /* The flow that has a port of a client at the target, by what the client itself uses. */
 struct holder {
 	uint32_t server;
 	uint16_t sport, cport; /* 0: none has it */
+	bool refused;	       /* a connection, by its target */
 };
 static struct holder holders[TWINS][2][COUNT(clients)][UINT16_MAX + 1];
 
@@ -574,8 +577,7 @@ static bool holder_is(const struct holder *holder, const struct twin_flow *flow)
 
 /*
  * @flow has come out of @twin with source port @port. A translator changes the port only if another
- * flow of the client has it at the target. Which other port that gets, each picks at random, so
- * what is taken later differs between the two. Return: whether the port was kept.
+ * flow of the client has it at the target. Return: whether the port was kept.
  */
 static bool port_judge(const char *what, int twin, struct twin_flow *flow, uint16_t port)
 {
@@ -592,8 +594,37 @@ static bool port_judge(const char *what, int twin, struct twin_flow *flow, uint1
 		return kept;
 	if (flow->port[twin] && flow->port[twin] != port && holder_is(before, flow))
 		before->cport = 0;
-	*holder_at(twin, flow, port) = (struct holder){ flow->server, flow->sport, flow->cport };
+	*holder_at(twin, flow, port) =
+		(struct holder){ flow->server, flow->sport, flow->cport, false };
 	return kept;
+}
+
+/*
+ * One translator has changed the port of @flow, since @holder has it there. In the other it is
+ * free: each picks at random which port a flow gets instead of its own; and conntrack forgets a
+ * refused connection at once, proxy later.
+ */
+static void port_count(const struct holder *holder, const struct twin_flow *flow)
+{
+	if (holder->cport != flow->cport)
+		once_picked++;
+	else if (holder->refused)
+		once_refused++;
+	else
+		once_otherwise++;
+}
+
+/* The target has refused the connection @flow. */
+static void port_refused(const struct twin_flow *flow)
+{
+	int twin;
+
+	for (twin = 0; twin < TWINS; twin++) {
+		struct holder *holder = holder_at(twin, flow, flow->port[twin]);
+
+		if (holder_is(holder, flow))
+			holder->refused = true;
+	}
 }
 
 /*
@@ -634,7 +665,9 @@ static void twin_compare(const char *what, enum side at, struct twin_flow *flow,
 		}
 	}
 	ported += !kept[0];
-	ported_once += kept[0] != kept[1];
+	/* kept[0] is the number of the translator that has changed it. */
+	if (kept[0] != kept[1])
+		port_count(holder_at(kept[0], flow, flow->cport), flow);
 	if (out[0].n != out[1].n) {
 		if (differ(what, "%zu packets from the first, %zu from the second", out[0].n,
 			   out[1].n)) {
@@ -783,6 +816,7 @@ static void tcp_step(struct twin_flow *flow)
 	case 1:
 		if (!random_below(10) && !flow_collides(flow)) {
 			tcp_from(flow, TARGET, TCP_RST | TCP_ACK, 0);
+			port_refused(flow);
 			/* conntrack forgets a refused connection at once, proxy later: its port is
 			 * free for the one, and not for the other. */
 			flow_begin(flow);
@@ -1037,10 +1071,12 @@ int main(int argc, char **argv)
 				udp_step(flow);
 		}
 	}
-	printf("# %llu packets to each, %llu pairs compared, %llu with a changed port, %llu in one "
-	       "of the two only\n",
+	printf("# %llu packets to each, %llu pairs compared, %llu with a changed port; in one of "
+	       "the two only: %llu since the other port was picked at random, %llu since a "
+	       "connection was refused, %llu otherwise\n",
 	       (unsigned long long)packets / 4, (unsigned long long)compared,
-	       (unsigned long long)ported, (unsigned long long)ported_once);
+	       (unsigned long long)ported, (unsigned long long)once_picked,
+	       (unsigned long long)once_refused, (unsigned long long)once_otherwise);
 	if (compared < total / 2 || !ported) {
 		printf("  too few packets came through to tell\n");
 		failures++;
