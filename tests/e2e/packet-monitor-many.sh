@@ -8,6 +8,7 @@ needs jq python3 bpftool
 PM=$BIN/packet-monitor
 PAIRS=50 INTERVAL=0.2
 [ "$SOAK" = 0 ] || PAIRS=500 INTERVAL=1
+PATIENCE_ALL=$((PATIENCE * PAIRS / 50)) # for what has to be done on each interface
 host near
 
 # pairs FIRST LAST: veth pairs a<N> and b<N>, all up
@@ -120,7 +121,7 @@ pairs 1 $PAIRS
 ip -n near tuntap add tun1 mode tun
 ip -n near link set tun1 up
 before=$EPOCHREALTIME
-start_tool pm near packet-monitor any -j -I $INTERVAL --idle 0
+PATIENCE=$PATIENCE_ALL start_tool pm near packet-monitor any -j -I $INTERVAL --idle 0
 echo "# attached to $((2 * PAIRS + 2)) interfaces after $(awk "BEGIN { print $EPOCHREALTIME - $before }") s"
 frames=() want_out=() want_in=()
 for ((i = 1; i <= PAIRS; i++)); do
@@ -140,9 +141,11 @@ for i in 1 2 3; do
 	wait_said "b$i goes with it" pm "b$i is gone"
 done
 # The ifindex of one that has gone: the new one begins at zero.
+before=$EPOCHREALTIME
 ip -n near link add name a0 index 4000 type veth peer name b0 index 4001
 wait_said "a0 comes" pm "attached to a0"
 wait_said "b0 comes" pm "attached to b0"
+echo "# a new pair made and attached in $(awk "BEGIN { print $EPOCHREALTIME - $before }") s at most"
 ip -n near link set a0 up
 ip -n near link set b0 up
 send a0 7 70
@@ -182,7 +185,7 @@ equal "those that are gone are not in the last report" "$(jq -s -c 'map(.ts) as 
 equal "nothing of ours is left" "$(our_filters near a$PAIRS)" ""
 
 # What a SIGKILL leaves, the script removes from all of them at once.
-start_tool pm near packet-monitor any
+PATIENCE=$PATIENCE_ALL start_tool pm near packet-monitor any
 stop pm KILL || true
 before=$EPOCHREALTIME
 in_host near "$ROOT/remove-filters-and-qdisc.sh" > "$TMP/clean"
