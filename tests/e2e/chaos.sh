@@ -105,20 +105,32 @@ filters_are_there()
 	[ "$(our_filters client eth0 | sort)" = "$all_filters" ]
 }
 
-# offset: the device's packets and bytes less the monitor's totals, in and out, once both rest
+# device: its packets and bytes, in and out
+device()
+{
+	ip -n client -s -j link show eth0 | jq -c '.[0].stats64 |
+		[.rx.packets, .rx.bytes, .tx.packets, .tx.bytes]'
+}
+
+# reported SECONDS: the totals of the monitor's last report, in and out, if it is of after that time
+reported()
+{
+	grep '"type":"total"' $TMP/monitor-reader.out | tail -n 2 |
+		jq -ces --argjson since "$1" 'sort_by(.dir) | select(map(.ts) | min > $since) |
+			map(.packets, .bytes)'
+}
+
+# offset: the device's packets and bytes less the monitor's totals, in and out, once it rests
 offset()
 {
-	local device totals last=
+	local before now
 	for _ in $(seq 50); do
-		device=$(ip -n client -s -j link show eth0 | jq -c '.[0].stats64 |
-			[.rx.packets, .rx.bytes, .tx.packets, .tx.bytes]')
-		totals=$(grep '"type":"total"' $TMP/monitor-reader.out | tail -n 2 | jq -cs '
-			sort_by(.dir) | map(.packets, .bytes)')
-		[ "$device$totals" != "$last" ] || break
-		last=$device$totals
-		sleep 0.3
+		before=$(device)
+		now=$(date +%s.%N)
+		wait_for 15 reported $now
+		[ "$(device)" != "$before" ] || break
 	done
-	jq -cn "$device as \$d | $totals as \$t | [range(4) | \$d[.] - \$t[.]]"
+	jq -cn "$before as \$d | $(reported $now) as \$t | [range(4) | \$d[.] - \$t[.]]"
 }
 
 # exact: since the last disturbance that stops counting, every packet was counted
