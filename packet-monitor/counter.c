@@ -112,7 +112,8 @@ int counter_open(struct counter *counter, const struct counter_config *config,
 	err = counter_configure(counter, config);
 	if (err)
 		return log_err(err, "cannot configure the BPF programs");
-	err = packet_monitor__load(skel);
+	/* libbpf takes it away if its own trial of such a map has failed. */
+	err = packet_monitor__load(skel) ?: skel->rodata ? 0 : -ENOMEM;
 	if (err == -ENOMEM)
 		return log_err(err, "cannot make room for %u flows (try a smaller --max-flows)",
 			       config->max_flows);
