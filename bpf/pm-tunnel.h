@@ -129,6 +129,10 @@ static __always_inline __u32 pm_udp_tunnel(struct __sk_buff *skb, __u32 off,
 	if (!is_tunnel_port(bpf_ntohs(udp->dport))) {
 		if (!guess || pm_gso_fits(skb, off + 8))
 			return 0;
+		if (udp->first >> 4 == 4 || udp->first >> 4 == 6) { /* FOU */
+			*ethertype = bpf_htons(udp->first >> 4 == 4 ? ETH_P_IP : ETH_P_IPV6);
+			return off + 8;
+		}
 		geneve = udp->ethertype == bpf_htons(ETH_P_TEB);
 	} else if (guess && pm_gso_repeats(skb, off, udp)) {
 		return 0;

@@ -285,6 +285,18 @@ static void make_frames(void)
 	frame_udp(f, 1, 2);
 	frame_end(f, 40000u << 16 | 4790, IPPROTO_UDP, PM_KIND_IPV4, 0);
 
+	f = add_tunnel("IPv4 behind UDP (FOU) at another port", IPPROTO_UDP);
+	frame_udp(f, 40000, 5555);
+	frame_ipv4(f, IPPROTO_TCP, 0, 0);
+	frame_tcp(f, 1, 2, 0);
+	frame_end(f, 40000u << 16 | 5555, IPPROTO_UDP, PM_KIND_IPV4, 0);
+
+	f = add_tunnel("IPv6 behind UDP (FOU) at another port", IPPROTO_UDP);
+	frame_udp(f, 40000, 5555);
+	frame_ipv6(f, IPPROTO_TCP);
+	frame_tcp(f, 1, 2, 0);
+	frame_end(f, 40000u << 16 | 5555, IPPROTO_UDP, PM_KIND_IPV4, 0);
+
 	f = add_tunnel("a service header in VXLAN-GPE", IPPROTO_UDP);
 	f->payload = f->len + 8;
 	frame_udp(f, 40000, 4789);
