@@ -481,30 +481,6 @@ static void interfaces_raise_descriptors(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* Filters of a killed packet-monitor count into a table that nobody reads. */
-static void interfaces_warn_of_left(const struct interfaces *set)
-{
-	const char *first = NULL;
-	int more = -1;
-
-	for (int i = 0; i < set->list.count; i++) {
-		const struct monitor *monitor = set->list.monitors[i];
-
-		if (!monitor->attached || !monitor_left_behind(monitor))
-			continue;
-		first = first ?: monitor->iface.name;
-		more++;
-	}
-	if (more > 0)
-		log_note("warning: a killed packet-monitor has left filters on %s and %d more (end "
-			 "this one, then run remove-filters-and-qdisc.sh)",
-			 first, more);
-	else if (first)
-		log_note("warning: a killed packet-monitor has left filters on %s (end this one, "
-			 "then run remove-filters-and-qdisc.sh %s)",
-			 first, first);
-}
-
 int interfaces_attach(struct interfaces *set, struct loop *loop)
 {
 	char names[MONITOR_LIST_TEXT_MAX];
@@ -533,7 +509,7 @@ int interfaces_attach(struct interfaces *set, struct loop *loop)
 	for (int i = 0; i < set->list.count; i++)
 		if (set->list.monitors[i]->attached)
 			monitor_warn(set->list.monitors[i]);
-	interfaces_warn_of_left(set);
+	monitor_list_warn_of_left(&set->list);
 	slot_table_touch(&set->counter.table.index, set->counter.table.slots,
 			 sizeof(*set->counter.table.slots));
 	return 0;

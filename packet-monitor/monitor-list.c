@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log.h"
+
 /* Where an interface is in the list, or would be. */
 static int monitor_list_place(const struct monitor_list *list, int ifindex)
 {
@@ -81,4 +83,27 @@ int monitor_list_attached(const struct monitor_list *list, char text[MONITOR_LIS
 		snprintf(text + len, MONITOR_LIST_TEXT_MAX - len, " and %d more",
 			 count - MONITOR_LIST_NAMES);
 	return count;
+}
+
+void monitor_list_warn_of_left(const struct monitor_list *list)
+{
+	const char *first = NULL;
+	int more = -1;
+
+	for (int i = 0; i < list->count; i++) {
+		const struct monitor *monitor = list->monitors[i];
+
+		if (!monitor->attached || !monitor_left_behind(monitor))
+			continue;
+		first = first ?: monitor->iface.name;
+		more++;
+	}
+	if (more > 0)
+		log_note("warning: a killed packet-monitor has left filters on %s and %d more (end "
+			 "this one, then run remove-filters-and-qdisc.sh)",
+			 first, more);
+	else if (first)
+		log_note("warning: a killed packet-monitor has left filters on %s (end this one, "
+			 "then run remove-filters-and-qdisc.sh %s)",
+			 first, first);
 }

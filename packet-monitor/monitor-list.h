@@ -31,4 +31,11 @@ void monitor_list_sort(struct monitor_list *list);
  */
 int monitor_list_attached(const struct monitor_list *list, char text[MONITOR_LIST_TEXT_MAX]);
 
+/**
+ * monitor_list_warn_of_left - name interfaces with filters of a killed packet-monitor
+ *
+ * These count into a table that nobody reads, and take as much time per packet as ours.
+ */
+void monitor_list_warn_of_left(const struct monitor_list *list);
+
 #endif /* MONITOR_LIST_H */
