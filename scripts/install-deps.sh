@@ -26,7 +26,8 @@ usage()
 
 # What is needed: SET[,SET...], how to see that it is there, and what it is called by apt, dnf,
 # pacman, zypper and apk ("-": comes with another one; "a/b": b where there is no a). "command:X"
-# is a program, "runs:X" one that tells its version, "header:X" a file that the C compiler includes, "fuzzer:X" that X links libFuzzer.
+# is a program, "runs:X" one that tells its version, "header:X" a file that the C compiler includes,
+# "fuzzer:X" that X links libFuzzer.
 needs()
 {
 	cat <<-'NEEDS'
