@@ -75,14 +75,16 @@ static __always_inline bool pm_gso_fits(struct __sk_buff *skb, __u32 headers)
 /*
  * Whether the segments of a GSO packet, whose UDP header is at @off, are whole datagrams of a
  * tunnel: then the second begins like the first. In a packet that the kernel segments inside the
- * tunnel, the bytes there are payload.
+ * tunnel, the bytes there are payload, which somebody may have made look like that; but then there
+ * are fewer segments, unless the last one is short.
  */
 static __always_inline bool pm_gso_repeats(struct __sk_buff *skb, __u32 off,
 					   const struct udp_tunnel *udp)
 {
 	__u64 second;
 
-	return !bpf_skb_load_bytes(skb, off + 8 + skb->gso_size, &second, sizeof(second)) &&
+	return pm_gso_fits(skb, off + 8) &&
+	       !bpf_skb_load_bytes(skb, off + 8 + skb->gso_size, &second, sizeof(second)) &&
 	       second == udp->start;
 }
 

@@ -648,6 +648,10 @@ static void check_whole_datagrams(void)
 	skb.gso_size = 30;
 	CHECK_EQ(pm_udp_tunnel(&skb, 34, &udp, true, &ethertype), 0, "whole datagrams");
 	CHECK_EQ(pm_udp_tunnel(&skb, 34, &udp, false, &ethertype), 50, "the flow in the first");
+	skb.gso_segs = 2;
+	CHECK_EQ(pm_udp_tunnel(&skb, 34, &udp, true, &ethertype), 0, "two of them");
+	skb.gso_segs = 1;
+	CHECK_EQ(pm_udp_tunnel(&skb, 34, &udp, true, &ethertype), 50, "payload like a header");
 	skb.bytes[42 + 30 + 7] = 1;
 	CHECK_EQ(pm_udp_tunnel(&skb, 34, &udp, true, &ethertype), 50, "segments of one datagram");
 	native_skb_free(&skb);
