@@ -384,8 +384,9 @@ class Filter(Variant):
         subprocess.run(["tc", "-n", client, "qdisc", "add", "dev", DEVICE, "clsact"],
                        capture_output=True)
         for hook in self.hooks:
-            run("tc", "-n", client, "filter", "add", "dev", DEVICE, hook, "bpf", "direct-action",
-                "object-file", self.object(), "program", self.name)
+            # Not "tc -n": that hides the bpffs, which tc then misses.
+            run("nsenter", f"--net=/run/netns/{client}", "tc", "filter", "add", "dev", DEVICE, hook,
+                "bpf", "direct-action", "object-file", self.object(), "program", self.name)
 
     def stop(self):
         subprocess.run(["tc", "-n", self.net.names["client"], "qdisc", "delete", "dev", DEVICE,

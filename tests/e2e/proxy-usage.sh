@@ -121,10 +121,8 @@ MAP=(-m "$ORIGINAL_AT:$ORIGINAL_PORT=$TARGET_AT:$TARGET_PORT")
 [ "$FAMILY" = 4 ] && PRIO=1010 HANDLE=1 PROTOCOL=ip ||
 	PRIO=1011 HANDLE=2 PROTOCOL=ipv6
 proxy -t 0.1 "${MAP[@]}" eth0 2> /dev/null > /dev/null
-in_host client tc filter add dev eth0 egress prio $PRIO handle $HANDLE bpf direct-action \
-	object-file "$BUILD/tests/e2e/counter-bpf.o" section tc 2> /dev/null ||
-	nsenter --net=/run/netns/client tc filter add dev eth0 egress prio $PRIO handle $HANDLE bpf \
-		direct-action object-file "$BUILD/tests/e2e/counter-bpf.o" section tc
+nsenter --net=/run/netns/client tc filter add dev eth0 egress prio $PRIO handle $HANDLE bpf \
+	direct-action object-file "$BUILD/tests/e2e/counter-bpf.o" section tc
 refused "a stranger in our place" 1 "is taken by program" "${MAP[@]}" eth0
 contains "stays" "$(in_host client tc filter show dev eth0 egress)" counter
 in_host client tc filter del dev eth0 egress prio $PRIO
