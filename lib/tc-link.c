@@ -138,7 +138,8 @@ const char *tc_link_lacking(const struct tc_link *link)
 		       "that, or use --tcx)";
 	return link->tcx ? "this kernel has no tcx (Linux 6.6); leave out --tcx"
 			 : "this kernel has no clsact qdisc or no cls_bpf "
-			   "(CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF)";
+			   "(CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF), or the qdisc shares a "
+			   "block of filters with others (use --tcx)";
 }
 
 int tc_link_query(const struct tc_link *link, __u32 *prog_id)
