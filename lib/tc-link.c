@@ -150,8 +150,9 @@ int tc_link_query(const struct tc_link *link, __u32 *prog_id)
 	int err = bpf_tc_query(&hook, &opts);
 
 	libbpf_set_print(print);
-	/* Without clsact the kernel answers -EINVAL ("Parent Qdisc doesn't exists"). */
-	if (err == -EINVAL)
+	/* Without clsact the kernel answers -EINVAL ("Parent Qdisc doesn't exists"). A block that
+	 * is shared holds no filter of one interface, and the answer is -EOPNOTSUPP. */
+	if (err == -EINVAL || err == -EOPNOTSUPP)
 		err = -ENOENT;
 	if (!err)
 		*prog_id = opts.prog_id;

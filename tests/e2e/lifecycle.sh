@@ -127,6 +127,10 @@ for tool in packet-monitor proxy; do
 	run_tool $tool -c 1 eth0
 	refused "an ingress qdisc in place of clsact" 1 'cannot attach to eth0: *ingress qdisc*'
 	in_host client tc qdisc del dev eth0 ingress
+	in_host client tc qdisc add dev eth0 ingress_block 5 egress_block 6 clsact
+	run_tool $tool -c 1 eth0
+	refused "a block of filters that others share" 1 'cannot attach to eth0: *shares a block of filters*'
+	in_host client tc qdisc del dev eth0 clsact
 
 	# A sanitized tool wants the sanitizer's library first.
 	asan=$(ldd "$BIN/$tool" | sed -n 's/.* => \(.*libasan[^ ]*\) .*/\1/p')
