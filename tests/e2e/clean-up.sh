@@ -173,7 +173,9 @@ start_beside third eth0 in1
 equal "those of a killed one are, beside those of a running one" "$(left_on third)" \
 	"eth0 (end this one, then run remove-filters-and-qdisc.sh eth0)"
 stop second KILL || true
-start_beside fourth -Q in --tcx any
+tcx=
+! has_tcx "on several interfaces, by tcx" || tcx=--tcx
+start_beside fourth -Q in $tcx any
 equal "on several interfaces: one line" "$(left_on fourth)" \
 	"eth0 and 1 more (end this one, then run remove-filters-and-qdisc.sh)"
 start_beside fifth -Q out in1
