@@ -165,7 +165,7 @@ struct pm_filtered {
 };
 _Static_assert(sizeof(struct pm_filtered) == 32, "pm_filtered is shared with user space");
 
-/* Interfaces that "filtered" has room for, if several are watched: up to this ifindex. */
+/* Interfaces that "filtered" has room for, if several are watched: those with a lower ifindex. */
 enum { PM_FILTERED_MAX = 4096 };
 
 /*
