@@ -7,17 +7,7 @@
 needs socat jq
 
 host client target
-# Nothing else may cross the link at moments of its own: IPv6 would announce itself, and ARP would
-# ask five seconds later whether the other side is still there.
-for host in client target; do
-	in_host $host sysctl -q -w net.ipv6.conf.{all,default}.disable_ipv6=$((FAMILY == 4)) \
-		net.ipv6.conf.default.router_solicitations=0
-done
 link client eth0 target eth0
-for host in client target; do
-	in_host $host sysctl -q -w net.ipv4.neigh.eth0.delay_first_probe_time=1000 \
-		net.ipv6.neigh.eth0.delay_first_probe_time=1000
-done
 address client eth0 $CLIENT/$PREFIX
 address target eth0 $TARGET/$PREFIX
 MAP="$ORIGINAL_AT:$ORIGINAL_PORT=$TARGET_AT:$TARGET_PORT"
@@ -25,17 +15,10 @@ BACK=$(at "$(ip_of 10.0.0.11)" 80)
 start tcp target socat TCP$FAMILY-LISTEN:$TARGET_PORT,reuseaddr,fork EXEC:cat
 wait_for 10 listening target tcp $TARGET_PORT
 
-# statistics DIRECTION: packets and bytes of the client's device
-statistics()
+# device in|out: packets and bytes of the client's device
+device()
 {
-	in_host client cat /sys/class/net/eth0/statistics/{$1_packets,$1_bytes} | xargs
-}
-
-# total DIRECTION: the same as packet-monitor reports it
-total()
-{
-	jq -s -r 'map(select(.type == "total" and .dir == "'"$1"'"))[-1] | "\(.packets) \(.bytes)"' \
-		"$TMP/monitor.out"
+	counted_by_device client "$([ "$1" = in ] && echo rx || echo tx)"
 }
 
 # since BEFORE NOW: what has been added, field by field
@@ -45,6 +28,12 @@ since()
 	read -ra before <<< "$1"
 	read -ra now <<< "$2"
 	echo "$((now[0] - before[0])) $((now[1] - before[1]))"
+}
+
+# all_counted in|out BEFORE: packet-monitor has counted what the device has
+all_counted()
+{
+	[ "$(counted_by monitor "$1")" = "$(since "$2" "$(device "$1")")" ]
 }
 
 # answered: proxy has answered at least one ARP request, or neighbour solicitation
@@ -62,10 +51,10 @@ wait_for 10 listening client tcp 7777
 start_monitor()
 {
 	while :; do
-		in_before=$(statistics rx) out_before=$(statistics tx)
+		in_before=$(device in) out_before=$(device out)
 		start_tool monitor client packet-monitor -j -I 0.1 "$@" eth0
-		[ "$in_before $out_before" != "$(statistics rx) $(statistics tx)" ] || return 0
-		# proxy has asked for an address meanwhile: was that before or after the attaching?
+		[ "$in_before $out_before" != "$(device in) $(device out)" ] || return 0
+		# ARP, or the like: was that before or after the attaching?
 		stop monitor
 	done
 }
@@ -75,10 +64,7 @@ together()
 {
 	local name=$1 first=$2 in_before out_before
 	shift 2
-	if [ $first = proxy ]; then
-		start_tool proxy client proxy -o jsonl -I 0.1 -m "$MAP" "$@" eth0
-		sleep 0.5 # by now it has asked who has the original
-	fi
+	[ $first = monitor ] || start_tool proxy client proxy -o jsonl -I 0.1 -m "$MAP" "$@" eth0
 	start_monitor "$@"
 	[ $first = proxy ] || start_tool proxy client proxy -o jsonl -I 0.1 -m "$MAP" "$@" eth0
 	check "$name: the exchange" test "$(echo hello | in_host client socat -t $((5 * PATIENCE)) - \
@@ -88,13 +74,11 @@ together()
 		--add "$BACK=$CLIENT_AT:7777/tcp" eth0
 	check "$name: the exchange with it" test "$(echo hello | in_host client socat -t $((5 * PATIENCE)) - \
 		TCP:$BACK)" = hello
-	# It would go on asking.
+	# While packet-monitor runs: ARP and the like cross the link at moments of their own.
+	check "$name: in: packets and bytes are the device's" wait_for 10 all_counted in "$in_before"
+	check "$name: out: packets and bytes are the device's" wait_for 10 all_counted out "$out_before"
 	stop proxy INT
 	stop monitor INT
-	equal "$name: in: packets and bytes are the device's" "$(total in)" \
-		"$(since "$in_before" "$(statistics rx)")"
-	equal "$name: out: packets and bytes are the device's" "$(total out)" \
-		"$(since "$out_before" "$(statistics tx)")"
 	equal "$name: the addresses are those on the wire" "$(jq -r 'select(.type == "flow" and
 		.proto == "tcp") | "\(.src) \(.dst)"' "$TMP/monitor.out" | sort -u | xargs)" \
 		"$CLIENT $TARGET $TARGET $CLIENT"
