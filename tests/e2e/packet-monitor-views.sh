@@ -20,12 +20,13 @@ while True:
 '
 wait_for 5 listening far udp 53
 
-# show FORMAT ARGUMENT...: what packet-monitor reports of the traffic, as $TMP/pm.out
+# show FORMAT ARGUMENT...: what packet-monitor reports of the traffic at its end, as $TMP/pm.out. No
+# interval ends before: the datagrams of one could belong to two of them.
 show()
 {
 	local format=$1
 	shift
-	start_tool pm near packet-monitor eth0 -o "$format" "$@"
+	start_tool pm near packet-monitor eth0 -I 1000 -o "$format" "$@"
 	in_host near python3 -c '
 import socket
 for port, count in (4001, 3), (4002, 2):
@@ -107,19 +108,19 @@ metric()
 	awk -v name="packet_monitor_$1" '$1 == name { print $2 }' "$TMP/metrics.prom"
 }
 
-show prom --file "$TMP/metrics.prom" -I 1000
+show prom --file "$TMP/metrics.prom"
 equal "prom: a flow, without the port of the client" \
 	"$(metric 'flow_packets_total{iface="eth0",dir="out",proto="udp",src="10.0.0.1",dst="10.0.0.2",dport="53"}')" 5
 equal "prom: and back" \
 	"$(metric 'flow_bytes_total{iface="eth0",dir="in",proto="udp",src="10.0.0.2",sport="53",dst="10.0.0.1"}')" 500
 equal "prom: nothing else but ARP" "$(metric 'flow_packets_total{iface="eth0",dir="in",proto="other",src="other",dst="other"}')" 0
-show prom -F 'port 4001' --by host --file "$TMP/metrics.prom" -I 1000
+show prom -F 'port 4001' --by host --file "$TMP/metrics.prom"
 equal "prom: --by host" "$(metric 'host_packets_total{iface="eth0",dir="received",host="10.0.0.2"}')" 3
 check "prom: the format with -F" "$ROOT/tests/e2e/prom-check.py" "$TMP/metrics.prom"
 equal "prom: the total of what matches" "$(metric 'matched_bytes_total{iface="eth0",dir="out"}')" 300
 equal "prom: and of the rest, by reason" "$(metric 'untracked_packets_total{iface="eth0",dir="out",reason="filtered"}')" \
 	$(($(metric 'packets_total{iface="eth0",dir="out"}') - 3))
-show prom --by port --file "$TMP/metrics.prom" -I 1000
+show prom --by port --file "$TMP/metrics.prom"
 equal "prom: --by port" "$(metric 'port_packets_total{iface="eth0",dir="to",proto="udp",port="53"}')" 5
 equal "prom: no temporary file is left" "$(echo "$TMP"/metrics*)" "$TMP/metrics.prom"
 check_not "prom: nothing on standard output" test -s "$TMP/pm.out"
