@@ -166,10 +166,12 @@ run_test()
 	fi
 	[ -z "${parts[$1]:-}" ] || export PART=${parts[$1]}
 	timeout -k 5 "$limit" "${command[@]}" < /dev/null &
+	# timeout and the test are in a process group of their own: Ctrl-C does not reach them.
 	# shellcheck disable=SC2064
-	trap "kill $!" TERM
+	trap "trap '' INT TERM HUP; kill $!" INT TERM HUP
 	wait $!
 	status=$?
+	wait $! # after a signal: until the test has cleaned up
 	[ $status -eq 124 ] && echo "timed out after $limit s"
 	echo "$status"
 }

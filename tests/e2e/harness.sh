@@ -53,4 +53,26 @@ contains "a failed check says why" "$failed" "FAIL two numbers: got '1', want '2
 contains "and shows what programs have printed last" "$failed" "talker.out: its last word"
 contains "and what they have complained of" "$failed" "talker.err: complaint"
 equal "KEEP=1 keeps its files" "$(cat /mnt/build/kept/e2e/fails/file 2>&1)" left
+
+# Ctrl-C, which the terminal sends to the process group of run.sh.
+ln -s "$ROOT/tests/run.sh" /mnt/tests/run.sh
+ln -s "$ROOT/scripts" /mnt/scripts
+cat > /mnt/tests/e2e/lasts.sh <<-'SCRIPT'
+	#!/bin/bash
+	. "$(dirname "$0")/../lib.sh"
+	trap 'at_exit > /mnt/said' EXIT
+	touch /mnt/begun
+	sleep 1000
+SCRIPT
+chmod +x /mnt/tests/e2e/lasts.sh
+mkdir /mnt/tmp
+start run - env -u TEST_NAMESPACE BUILD=/mnt/build TMPDIR=/mnt/tmp setsid bash /mnt/tests/run.sh --no-build e2e/lasts
+check "run.sh runs a test" wait_for 10 test -e /mnt/begun
+kill -INT -- "-${pids[run]}"
+status=0
+status_of run || status=$?
+equal "Ctrl-C ends run.sh" $status 130
+check_not "and the test" pgrep -f e2e/lasts.sh
+contains "which had time to clean up" "$(cat /mnt/said 2>&1)" "FAIL lasts: ended early with status 143"
+equal "and no temporary file is left" "$(ls /mnt/tmp)" ""
 finish
