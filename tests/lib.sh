@@ -224,16 +224,16 @@ finish()
 	exit 0
 }
 
-# An error that ends the script early is a failure of the test.
+# at_exit [STATUS]: an error that ends the script early is a failure of the test
 at_exit()
 {
-	local status=$?
+	local status=${1:-$?}
 	if [ $finished = no ]; then
 		echo "FAIL $(basename "$0" .sh): ended early with status $status"
 		last_output
 		keep_files
 	fi
-	[ $status -ne 0 ] || [ $finished = yes ] || exit 1
+	[ "$status" -ne 0 ] || [ $finished = yes ] || exit 1
 }
 trap at_exit EXIT
 
