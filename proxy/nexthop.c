@@ -17,6 +17,7 @@
 enum {
 	LOOKS_PER_TICK = 256, /* some 10 us each */
 	ASKS_PER_TICK = 64,
+	EVENTS_PER_TURN = 64, /* each is compared with all next hops */
 };
 
 /* The states in which the kernel itself would use the MAC address. */
@@ -314,7 +315,11 @@ bool nexthops_event(struct nexthops *hops)
 	__u64 now = loop_now_ns();
 	bool changed = false, stale = false;
 
-	while ((event = netlink_watch_next(hops->watch_fd, &neigh)) != NETLINK_NOTHING) {
+	/* The rest is for the next turn: a storm of them must hold up nothing else. */
+	for (int i = 0; i < EVENTS_PER_TURN; i++) {
+		event = netlink_watch_next(hops->watch_fd, &neigh);
+		if (event == NETLINK_NOTHING)
+			break;
 		if (event == NETLINK_NEIGH)
 			changed |= nexthop_neigh_changed(hops, &neigh);
 		else

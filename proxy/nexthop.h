@@ -110,7 +110,7 @@ void nexthops_release(struct nexthops *hops);
 bool nexthops_down(const struct nexthops *hops);
 
 /**
- * nexthops_event - take in what waits on @hops->watch_fd
+ * nexthops_event - take in what waits on @hops->watch_fd, or the first part of it
  * Return: whether routes or settings of the kernel may have changed, or whether a target answers.
  */
 bool nexthops_event(struct nexthops *hops);
