@@ -148,7 +148,8 @@ static bool check_suspect(struct nexthops *hops, const struct iface *iface,
 			 from, device, device, ifname);
 	else if (hop && hop->error)
 		snprintf(text, size, "the target %s cannot be reached: %s", to,
-			 strerror(-hop->error));
+			 hop->error == -EAFNOSUPPORT ? "its gateway has an IPv6 address"
+						     : strerror(-hop->error));
 	else if (hop && hop->silent)
 		snprintf(text, size,
 			 "the target %s cannot be reached: its next hop does not answer %s", to,

@@ -53,6 +53,11 @@ check "so is a route to the target" wait_for 5 warned 1 "the target $FAR cannot 
 ip -n client route add $FAR_NET dev far0 src "$(ip_of 10.1.0.1)"
 check "it works again" wait_for 5 exchange
 if [ "$FAMILY" = 4 ]; then
+	ip -n client route add $FAR via inet6 fe80::1 dev far0
+	check "so is a gateway of the other family" wait_for 5 warned 1 \
+		"the target $FAR cannot be reached: its gateway has an IPv6 address"
+	ip -n client route del $FAR via inet6 fe80::1 dev far0
+	check "it works again" wait_for 5 exchange
 	in_host client sysctl -q -w net.ipv4.conf.far0.rp_filter=1
 	check "what comes back is said again" wait_for 5 warned 2 "$strict"
 	in_host client sysctl -q -w net.ipv4.conf.far0.rp_filter=0
@@ -60,6 +65,6 @@ fi
 ip -n client link set eth0 down
 ip -n client link set eth0 up
 check "it works after down and up" wait_for 10 exchange
-equal "which is nothing to warn of" "$(grep -c warning $TMP/proxy.err)" $((FAMILY == 4 ? 4 : 2))
+equal "which is nothing to warn of" "$(grep -c warning $TMP/proxy.err)" $((FAMILY == 4 ? 5 : 2))
 stop proxy
 finish
