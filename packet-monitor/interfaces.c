@@ -180,6 +180,15 @@ static struct monitor *interfaces_awaited(const struct interfaces *set, int name
 	return NULL;
 }
 
+/*
+ * Whether an interface is watched alone: its flows do not name it. Another may get its name after
+ * it was renamed.
+ */
+static bool interfaces_has_its_one(const struct interfaces *set)
+{
+	return !interfaces_is_shared(set) && set->list.count && !set->list.monitors[0]->gone;
+}
+
 /* A new entry of the list, or NULL, reported. */
 static struct monitor *interfaces_new(struct interfaces *set, int name, const struct iface *iface)
 {
@@ -250,7 +259,8 @@ static int interfaces_come(struct interfaces *set, const struct iface_news *news
 	int name = interfaces_asked_for(set, news);
 	struct monitor *monitor;
 
-	if (name < 0 || interfaces_is_left_out(set, news->iface.ifindex))
+	if (name < 0 || interfaces_has_its_one(set) ||
+	    interfaces_is_left_out(set, news->iface.ifindex))
 		return 0;
 	if (news->iface.l2_len < 0) {
 		monitor_refused(&news->iface, news->iface.l2_len);
@@ -275,6 +285,7 @@ static void interfaces_lose(struct interfaces *set, struct monitor *monitor)
 {
 	log_note("%s is gone%s", monitor->iface.name, monitor->awaited ? ", waiting for it" : "");
 	monitor_lost(monitor);
+	set->lost = true;
 	if (monitor->named && !set->config->wait)
 		set->err = -ENODEV;
 }
@@ -335,6 +346,7 @@ static int interfaces_look_at_all(struct interfaces *set)
 {
 	int err;
 
+	set->lost = false;
 	set->round++;
 	err = iface_each(interfaces_see, set);
 	if (err)
@@ -350,7 +362,8 @@ static void interfaces_on_links(void *arg)
 	struct interfaces *set = arg;
 	int err = iface_watch_each(set->links.fd, interfaces_see, set);
 
-	if (err == -ENOBUFS)
+	/* The name of one that was lost may be another's by now. */
+	if (err == -ENOBUFS || (!err && set->lost && !interfaces_is_shared(set)))
 		err = interfaces_look_at_all(set);
 	else if (err)
 		log_err(err, "cannot watch interfaces");

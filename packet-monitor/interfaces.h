@@ -31,6 +31,7 @@ struct interfaces {
 	int *left_out; /* interfaces that match a pattern, but cannot be watched */
 	int left_out_count;
 	int err;	 /* of a visit */
+	bool lost;	 /* one has gone since the last look at all */
 	int next_look;	 /* the monitor whose filters are to be looked at next */
 	__u64 looked_ns; /* when that was done last */
 };

@@ -137,6 +137,22 @@ contains "the interface goes down: that is told" "$(cat "$TMP/pm.err")" "$name w
 [ $name = eth0 ] || ip -n near link set $name name eth0
 ip -n near link set eth0 up
 
+ip -n near link add one0 type veth peer name two0
+start_tool pm near packet-monitor one0 -j --wait
+ip -n near link set one0 name one1
+ip -n near link add one0 type veth peer name three0
+ip -n near link set one1 name one2
+check "--wait: a renamed interface is followed" wait_for 5 grep -q "one1 is now called one2" "$TMP/pm.err"
+equal "--wait: another that gets its name does not share its counts" "$(our_filters near one0)" ""
+ip -n near link del one2
+attached_twice()
+{
+	[ "$(grep -c "attached to one0" "$TMP/pm.err")" = 2 ]
+}
+check "--wait: it is watched once the first is gone" wait_for 5 attached_twice
+stop pm INT
+ip -n near link del one0
+
 start_tool pm near packet-monitor eth0 lo -j -I 0.1 --wait
 ip -n near link del eth0
 wait_for 5 grep -q "eth0 is gone, waiting for it" "$TMP/pm.err" || true
