@@ -69,6 +69,15 @@ int loop_take_signal(struct loop *loop, int signal)
 	return signalfd(loop->signals.fd, &loop->taken, 0) < 0 ? -errno : 0;
 }
 
+bool loop_is_to_end(void)
+{
+	sigset_t pending;
+
+	return !sigpending(&pending) &&
+	       (sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM) ||
+		sigismember(&pending, SIGQUIT));
+}
+
 void loop_close(struct loop *loop)
 {
 	if (loop->signals.fd >= 0)

@@ -57,6 +57,9 @@ int loop_open(struct loop *loop, void (*on_signal)(void *arg, int signal), void 
  */
 int loop_take_signal(struct loop *loop, int signal);
 
+/** loop_is_to_end - tell whether SIGINT, SIGTERM or SIGQUIT waits to be read */
+bool loop_is_to_end(void);
+
 void loop_close(struct loop *loop);
 
 /**

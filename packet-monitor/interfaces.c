@@ -506,7 +506,7 @@ int interfaces_attach(struct interfaces *set, struct loop *loop)
 		return log_err(err, "cannot wait for events");
 	if (set->config->monitor.tcx)
 		interfaces_raise_descriptors();
-	for (int i = 0; i < set->list.count; i++) {
+	for (int i = 0; i < set->list.count && !loop_is_to_end(); i++) {
 		if (set->list.monitors[i]->gone)
 			continue;
 		err = monitor_attach(set->list.monitors[i]);

@@ -92,6 +92,16 @@ for signal in INT TERM HUP; do
 	contains "SIG$signal: the last report is printed" "$(cat "$TMP/pm.out")" "eth0 out:"
 	contains "SIG$signal: and a summary" "$(cat "$TMP/pm.err")" "eth0 out: "
 done
+# Ctrl-C before the filters are in place: it waits for the tool from its first instruction on.
+status=0
+in_host near python3 - "$PM" 2> "$TMP/early" > "$TMP/early.out" <<-'PYTHON' || status=$?
+	import os, signal, sys
+	signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+	os.kill(os.getpid(), signal.SIGINT)
+	os.execv(sys.argv[1], [sys.argv[1], "any", "--no-summary"])
+PYTHON
+equal "SIGINT before it attaches: exit status" $status 0
+equal "SIGINT before it attaches: it attaches to none any more" "$(cat "$TMP/early")" ""
 in_host near "$PM" eth0 -I 0.1 2> "$TMP/epipe" | head -n 1 > "$TMP/head"
 equal "a reader that goes away" "$(our_filters near eth0)" ""
 check_not "a reader that goes away is no error" grep -q "cannot" "$TMP/epipe"
