@@ -12,6 +12,8 @@ void flow_ends_add(struct flow_ends *list, const char *iface, const struct flow 
 {
 	__u64 now_ns = loop_now_ns();
 	double now = loop_wall_clock();
+	double first = now - (double)(now_ns - flow->first_ns) / 1e9;
+	double last = now - (double)flow->idle_ns / 1e9;
 	struct flow_end *end;
 
 	if (list->count == list->room && list->room < list->limit) {
@@ -32,9 +34,12 @@ void flow_ends_add(struct flow_ends *list, const char *iface, const struct flow 
 				  .server = flow->server,
 				  .total = flow->total,
 				  .interval = flow->interval,
-				  .first = now - (double)(now_ns - flow->first_ns) / 1e9,
-				  .last = now - (double)flow->idle_ns / 1e9,
+				  .first = first,
+				  .last = last,
 				  .reason = reason };
+	/* The idle time is in tenths of a second: the last packet did not come before the first. */
+	if (flow->total.packets == 1 || last < first)
+		end->last = first;
 	memcpy(end->iface, iface, strnlen(iface, sizeof(end->iface) - 1));
 }
 

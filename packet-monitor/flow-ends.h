@@ -14,7 +14,7 @@ struct flow_end {
 	struct pm_count total;
 	struct pm_count interval; /* that no report has shown */
 	double first;		  /* CLOCK_REALTIME, seconds */
-	double last;		  /* when the tool last saw that the flow had moved */
+	double last;		  /* when the tool last saw that it had moved; @first: one packet */
 	enum flow_reason reason;
 };
 

@@ -64,6 +64,8 @@ equal "every reason is told" "$(reasons pm)" '["evicted","exit","interface"]'
 check "the records and the untracked packets are the whole" wholes pm
 check "each flow has its times" jq -s -e 'map(select(.type == "end")) |
 	all(.first <= .ts and .last <= .ts + 0.001 and .first > .ts - 600)' "$TMP/pm.out"
+check "no flow ends before it begins" jq -s -e 'map(select(.type == "end")) |
+	all(if .packets == 1 then .first == .last else .first <= .last end)' "$TMP/pm.out"
 
 start_tool pm near packet-monitor -j --ends w1 -Q in -I 0.2 --idle 0.3
 send v1 1 10
