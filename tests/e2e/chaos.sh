@@ -440,7 +440,7 @@ while [ $SECONDS -lt $end ]; do
 		kill -STOP "${pids[load]}"
 		now=$(offset)
 		# Equal since the last disturbance that stops counting.
-		equal "$name: every packet was counted" "$now" "${baseline:=$now}"
+		equal "$name: every packet was counted" "$now" "${baseline:=${now:-known totals}}"
 		kill -CONT "${pids[load]}"
 	fi
 done
